@@ -1,0 +1,97 @@
+# `make` alone lists what there is. Nothing here needs root, and nothing is installed outside .venv.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+PY   := $(VENV)/bin/python
+AXE  := tests/browser/node_modules/.package-lock.json
+PIP  := $(PY) -m pip --disable-pip-version-check install -qq --require-hashes
+LOCK := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+        --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+
+.PHONY: run
+run: $(VENV)/.installed ## run the whole relay on http://127.0.0.1:8000 (PORT=… changes that)
+	@exec $(PY) -m relay serve
+
+.PHONY: test
+test: $(VENV)/.installed-dev $(AXE) ## run every test but the slow ones; say what was skipped, and why
+	@$(PY) -m pytest -m "not slow" -rs $(ARGS)
+
+.PHONY: test-slow
+test-slow: $(VENV)/.installed-dev $(AXE) ## run the tests that take minutes
+	@$(PY) -m pytest -m slow -rs $(ARGS)
+
+.PHONY: check
+check: $(VENV)/.installed-dev ## lint, formatting, types, and the files for deployment
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(VENV)/bin/hadolint Dockerfile
+	@.ci/lint-deploy
+
+.PHONY: faults
+faults: $(VENV)/.installed-dev ## kill it, fill its disk, take its upstream away, and count (minutes)
+	@$(PY) -m tests.faults.run $(ARGS)
+
+.PHONY: scale
+scale: $(VENV)/.installed-dev ## measure with a large backlog (minutes)
+	@$(PY) -m benchmarks.scale $(ARGS)
+
+.PHONY: bench
+bench: $(VENV)/.installed-dev ## measure how fast it accepts and sends (minutes)
+	@$(PY) -m benchmarks.run $(ARGS)
+
+.PHONY: docs
+docs: $(VENV)/.installed-dev ## rewrite what is generated: README's table of settings, docs/senders.md
+	@$(PY) -m tests.test_docs
+
+.PHONY: lock
+lock: $(VENV)/.installed-dev ## pin the requirements again (UPGRADE=--upgrade: to the newest)
+	$(LOCK) $(UPGRADE) requirements.in -o requirements.txt
+	$(LOCK) $(UPGRADE) requirements-dev.in -c requirements.txt -o requirements-dev.txt
+
+.PHONY: clean
+clean: ## remove .venv and caches; var/, where submissions are, stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+# --- what the targets above need ------------------------------------------------------------------
+
+# The first Python that is new enough and can make virtual environments; PYTHON=… names another.
+$(PY):
+	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+	    "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	    new="$$python"; \
+	    "$$python" -c 'import ensurepip, venv' 2>/dev/null || continue; \
+	    echo "Making $(VENV) with $$("$$python" --version) …"; \
+	    "$$python" -m venv --clear $(VENV) && exit 0; \
+	    rm -rf $(VENV); exit 1; \
+	done; \
+	if [ -n "$$new" ]; then \
+	    echo "$$new cannot make virtual environments; on Debian: apt-get install -y python3-venv" >&2; \
+	else \
+	    echo "The relay needs Python 3.11 or newer." >&2; \
+	fi; exit 1
+
+$(VENV)/.installed: requirements.txt | $(PY)
+	@$(PY) -c 'import sys; sys.exit("The relay needs Python 3.11 or newer." if sys.version_info < (3, 11) else 0)'
+	@echo "Installing what the relay needs (once; about 15 seconds) …"
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt | $(VENV)/.installed
+	@echo "Installing what tests and checks need (once; about a minute) …"
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+# The browser tests' one package; without npm they say what is missing.
+$(AXE): export NODE_EXTRA_CA_CERTS ?= $(wildcard /etc/ssl/certs/ca-certificates.crt)
+$(AXE): $(wildcard tests/browser/package-lock.json)
+	@[ -z "$^" ] || ! command -v npm >/dev/null || \
+	    npm ci --silent --no-audit --no-fund --fetch-retries 0 --prefix tests/browser || \
+	    echo "npm could not fetch axe-core; the tests that need it will say so"
