@@ -1,0 +1,5 @@
+"""gunicorn's door: ``gunicorn app:app``."""
+
+from relay import serving
+
+app = serving.application()

@@ -1,0 +1,49 @@
+"""How gunicorn serves the relay. Executed in the master, before any worker exists."""
+
+import os
+
+from relay import serving
+
+settings = serving.load_or_exit()
+
+bind = f"{'[' + settings.host + ']' if ':' in settings.host else settings.host}:{settings.port}"
+# One SQLite outbox has one owner, whatever WEB_CONCURRENCY says.
+workers = 1
+threads = settings.threads
+worker_class = "relay.worker.Worker"
+worker_connections = serving.connections(threads)
+backlog = 2048
+keepalive = 2
+timeout = 60
+graceful_timeout = 25
+# A container's /tmp may be a disk that stalls; the heartbeat file must not.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
+control_socket_disable = True
+# Never believed here: the relay counts proxies itself, see RELAY_TRUSTED_PROXIES.
+forwarded_allow_ips = ""
+accesslog = None
+logger_class = "relay.worker.Logger"
+umask = 0o077
+
+
+def on_starting(server):
+    serving.claim_address(server)
+    serving.share_counts()
+    serving.keep_one_worker(server)
+    server.reload = lambda: serving.reload(server)
+
+
+def post_worker_init(worker):
+    serving.start(worker)
+
+
+def worker_exit(server, worker):
+    serving.stop(worker)
+
+
+def on_exit(server):
+    serving.forget_counts()
+
+
+def child_exit(server, worker):
+    serving.left(server)

@@ -1,0 +1,10 @@
+"""``python -m relay``"""
+
+import sys
+
+if sys.version_info < (3, 11):
+    sys.exit("The relay needs Python 3.11 or newer.")
+
+from relay.cli import main
+
+sys.exit(main())

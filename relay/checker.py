@@ -1,0 +1,120 @@
+"""Checker: asks a captcha service about a visitor before anything is sent, apart from the request.
+
+An outage of that service delays submissions instead of blocking visitors. It is asked as soon as a
+submission is stored, not when its turn comes: the visitor's token is good for a few minutes only.
+"""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from relay import events
+from relay.database import Unavailable
+from relay.delivery import FRESH
+from relay.entry import ToCheck
+from relay.outbox import Outbox
+from relay.outcome import Answer
+from relay.settings import Settings
+from relay.source import Captcha
+from relay.upstream import Line
+
+AGAIN_SECONDS = 15.0
+"""After how long a submission is checked again about which the service said nothing."""
+_IDLE_SECONDS = 2.0
+_DEADLINE_SECONDS = 5.0
+# While a service is away it is asked this seldom: others' submissions must not wait for its timeouts.
+_AWAY_SECONDS = 10.0
+_OUR_FAULT = frozenset({"missing-input-secret", "invalid-input-secret", "internal-error"})
+"""Error codes of the siteverify protocol that say nothing about the visitor."""
+
+
+class Checker:
+    """A thread that checks what must be checked; ``settings`` may be replaced while it runs."""
+
+    def __init__(self, outbox: Outbox, settings: Settings, passed: Callable[[str], None]) -> None:
+        """``passed`` is told the destination of what may be sent now."""
+        self.settings = settings
+        self._passed = passed
+        self._outbox = outbox
+        self._line = Line()
+        self._woken = threading.Event()
+        self._stopping = False
+        self._away: dict[Captcha, float] = {}
+        self._thread = threading.Thread(target=self._run, name="checker", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._woken.set()
+
+    def wake(self) -> None:
+        """Say that there is something to check."""
+        self._woken.set()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._woken.clear()
+            try:
+                busy = self._step()
+            except Unavailable as problem:
+                events.note("outbox.unavailable", level=logging.ERROR, problem=str(problem))
+                busy = False
+            except Exception as problem:  # noqa: BLE001 - the thread must live; that one is due again
+                events.note("checker.fault", level=logging.ERROR, error=events.where_from(problem))
+                busy = False
+            if not busy:
+                self._woken.wait(_IDLE_SECONDS)
+
+    def _step(self) -> bool:
+        """Check one submission. Returns whether there was one."""
+        taken = self._outbox.take_to_check(AGAIN_SECONDS, self._away_now())
+        if taken is None:
+            return False
+        source = self.settings.sources.get(taken.source)
+        verdict: bool | None = True
+        if source is not None and source.captcha is not None:
+            verdict = self._ask(source.captcha, taken)
+        if verdict is None:  # it is due again by itself
+            events.note("captcha.unavailable", level=logging.WARNING, source=taken.source)
+            return True
+        if verdict:
+            self._outbox.pass_check(taken.receipt, FRESH)
+            self._passed(taken.destination)
+        else:
+            self._outbox.fail_check(taken.receipt, "captcha")
+            events.note("submission.held", source=taken.source, receipt=taken.receipt, reason="captcha")
+        return True
+
+    def _away_now(self) -> list[str]:
+        """Return the sources whose service is not to be asked yet."""
+        away = {captcha for captcha, until in self._away.items() if time.monotonic() < until}
+        return [source.name for source in self.settings.sources.values() if source.captcha in away]
+
+    def _ask(self, captcha: Captcha, taken: ToCheck) -> bool | None:
+        """Return what the service says, None if it says nothing."""
+        payload = self._outbox.vault.open(taken.box, taken.receipt)
+        body = {"secret": captcha.secret, "response": payload.get("captcha", "")}
+        answer = self._line.call("POST", captcha.url, body, _DEADLINE_SECONDS, form=True)
+        verdict = _verdict(answer) if isinstance(answer, Answer) and answer.status == 200 else None
+        self._away[captcha] = time.monotonic() + _AWAY_SECONDS if verdict is None else 0
+        return verdict
+
+
+def _verdict(answer: Answer) -> bool | None:
+    try:
+        said = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+    success = said.get("success") if isinstance(said, dict) else None
+    if not isinstance(success, bool):
+        return None
+    codes = said.get("error-codes")
+    named = {code for code in codes if isinstance(code, str)} if isinstance(codes, list) else set()
+    return None if named & _OUR_FAULT and not success else success

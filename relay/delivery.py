@@ -1,0 +1,204 @@
+"""Delivery: one profile's journey: its states, its attempts, when it is next due, how it settles."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from dataclasses import field as factory
+from typing import Any
+
+from relay.destination import FORBIDDEN_SECONDS, Destination
+from relay.outcome import (
+    Delivered,
+    Forbidden,
+    Later,
+    Misconfigured,
+    NotSent,
+    Outcome,
+    Refused,
+    Unclear,
+    Wait,
+)
+
+QUEUED = "queued"
+SENDING = "sending"
+DELIVERED = "delivered"
+REFUSED = "refused"
+PARKED = "parked"
+DEAD = "dead"
+HELD = "held"
+INVALID = "invalid"
+DISCARDED = "discarded"
+STATES = (QUEUED, SENDING, DELIVERED, REFUSED, PARKED, DEAD, HELD, INVALID, DISCARDED)
+REPLAYABLE = (HELD, INVALID, PARKED, REFUSED, DEAD)
+KEPT = (HELD, INVALID, REFUSED, PARKED, DEAD)
+"""States whose payload stays until ``retention`` says otherwise."""
+
+FRESH, RETRY, CHECK = 0, 1, 2
+"""Lanes: new ones; those sent before or replayed; those that a captcha service is to be asked about."""
+
+KEY_REUSED = "key_reused"
+"""The reason of a submission whose key an earlier one with other content had."""
+MAX_SILENT = 3
+MAX_ERRORS = 6
+_SILENT_SECONDS = 60.0
+_ERROR_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One submission on its way. Times are seconds since 1970.
+
+    ``attempts`` counts the sends that used up the retry schedule, ``sends`` all of them;
+    ``silent`` and ``errors`` the unclear ones without and with an answer.
+    """
+
+    receipt: str
+    source: str
+    destination: str
+    state: str
+    received_at: float
+    due_at: float
+    reason: str | None = None
+    lane: int = FRESH
+    fence: int = 0
+    attempts: int = 0
+    sends: int = 0
+    silent: int = 0
+    errors: int = 0
+    forbidden_at: float | None = None
+    may_be_duplicate: bool = False
+    profile_id: str | None = None
+    trace_id: str | None = None
+    delivered_at: float | None = None
+    replayed_at: float | None = None
+    """When its present series of attempts began, if not when it was received."""
+    dropped: tuple[str, ...] = ()
+    payload: Mapping[str, Any] = factory(default_factory=dict, repr=False)
+
+    @property
+    def is_update(self) -> bool:
+        """Whether the profile is created and only its update is left to send."""
+        return self.profile_id is not None and self.state in (QUEUED, SENDING)
+
+
+def settle(
+    delivery: Delivery,
+    outcome: Outcome,
+    destination: Destination,
+    now: float,
+    jitter: float,
+    sendable_seconds: float,
+) -> Delivery:
+    """Return what becomes of a delivery whose attempt ended so.
+
+    ``jitter`` is a number in [0, 1) that spreads the waits over × 0.8 to 1.2; ``sendable_seconds`` is
+    its age without the time in which nothing could be sent.
+    """
+    settled = _settled(delivery, outcome, destination, now, jitter, sendable_seconds)
+    if not (delivery.reason or "").startswith(KEY_REUSED):
+        return settled
+    # A mark that was set at the door stays to the end, whatever else there is to say.
+    return replace(settled, reason="; ".join(filter(None, (KEY_REUSED, settled.reason))))
+
+
+def _settled(
+    delivery: Delivery,
+    outcome: Outcome,
+    destination: Destination,
+    now: float,
+    jitter: float,
+    sendable_seconds: float,
+) -> Delivery:
+    delivery = replace(delivery, trace_id=outcome.trace_id or delivery.trace_id)
+    match outcome:
+        case Delivered():
+            return _delivered(delivery, outcome, now)
+        case Refused(status=status):
+            return _refused(delivery, status)
+        case Wait() | NotSent():
+            return replace(delivery, state=QUEUED, reason=None, due_at=now)
+        case Misconfigured(why=why):
+            # To the end of the retries, so that the next probe takes another one.
+            return _again(delivery, now, f"misconfigured: {why}")
+        case Forbidden():
+            later = replace(delivery, forbidden_at=now)
+            again = _again(later, now + FORBIDDEN_SECONDS, "403")
+            return _or_dead(again, destination, sendable_seconds)
+        case Later(after=after, why=why):
+            wait = max(_wait(delivery, destination, jitter), after or 0)
+            again = _again(_used_up(delivery), now + wait, why)
+            return _or_dead(again, destination, sendable_seconds)
+        case Unclear(why=why) if delivery.is_update:
+            # Sent twice it does no harm: it says how things are, not what to add. So it is tried on.
+            again = _again(_used_up(delivery), now + _wait(delivery, destination, jitter), f"unclear: {why}")
+            return _or_dead(again, destination, sendable_seconds)
+        case Unclear():
+            return _unclear(delivery, outcome, destination, now, jitter)
+    raise AssertionError(f"no rule for {outcome!r}")
+
+
+def _delivered(delivery: Delivery, outcome: Delivered, now: float) -> Delivery:
+    reason = None if outcome.status == 201 else f"answered {outcome.status} instead of 201"
+    if delivery.is_update:
+        return replace(delivery, state=DELIVERED, reason=None, delivered_at=now)
+    if delivery.payload.get("update"):
+        if outcome.profile_id is None:
+            return replace(delivery, state=PARKED, reason="created, but upstream named no id to update")
+        # The schedule begins anew: the update is a call of its own.
+        created = replace(delivery, profile_id=outcome.profile_id, attempts=0, silent=0, errors=0)
+        return replace(
+            created, state=QUEUED, lane=FRESH, reason="created, its update is to be sent", due_at=now
+        )
+    return replace(
+        delivery,
+        state=DELIVERED,
+        reason=reason,
+        delivered_at=now,
+        profile_id=outcome.profile_id,
+    )
+
+
+def _refused(delivery: Delivery, status: int | None) -> Delivery:
+    said = f"upstream answered {status}"
+    if delivery.is_update:
+        return replace(delivery, state=PARKED, reason=f"created, but its update was refused: {said}")
+    if delivery.may_be_duplicate:
+        return replace(delivery, state=PARKED, reason=f"probably delivered: {said} to a repeated attempt")
+    return replace(delivery, state=REFUSED, reason=said)
+
+
+def _unclear(
+    delivery: Delivery, outcome: Unclear, destination: Destination, now: float, jitter: float
+) -> Delivery:
+    said = f"unclear: {outcome.why}"
+    again = _used_up(delivery)
+    if outcome.answered:
+        again, least = replace(again, errors=delivery.errors + 1), _ERROR_SECONDS
+    else:
+        again, least = replace(again, silent=delivery.silent + 1), _SILENT_SECONDS
+    # Spread upwards only, but spread: what failed together must not come back together.
+    wait = max(_wait(delivery, destination, jitter), least * (1 + 0.2 * jitter))
+    again = replace(again, may_be_duplicate=True)
+    exhausted = again.silent >= MAX_SILENT or again.errors >= MAX_ERRORS
+    if exhausted or destination.ambiguous == "park":
+        return replace(again, state=PARKED, reason=said)
+    return _again(again, now + wait, said)
+
+
+def _used_up(delivery: Delivery) -> Delivery:
+    return replace(delivery, attempts=delivery.attempts + 1)
+
+
+def _wait(delivery: Delivery, destination: Destination, jitter: float) -> float:
+    """Return the seconds of the schedule; its last entry repeats."""
+    step = min(delivery.attempts, len(destination.retry) - 1)
+    return destination.retry[step] * (0.8 + 0.4 * jitter)
+
+
+def _again(delivery: Delivery, due_at: float, reason: str) -> Delivery:
+    return replace(delivery, state=QUEUED, lane=RETRY, due_at=due_at, reason=reason)
+
+
+def _or_dead(delivery: Delivery, destination: Destination, sendable_seconds: float) -> Delivery:
+    if sendable_seconds < destination.give_up_after:
+        return delivery
+    return replace(delivery, state=DEAD, reason=f"gave up: {delivery.reason}")

@@ -1,0 +1,88 @@
+"""The disk beneath an SQLite outbox: how much is free, what kind it is, and a ballast for when it is full."""
+
+import os
+import sys
+from pathlib import Path
+
+LOW_BYTES = 64 * 1024 * 1024
+"""Below this much free space (or a tenth of a small disk) nothing more is accepted."""
+BALLAST_BYTES = 4 * 1024 * 1024
+NETWORK = frozenset(
+    [
+        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "ocfs2"),
+        *("gfs2", "davfs", "virtiofs", "beegfs", "fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.rclone"),
+        *("fuse.glusterfs", "fuse.ceph", "fuse.davfs2"),
+    ]
+)
+"""File systems whose locks SQLite cannot rely on."""
+PASSING = frozenset({"overlay", "tmpfs", "ramfs", "aufs"})
+"""File systems that are gone after a restart of the machine or container."""
+
+
+def kind(path: Path) -> str | None:
+    """Return the type of the file system that holds a path, or None where that cannot be told."""
+    if sys.platform != "linux":
+        return None
+    target = path.absolute()
+    while not target.exists() and target != target.parent:
+        target = target.parent
+    try:
+        device = os.stat(target).st_dev
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    found = None
+    for line in mounts:
+        left, _, right = line.partition(" - ")
+        if left.split()[2] == f"{os.major(device)}:{os.minor(device)}":
+            found = right.split()[0]
+    return found
+
+
+class Disk:
+    """Watches the free space around a database file, and keeps a ballast beside it.
+
+    The ballast is let go when even "it is delivered" can no longer be written, and comes back when there
+    is room again.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._folder = database.absolute().parent
+        self._ballast = database.with_name(database.name + ".ballast")
+        self.is_low = False
+
+    def look(self) -> bool:
+        """Look at the free space, and return whether it is low."""
+        free, total = self._space()
+        mark = min(LOW_BYTES, total // 10)
+        # Not back at the first byte above the mark, or it would flap.
+        self.is_low = free < (mark * 3 // 2 if self.is_low else mark)
+        if not self.is_low and not self._ballast.exists() and free > 2 * mark + self._size(total):
+            self._fill(self._size(total))
+        return self.is_low
+
+    def release(self) -> bool:
+        """Let the ballast go. Returns whether there was one."""
+        self.is_low = True
+        try:
+            self._ballast.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _space(self) -> tuple[int, int]:
+        found = os.statvfs(self._folder)
+        return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+
+    @staticmethod
+    def _size(total: int) -> int:
+        return min(BALLAST_BYTES, total // 20)
+
+    def _fill(self, size: int) -> None:
+        handle = os.open(self._ballast, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.posix_fallocate(handle, 0, size)
+        except OSError:
+            os.unlink(self._ballast)
+        finally:
+            os.close(handle)

@@ -1,0 +1,114 @@
+"""What goes into the outbox and comes out of it, as values."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from dataclasses import field as factory
+from typing import Any
+
+from relay.delivery import (
+    Delivery,
+)
+from relay.destination import Health
+from relay.outcome import Outcome
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A delivery to be stored, with what it is recognised by.
+
+    ``repeat_key`` recognises the same content; ``raw_key`` the same bytes where mapping failed;
+    ``plain_key`` what ``repeat_key`` would be if this one were not held; ``id_hash`` the sender's key
+    alone. ``window``: seconds in which a repeat without a sender's key counts as one.
+    """
+
+    delivery: Delivery
+    box: bytes | None = factory(repr=False)
+    repeat_key: bytes
+    raw_key: bytes | None = None
+    plain_key: bytes | None = None
+    id_hash: bytes | None = None
+    window: float | None = None
+    email_hash: bytes | None = None
+    phone_hash: bytes | None = None
+    consent: str | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether storing it needs one statement only, as most do."""
+        return self.id_hash is None and self.plain_key is None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What became of an entry: its own delivery, or the earlier one that it repeats."""
+
+    delivery: Delivery
+    repeat: bool = False
+    reply: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A delivery handed out to be sent once, before ``lease_until``."""
+
+    delivery: Delivery
+    attempt: int
+    lease_until: float
+    started_at: float
+    probe: bool
+    box: bytes | None = factory(repr=False)
+
+
+@dataclass(frozen=True)
+class ToCheck:
+    """A delivery that must be checked before it may be sent."""
+
+    receipt: str
+    source: str
+    destination: str
+    box: bytes = factory(repr=False)
+
+
+@dataclass(frozen=True)
+class NothingYet:
+    """Nothing may be sent before ``until`` (infinite: before something happens), and why."""
+
+    until: float
+    why: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an outcome changes: the delivery, the destination, and what is kept of the payload."""
+
+    delivery: Delivery
+    health: Health
+    outcome: Outcome
+    reply: dict[str, Any] | None = None
+    box: bytes | None = factory(default=None, repr=False)
+    """Replaces the payload, where only a part of it is still needed."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the outbox knows when an outcome is decided on; the costly parts only when asked."""
+
+    now: float
+    health: Health
+    sendable_seconds: Callable[[], float]
+    """The delivery's age without the time in which its destination was held."""
+    has_room: Callable[[], bool]
+    """Whether the ledger would let a call start now."""
+
+
+Decide = Callable[[Delivery, Known], Decision]
+
+
+@dataclass
+class Turn:
+    """Whose turn it is among the sources of a destination; each dispatcher keeps its own."""
+
+    source: str = ""
+    count: int = 0
+    retry_at: float = 0.0
+    """When the next retry keeps an even pace."""

@@ -1,0 +1,218 @@
+"""The environment: its variables, read and checked, and problems as values.
+
+The only place that reads it. Every variable NAME also exists as NAME_FILE.
+"""
+
+import re
+import stat
+from collections.abc import Callable, Iterable
+from collections.abc import Mapping as Dict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from relay import vault
+
+SEE = "see docs/configuration.md"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: where it stands, and what would be right."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+class Unusable(Exception):
+    """The settings cannot be used. ``problems`` names everything that is wrong."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable: how it is read, and what it means (shown in the documentation)."""
+
+    name: str
+    default: str
+    meaning: str
+    read: Callable[[str], Any] = str
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError("must be " + " or ".join(choices))
+        return text
+
+    return read
+
+
+def _number(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,6}", text) or not low <= int(text) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def _admin_token(text: str) -> str:
+    if text and len(text) < 24:
+        raise ValueError("must have at least 24 characters")
+    return text
+
+
+def _url(text: str) -> str:
+    if text and (not is_url(text) or urlsplit(text).query or urlsplit(text).fragment):
+        raise ValueError("must be an address like https://relay.example.com")
+    return text.rstrip("/")
+
+
+def _whole_url(text: str) -> str:
+    if text and not is_url(text):
+        raise ValueError("must be an address like https://alerts.example.com/relay?key=…")
+    return text
+
+
+def _database(text: str) -> str:
+    path = text.removeprefix("sqlite:///")
+    if path not in ("", text) and ":memory:" not in path and "?" not in path:
+        return text
+    if text.startswith("postgresql+psycopg://"):
+        return text
+    raise ValueError("must be sqlite:///path/to/relay.db or postgresql+psycopg://user:password@host/name")
+
+
+def _limits_url(text: str) -> str:
+    is_known = re.match(r"(memory|rediss?|redis\+(sentinel|cluster|unix))://", text)
+    if not is_known or not has_good_port(text):
+        raise ValueError("must be memory:// or redis://host:port/number")
+    return text
+
+
+def _keys(text: str) -> tuple[str, ...]:
+    keys = tuple(part.strip() for part in text.split(",") if part.strip())
+    for key in keys:
+        vault.parse_key(key)
+    return keys
+
+
+VARIABLES = (
+    Variable("RELAY_CONFIG", "relay.toml", "the configuration file"),
+    Variable(
+        "RELAY_DATABASE_URL",
+        "sqlite:///var/relay.db",
+        "where submissions are kept: SQLite (one server process) or PostgreSQL (any number)",
+        _database,
+    ),
+    Variable("RELAY_LIMITS_URL", "memory://", "where per-client limits are counted", _limits_url),
+    Variable("RELAY_SECRET_KEYS", "", "keys that encrypt what is personal, newest first", _keys),
+    Variable("RELAY_ADMIN_TOKEN", "", "opens the operator API; at least 24 characters", _admin_token),
+    Variable("RELAY_METRICS_TOKEN", "", "opens /metrics; `public` opens it to everybody"),
+    Variable("RELAY_ALERT_URL", "", "where alerts are posted as JSON", _whole_url),
+    Variable("RELAY_PUBLIC_URL", "", "the address the world uses", _url),
+    Variable(
+        "RELAY_ROLE",
+        "all",
+        "all, web (accept only) or dispatcher (send only)",
+        _one_of("all", "web", "dispatcher"),
+    ),
+    Variable("RELAY_TRUSTED_PROXIES", "0", "how many reverse proxies are believed", _number(0, 10)),
+    Variable(
+        "RELAY_ALLOW_EPHEMERAL",
+        "",
+        "1 turns the refusal of a wiped disk into a warning",
+        _one_of("", "0", "1"),
+    ),
+    Variable(
+        "RELAY_LOG_LEVEL",
+        "INFO",
+        "DEBUG, INFO, WARNING or ERROR",
+        lambda text: _one_of("DEBUG", "INFO", "WARNING", "ERROR")(text.upper()),
+    ),
+    Variable("HOST", "127.0.0.1", "listening address"),
+    Variable("PORT", "8000", "listening port", _number(0, 65535)),
+    Variable("WEB_THREADS", "16", "request threads", _number(2, 1000)),
+)
+
+
+def read_environment(environ: Dict[str, str]) -> tuple[dict[str, Any], list[Problem]]:
+    """Return every variable's value by name, and what is wrong with them."""
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for variable in VARIABLES:
+        try:
+            text = look_up(environ, variable.name)
+            values[variable.name] = variable.read(text or variable.default)
+        except ValueError as problem:
+            problems.append(Problem(variable.name, str(problem)))
+            values[variable.name] = variable.read(variable.default)
+    known = {name for variable in VARIABLES for name in (variable.name, variable.name + "_FILE")}
+    for name in sorted(environ):
+        if name.startswith("RELAY_") and name not in known:
+            problems.append(
+                Problem(name, suggest(name, known, "is not a variable of the relay", "remove it"))
+            )
+    return values, problems
+
+
+def look_up(environ: Dict[str, str], name: str) -> str | None:
+    """Return a variable, or what its _FILE holds. Raises ValueError."""
+    path = environ.get(name + "_FILE")
+    if not path:
+        return environ.get(name)
+    if environ.get(name):
+        raise ValueError(f"is given twice: {name} and {name}_FILE; keep one")
+    return read_secret_file(path)
+
+
+def is_set(environ: Dict[str, str], name: str) -> bool:
+    """Whether a variable is given, itself or as a file."""
+    return bool(environ.get(name) or environ.get(name + "_FILE"))
+
+
+def read_secret_file(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else "not UTF-8"
+        raise ValueError(f"cannot read {path}: {reason}") from None
+
+
+def is_public(path: str) -> bool:
+    """Whether everybody on the machine can read a file. What a container mounts is its own affair."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return False
+    return bool(mode & stat.S_IROTH) and not path.startswith(("/run/secrets/", "/var/run/secrets/"))
+
+
+def suggest(name: str, known: Iterable[str], what: str, else_: str = SEE) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, list(known), 1)
+    return f"{what}; did you mean {close[0]}?" if close else f"{what}; {else_}"
+
+
+def is_url(text: str) -> bool:
+    if not has_good_port(text):
+        return False
+    parts = urlsplit(text)
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def has_good_port(text: str) -> bool:
+    try:
+        return urlsplit(text).port != 0
+    except ValueError:  # also of brackets that are no IPv6 address
+        return False

@@ -1,0 +1,548 @@
+"""Intake: submission → proof → mapping → outbox → receipt. What each request came to, as a value."""
+
+import json
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from dataclasses import field as factory
+from typing import Any
+from urllib.parse import urlsplit
+
+from relay import events, quota, submission, timestamp
+from relay import receipt as receipts
+from relay.checker import Checker
+from relay.delivery import (
+    CHECK,
+    DELIVERED,
+    FRESH,
+    HELD,
+    INVALID,
+    KEY_REUSED,
+    QUEUED,
+    REFUSED,
+    SENDING,
+    Delivery,
+)
+from relay.dispatcher import Dispatcher, Verdict
+from relay.entry import Entry, Stored
+from relay.mapping import CONTACTS, Mapped
+from relay.outbox import Outbox
+from relay.quota import Doorkeeper
+from relay.settings import Settings
+from relay.source import Source
+from relay.submission import BadBody, Submission
+from relay.verification import Evidence
+
+MAX_INVALID_FORMS = 100
+_POLL_SECONDS = 0.1
+_FORECAST_SECONDS = 0.5
+# An episode of too many submissions is over when none was too many for so long.
+_EPISODE_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A request as the relay's door saw it: exactly its bytes. ``client``: None if it cannot be told."""
+
+    raw: bytes = factory(repr=False)
+    content_type: str
+    headers: Mapping[str, str] = factory(repr=False)
+    query: Mapping[str, str] = factory(repr=False)
+    url: str = ""
+    client: str | None = None
+    request_id: str = ""
+    flaw: str = ""
+    """Why these are not all of the bytes that were announced; empty if they are."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """It is stored, or needs no storing (``status`` and ``body`` say so): a success for the sender."""
+
+    status: int
+    body: dict[str, Any]
+    receipt: str | None = None
+    repeat: bool = False
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """It is refused. With a ``receipt`` it was kept all the same."""
+
+    status: int
+    detail: str
+    errors: dict[str, list[str]] = factory(default_factory=dict)
+    retry_after: float | None = None
+    receipt: str | None = None
+    state: str | None = None
+    trace_id: str | None = None
+    repeat: bool = False
+    typed: Mapping[str, Any] = factory(default_factory=dict, repr=False)
+    """What was typed, for the page that shows the form again; never logged."""
+
+
+class Intake:
+    """Takes submissions in for a set of settings; see ``receive``."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        outbox: Outbox,
+        doorkeeper: Doorkeeper,
+        dispatcher: Dispatcher | None,
+        clock: Callable[[], float],
+        checker: Checker | None = None,
+    ) -> None:
+        """``dispatcher`` and ``checker`` are None where another process sends."""
+        self._checker = checker
+        self.settings = settings
+        self._outbox = outbox
+        self._doorkeeper = doorkeeper
+        self._dispatcher = dispatcher
+        self._clock = clock
+        # At most half of the request threads may wait for verdicts, so that intake never starves.
+        self._patience = threading.BoundedSemaphore(max(1, settings.threads // 2))
+        self._forecasts: dict[str, _Forecast] = {}
+        self._crowded: dict[str, float] = {}
+        self._counting = threading.Lock()
+
+    def forget_forecasts(self) -> None:
+        """Called when a destination is paused or resumed: what was forecast a moment ago is wrong."""
+        self._forecasts.clear()
+
+    def crowded(self) -> set[str]:
+        """Return the sources that are over their source_limits, as of the last submissions."""
+        return {name for name, at in self._crowded.items() if time.monotonic() - at < _EPISODE_SECONDS}
+
+    def receive(self, source: Source, incoming: Incoming) -> Taken | Refusal:
+        """Take one request in; committed when this returns Taken with a receipt. Raises Unavailable."""
+        started = time.perf_counter()
+        result, word = self._receive(source, incoming)
+        seconds = time.perf_counter() - started
+        events.count_submission(source.name, word, seconds)
+        events.note(
+            f"submission.{word}",
+            level=logging.INFO if word in ("accepted", "repeat", "excluded") else logging.WARNING,
+            source=source.name,
+            receipt=result.receipt,
+            status=result.status,
+            request_id=incoming.request_id,
+            client=incoming.client if word in ("rejected", "limited") else None,
+            seconds=round(seconds, 4),
+            reason="it repeats an earlier one, so it is not sent again" if word == "repeat" else None,
+        )
+        return result
+
+    def _receive(self, source: Source, incoming: Incoming) -> tuple[Taken | Refusal, str]:
+        is_whole = not incoming.flaw
+        if is_whole and source.ping and source.ping.matches(incoming.raw, incoming.headers):
+            return self._nothing_to_do(source), "excluded"
+        parsed = _Parsed(source, incoming)
+        if not source.admits(self._evidence(incoming, parsed), time.time()):
+            return Refusal(401, "The proof of the sender is missing or wrong."), "rejected"
+        if not is_whole:
+            return Refusal(400, incoming.flaw), "rejected"
+        try:
+            fields = parsed.fields()
+        except BadBody as problem:
+            return Refusal(problem.status, str(problem)), "rejected"
+        if source.is_excluded(fields, incoming.headers):
+            return self._nothing_to_do(source), "excluded"
+        if wait := self._limited(source, incoming):
+            detail = "Too many submissions from here; try again a little later."
+            return Refusal(429, detail, retry_after=wait, typed=fields), "limited"
+        sent = self._submission(source, incoming, fields)
+        mapped = source.mapping.apply(fields)
+        if not mapped.ok:
+            return self._unmappable(source, sent, mapped)
+        return self._store(source, sent, mapped, self._suspicion(source, sent, mapped))
+
+    @staticmethod
+    def _nothing_to_do(source: Source) -> Taken:
+        return Taken(source.success_status or 200, {"state": "ignored"})
+
+    @staticmethod
+    def _evidence(incoming: Incoming, parsed: "_Parsed") -> Evidence:
+        return Evidence(
+            headers=incoming.headers,
+            query=incoming.query,
+            body=incoming.raw,
+            url=incoming.url,
+            fields=parsed.fields_or_none,
+        )
+
+    def _limited(self, source: Source, incoming: Incoming) -> float | None:
+        if incoming.client is None:
+            return None
+        return self._doorkeeper.retry_after(source.client_limits, "client", source.name, incoming.client)
+
+    def _submission(self, source: Source, incoming: Incoming, fields: dict[str, Any]) -> Submission:
+        return Submission(
+            source=source.name,
+            fields=fields,
+            raw=incoming.raw,
+            content_type=incoming.content_type,
+            received_at=self._clock(),
+            key=sender_key(source, incoming, fields),
+            page=_page(incoming.headers),
+        )
+
+    def _suspicion(self, source: Source, sent: Submission, mapped: Mapped) -> str | None:
+        """Return why a submission is held back, or None."""
+        if source.honeypot and _is_filled(sent.fields.get(source.honeypot)):
+            return "honeypot"
+        if source.is_form and (odd := self._odd_time(source, sent)):
+            return odd
+        if _is_disposable(str(mapped.profile.get("email", "")), source.disposable):
+            return "disposable address"
+        if self._doorkeeper.retry_after(source.source_limits, "source", source.name):
+            self._crowded[source.name] = time.monotonic()
+            return "source limit"
+        for name in CONTACTS if source.recipient_limits else ():
+            contact = mapped.profile.get(name)
+            key = self._outbox.vault.hash("recipient", _mailbox(contact)).hex() if contact else ""
+            if key and self._doorkeeper.retry_after(source.recipient_limits, "recipient", key):
+                return "recipient limit"
+        return None
+
+    def _odd_time(self, source: Source, sent: Submission) -> str | None:
+        """Return what is odd about when the form was handed out, if it says that at all."""
+        key = self._outbox.vault.hash(timestamp.KEY)
+        shown = sent.fields.get(timestamp.FIELD)
+        return timestamp.suspicion(key, source.name, shown, source.min_seconds, time.time())
+
+    # --- storing ------------------------------------------------------------------------------------
+
+    def _store(
+        self, source: Source, sent: Submission, mapped: Mapped, suspicion: str | None
+    ) -> tuple[Taken | Refusal, str]:
+        state = HELD if suspicion else QUEUED
+        entry = self._entry(source, sent, mapped, state, suspicion)
+        waiting = state == QUEUED and source.wait > 0 and self._dispatcher is not None
+        verdict = None
+        if waiting and self._dispatcher is not None:
+            verdict = self._dispatcher.expect(entry.delivery.receipt)
+        try:
+            stored = self._outbox.put(entry)
+            if stored.delivery.state == QUEUED:
+                self._arrived(stored.delivery)
+            result = self._answer(source, stored, verdict)
+        finally:
+            if verdict is not None and self._dispatcher is not None:
+                self._dispatcher.forget(entry.delivery.receipt)
+        if stored.delivery.reason == KEY_REUSED:
+            events.note(
+                "submission.key_reused",
+                level=logging.WARNING,
+                source=source.name,
+                receipt=stored.delivery.receipt,
+            )
+        return result, "repeat" if stored.repeat else "held" if suspicion else "accepted"
+
+    def _entry(
+        self, source: Source, sent: Submission, mapped: Mapped, state: str, reason: str | None
+    ) -> Entry:
+        vault = self._outbox.vault
+        receipt = vault.receipt()
+        payload: dict[str, Any] = {"profile": mapped.profile, **_original(sent)}
+        if mapped.extra:
+            payload["update"] = update_body(mapped.extra, source)
+        if source.captcha:
+            payload["captcha"] = str(sent.fields.get(source.captcha.field, ""))[:4096]
+        if state == INVALID:  # what is needed beside the body when it is mapped again
+            payload.pop("profile")
+            payload |= {"key": sent.key, "page": sent.page}
+        delivery = Delivery(
+            receipt=receipt,
+            source=source.name,
+            destination=source.destination,
+            state=state,
+            received_at=sent.received_at,
+            due_at=sent.received_at,
+            reason=reason,
+            dropped=mapped.dropped,
+            payload=payload,
+            lane=CHECK if source.captcha and state == QUEUED else FRESH,
+        )
+        key = sent.key or ""
+        by_content = content_key(vault, source.name, key, mapped)
+        by_bytes = vault.hash("bytes", source.name, key, timestamp.without(sent.raw))
+        plain = by_bytes if state == INVALID else by_content
+        email, phone = (mapped.profile.get(name) for name in CONTACTS)
+        return Entry(
+            delivery=delivery,
+            box=vault.seal(payload, receipt),
+            repeat_key=vault.hash("held", plain) if state == HELD else plain,
+            plain_key=plain if state == HELD else None,
+            raw_key=by_bytes if state == QUEUED else None,
+            id_hash=vault.hash("key", source.name, key) if key else None,
+            window=None if key else source.repeat_window,
+            email_hash=contact_hash(vault, email),
+            phone_hash=contact_hash(vault, phone),
+            consent=consent_proof(mapped, sent.page, sent.received_at),
+        )
+
+    def _unmappable(self, source: Source, sent: Submission, mapped: Mapped) -> tuple[Taken | Refusal, str]:
+        detail = "The submission could not be used; see errors."
+        if source.is_form and (stored := self._owners_mistake(source, sent)):
+            events.note(
+                "source.misconfigured",
+                level=logging.ERROR,
+                source=source.name,
+                receipt=stored.delivery.receipt,
+                problem="a form posts none of the mapped contact fields; check [sources.x.fields]",
+            )
+            return self._taken(source, stored), "invalid"
+        if not source.keeps_invalid:
+            return Refusal(422, detail, mapped.errors, typed=sent.fields), "rejected"
+        entry = self._entry(source, sent, Mapped(), INVALID, _reason(mapped))
+        stored = self._outbox.put(entry)
+        if source.on_failure == "accept":
+            return self._taken(source, stored), "repeat" if stored.repeat else "invalid"
+        refusal = Refusal(422, detail, mapped.errors, receipt=stored.delivery.receipt, repeat=stored.repeat)
+        return refusal, "repeat" if stored.repeat else "invalid"
+
+    def _owners_mistake(self, source: Source, sent: Submission) -> Stored | None:
+        """Keep a post of a form that has none of the mapped contact fields; None if it is no such post."""
+        if not set(sent.fields) - {timestamp.FIELD} or source.mapping.has_contact_fields(sent.fields):
+            return None
+        with self._counting:  # else several at once would all be the last one
+            if self._outbox.count(source.name, INVALID) >= MAX_INVALID_FORMS:
+                return None
+            entry = self._entry(source, sent, Mapped(), INVALID, "no mapped field was posted")
+            return self._outbox.put(entry)
+
+    # --- answering ------------------------------------------------------------------------------------
+
+    def _taken(
+        self,
+        source: Source,
+        stored: Stored,
+        profile: Mapping[str, Any] | None = None,
+        eta: float | None = None,
+    ) -> Taken:
+        known = profile if profile is not None else stored.reply
+        status, body = receipts.answer(
+            source, stored.delivery, repeat=stored.repeat, profile=known, eta_seconds=eta
+        )
+        return Taken(status, body, stored.delivery.receipt, stored.repeat)
+
+    def _answer(self, source: Source, stored: Stored, verdict: Verdict | None) -> Taken | Refusal:
+        delivery, profile = stored.delivery, None
+        eta = None
+        if delivery.state in (QUEUED, SENDING, HELD) and not receipts.is_silent(source):
+            eta = self._eta(source)
+        if delivery.state == QUEUED and source.wait and not stored.repeat:
+            if eta is not None and eta < source.wait:
+                delivery, profile = self._wait(source, delivery, verdict)
+                eta = self._eta(source) if delivery.state == QUEUED else None
+        if delivery.state == REFUSED and not receipts.is_silent(source):
+            return self._refused(source, delivery, stored.repeat)
+        return self._taken(source, Stored(delivery, stored.repeat, stored.reply), profile, eta)
+
+    def _refused(self, source: Source, delivery: Delivery, repeat: bool) -> Taken | Refusal:
+        if source.on_failure == "accept":
+            body: dict[str, Any] = {"receipt": delivery.receipt, "state": QUEUED, "eta_seconds": None}
+            if repeat:
+                body["repeat"] = True
+            status = source.success_status or (200 if repeat else 202)
+            return Taken(status, body, delivery.receipt, repeat)
+        return Refusal(
+            422,
+            "Upstream does not take this sign-up.",
+            receipt=delivery.receipt,
+            state=REFUSED,
+            trace_id=delivery.trace_id,
+            repeat=repeat,
+        )
+
+    def _wait(
+        self, source: Source, delivery: Delivery, verdict: Verdict | None
+    ) -> tuple[Delivery, Mapping[str, Any] | None]:
+        """Wait for the verdict as long as the source says, if a thread may be spared for it."""
+        if not self._patience.acquire(blocking=False):
+            return delivery, None
+        try:
+            if verdict is None:
+                return self._poll(source, delivery)
+            until = time.monotonic() + source.wait
+            if verdict.wait(until - time.monotonic()) and verdict.decision is not None:
+                return verdict.decision.delivery, verdict.profile
+            return delivery, None
+        finally:
+            self._patience.release()
+
+    def _poll(self, source: Source, delivery: Delivery) -> tuple[Delivery, Mapping[str, Any] | None]:
+        """Look at the row until another process has sent it."""
+        until = time.monotonic() + source.wait
+        while time.monotonic() < until:
+            time.sleep(_POLL_SECONDS)
+            found = self._outbox.settled(delivery.receipt)
+            if found is not None and found.delivery.state in (DELIVERED, REFUSED):
+                return found.delivery, found.reply
+        return delivery, None
+
+    def _arrived(self, delivery: Delivery) -> None:
+        forecast = self._forecasts.get(delivery.destination)
+        if forecast is not None:
+            forecast.arrived(delivery.source)
+        if self._checker is not None and delivery.lane == CHECK:
+            self._checker.wake()
+        if self._dispatcher is not None:
+            self._dispatcher.wake(delivery.destination, arrival=True)
+
+    def _eta(self, source: Source) -> float | None:
+        """Return in how many seconds the newest submission of a source will be sent; None while held."""
+        known = self._forecasts.get(source.destination)
+        if known is None or time.monotonic() - known.made_at > _FORECAST_SECONDS:
+            known = self._forecasts[source.destination] = self._forecast(source)
+        return known.eta(source.name)
+
+    def _forecast(self, source: Source) -> "_Forecast":
+        destination = self.settings.destinations[source.destination]
+        health = self._outbox.health(destination.name)
+        now, held = self._outbox.ledger(destination)
+        latency = self._dispatcher.latency(destination.name) if self._dispatcher else 0.3
+        return _Forecast(
+            waiting=self._outbox.waiting(destination.name),
+            is_held=health.is_held(now),
+            eta_of=lambda ahead: quota.eta(destination.windows, held, ahead, latency, now),
+        )
+
+
+class _Forecast:
+    """When a source's newest submission will be sent, as far as could be told a moment ago."""
+
+    def __init__(self, waiting: dict[str, int], is_held: bool, eta_of: Callable[[int], float]) -> None:
+        self.made_at = time.monotonic()
+        self._waiting = waiting
+        self._is_held = is_held
+        self._eta_of = eta_of
+
+    def arrived(self, source: str) -> None:
+        self._waiting[source] = self._waiting.get(source, 0) + 1
+
+    def eta(self, source: str) -> float | None:
+        if self._is_held:
+            return None
+        own = max(0, self._waiting.get(source, 0) - 1)
+        others = sum(min(count, own + 1) for name, count in self._waiting.items() if name not in ("", source))
+        ahead = own + others
+        ahead += min(self._waiting.get("", 0), ahead // 9)
+        return max(0.0, self._eta_of(ahead) - (time.monotonic() - self.made_at))
+
+
+class _Parsed:
+    """The fields of a body, parsed once: a proof in the body needs them before anything else does."""
+
+    def __init__(self, source: Source, incoming: Incoming) -> None:
+        self._source = source
+        self._incoming = incoming
+        self._fields: dict[str, Any] | None = None
+
+    def fields(self) -> dict[str, Any]:
+        if self._fields is None:
+            source, incoming = self._source, self._incoming
+            if not incoming.raw and not incoming.content_type:
+                self._fields = {}
+            else:
+                self._fields = submission.parse(
+                    incoming.raw, incoming.content_type, source.limits, source.json_fields
+                )
+        return self._fields
+
+    def fields_or_none(self) -> dict[str, Any] | None:
+        try:
+            return self.fields()
+        except BadBody:
+            return None
+
+
+def contact_hash(vault: Any, contact: str | None) -> bytes | None:
+    """Return what a contact is searched by; e-mail addresses regardless of case."""
+    return vault.hash("contact", contact.casefold()) if contact else None
+
+
+def _is_filled(value: Any) -> bool:
+    """Whether a field that people never see came back with something in it."""
+    values = value if isinstance(value, list) else [value]
+    return any(one is not None and str(one).strip() for one in values)
+
+
+def _mailbox(contact: str) -> str:
+    """Return a contact as its mailbox mostly sees it: regardless of case and of what follows a plus."""
+    return re.sub(r"\+[^@]*(?=@)", "", contact.casefold())
+
+
+def _is_disposable(email: str, domains: frozenset[str]) -> bool:
+    """Whether the domain of an address, or one that it belongs to, is listed."""
+    labels = email.rpartition("@")[2].split(".")
+    return any(".".join(labels[at:]) in domains for at in range(len(labels)))
+
+
+def sender_key(source: Source, incoming: Incoming, fields: dict[str, Any]) -> str | None:
+    """Return what the sender calls this submission, if it says so in a usable way."""
+    if source.id_path is not None:
+        found = source.id_path.find(fields)
+        if isinstance(found, str | int) and not isinstance(found, bool) and str(found).strip():
+            return str(found).strip()[:1000]
+    for name in (source.id_header, "idempotency-key"):
+        text = incoming.headers.get(name.lower(), "").strip() if name else ""
+        if submission.is_key(text):
+            return text
+    return None
+
+
+def _page(headers: Mapping[str, str]) -> str | None:
+    """Return the page a form was filled in on, without its query string: that may name people."""
+    try:
+        parts = urlsplit(headers.get("referer", ""))
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        return None
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:500]
+
+
+def content_key(vault: Any, source: str, key: str, mapped: Mapped) -> bytes:
+    """Return what a repeat is recognised by: its source, the sender's key for it, and its content."""
+    content = json.dumps([mapped.profile, mapped.extra], sort_keys=True)
+    found: bytes = vault.hash("content", source, key, content)
+    return found
+
+
+def consent_proof(mapped: Mapped, page: str | None, received_at: float) -> str | None:
+    """Return which boxes were ticked, where and when, as JSON; None where no consent is asked for."""
+    if mapped.consent is None:
+        return None
+    at = receipts.iso(received_at)
+    return json.dumps({name: {**said, "page": page, "at": at} for name, said in mapped.consent.items()})
+
+
+def _original(sent: Submission) -> dict[str, Any]:
+    """Return the body as it came, so that it can be mapped again with another configuration."""
+    return {"body": sent.raw.decode("utf-8", "surrogateescape"), "content_type": sent.content_type}
+
+
+def update_body(extra: Mapping[str, Any], source: Source) -> dict[str, Any]:
+    """Return the body of the update that follows the creation."""
+    changes: dict[str, Any] = {}
+    properties: dict[str, Any] = {}
+    for name, value in extra.items():
+        field, _, inner = name.partition(":")
+        if inner:
+            properties[inner] = value
+        else:
+            changes[field] = value
+    if properties:
+        as_text = source.properties_as == "string"
+        changes["custom_properties"] = json.dumps(properties) if as_text else properties
+    return changes
+
+
+def _reason(mapped: Mapped) -> str:
+    """Name the fields that were wrong, by the configuration's names for them: no values."""
+    return "unmappable: " + ", ".join(sorted(mapped.errors))[:200]

@@ -1,0 +1,65 @@
+"""Receipt: everything an outsider may know about a submission, and what an operator may see."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from relay.delivery import DELIVERED, QUEUED, REFUSED, Delivery
+from relay.source import Source
+
+RECEIVED = "received"
+NEVER_STORED = ("email", "mobile_phone_number", "full_name", "metadata", "subscription")
+"""Fields of upstream's answer that are about the person: shown to a waiting caller at most."""
+
+
+def public_state(state: str, *, silent: bool) -> str:
+    """Return the state an outsider sees. ``silent``: forms that do not wait learn ``received`` only,
+
+    because whether upstream took an address is the owner's business.
+    """
+    if silent:
+        return RECEIVED
+    return state if state in (DELIVERED, REFUSED) else QUEUED
+
+
+def is_silent(source: Source | None) -> bool:
+    """Whether a source's receipts tell nothing; one that is gone from the configuration does not."""
+    return source is None or (source.is_form and source.wait == 0)
+
+
+def answer(
+    source: Source,
+    delivery: Delivery,
+    *,
+    repeat: bool = False,
+    profile: Mapping[str, Any] | None = None,
+    eta_seconds: float | None = None,
+) -> tuple[int, dict[str, Any]]:
+    """Return status and JSON body for a stored submission that was not refused."""
+    state = public_state(delivery.state, silent=is_silent(source))
+    body: dict[str, Any] = {"receipt": delivery.receipt, "state": state}
+    status = 202
+    if state == DELIVERED:
+        status = 201
+        body["profile"] = reply_fields(source, delivery, profile or {})
+    elif state == QUEUED:
+        body["eta_seconds"] = None if eta_seconds is None else max(0, round(eta_seconds))
+    if delivery.dropped and state != RECEIVED:
+        body["dropped"] = list(delivery.dropped)
+    if repeat:
+        status, body["repeat"] = 200, True
+    return source.success_status or status, body
+
+
+def reply_fields(source: Source, delivery: Delivery, profile: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the profile fields the caller may see."""
+    known = {**profile, "id": delivery.profile_id}
+    return {name: known[name] for name in source.reply if known.get(name) is not None}
+
+
+def iso(at: float | None) -> str | None:
+    """Return a time in UTC as ISO 8601, or None."""
+    if at is None:
+        return None
+    text = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

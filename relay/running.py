@@ -1,0 +1,261 @@
+"""The parts of a running relay, put together: start, reload, stop."""
+
+import errno
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from relay import database, environment, events
+from relay import vault as vaults
+from relay.checker import Checker
+from relay.clock import SteadyClock, boot
+from relay.database import Damaged, Unavailable, Unfit
+from relay.disk import Disk
+from relay.dispatcher import Dispatcher
+from relay.intake import Intake
+from relay.outbox import Outbox
+from relay.quota import Doorkeeper
+from relay.settings import Settings
+from relay.vault import KeyMissing, Vault
+from relay.watch import EVERY_SECONDS as WATCH_SECONDS
+from relay.watch import Alert, Watch, found
+
+LOCK_SECONDS = 20.0
+"""How long a second server on one SQLite file waits for the first to go, as on a restart."""
+EXIT_UNFIT = 3
+"""Exit status when the database cannot be used; gunicorn's own for a worker that cannot boot."""
+EXIT_DAMAGED = 65
+"""Exit status for a database that is damaged or none (EX_DATAERR)."""
+EXIT_STORAGE = 74
+"""Exit status when the storage failed in a way that only a restart can clear (EX_IOERR)."""
+_LAST_WORDS_SECONDS = 0.5
+_EXPIRE_SECONDS = 60.0
+_TIDY_SECONDS = 1.0
+_READY_SECONDS = 1.0
+
+
+def open_outbox(settings: Settings, clock: Callable[[], float]) -> Outbox:
+    """Return the outbox that the settings name, with its keys. Raises Unfit, KeyMissing."""
+    keys = settings.secret_keys
+    if not keys:
+        try:
+            keys = vaults.keys_beside(settings.database_path)
+        except OSError as problem:
+            raise Unfit(f"{settings.database_path.parent}: {problem.strerror}") from None
+    return Outbox(settings.database_url, Vault([vaults.parse_key(key) for key in keys]), clock)
+
+
+class Relay:
+    """One server process: its settings, outbox, limits, and dispatcher."""
+
+    def __init__(
+        self, settings: Settings, load: Callable[[], Settings], leave: Callable[[int], None] = os._exit
+    ) -> None:
+        """``load`` reads the settings again, for a reload; ``leave`` ends the process with a status."""
+        self._leave = leave
+        self.settings = settings
+        self._load = load
+        self.clock = SteadyClock()
+        self.doorkeeper = Doorkeeper(settings.limits_url)
+        self.dispatcher: Dispatcher | None = None
+        self.checker: Checker | None = None
+        self._lock: int | None = None
+        self._stopping = threading.Event()
+        self._ready: tuple[float, dict[str, str]] = (-_READY_SECONDS, {})
+        self._reloading = threading.Lock()
+        self.warned: set[str] = set()
+        self.disk = Disk(settings.database_path) if settings.is_sqlite else None
+
+    def start(self) -> None:
+        """Open the outbox and begin to work. Raises Unfit, Unavailable, KeyMissing."""
+        settings = self.settings
+        events.configure(settings.log_level, background=True)
+        if settings.is_sqlite:
+            self._lock = _lock(settings.database_path, LOCK_SECONDS)
+        self.outbox = open_outbox(settings, self.clock)
+        self.outbox.prepare(settings.destinations, sandbox=settings.is_sandbox)
+        if self.disk is not None:
+            self.outbox.on_full = self.disk.release
+        self.outbox.start(self._die)
+        if settings.is_sqlite:
+            self.outbox.keep_time(self.clock.offset, boot())
+        self._look_at_disk()
+        if settings.role != "web":
+            self.dispatcher = Dispatcher(self.outbox, settings)
+            self.checker = Checker(self.outbox, settings, self.dispatcher.wake)
+        self.intake = self._intake(settings)
+        if self.dispatcher is not None:
+            self.dispatcher.start()
+        if self.checker is not None:
+            self.checker.start()
+        threading.Thread(target=self._keep_house, name="housekeeping", daemon=True).start()
+        for warning in settings.warnings:
+            events.note("relay.warning", level=logging.WARNING, warning=warning)
+        events.note("relay.started", process=os.getpid(), version=sqlite_version(settings))
+
+    def stop(self, seconds: float = 20.0) -> None:
+        """Finish the calls in flight and close the outbox."""
+        self._stopping.set()
+        if self.checker is not None:
+            self.checker.stop()
+        if self.dispatcher is not None:
+            self.dispatcher.stop(seconds)
+        self.outbox.stop()
+        if self._lock is not None:
+            os.close(self._lock)
+        events.note("relay.stopped", process=os.getpid())
+        events.flush()
+
+    def reload(self) -> bool:
+        """Read the configuration again; with a bad one the old stays in force. Returns whether it changed."""
+        with self._reloading:
+            try:
+                settings = self._load()
+            except environment.Unusable as problem:
+                for one in problem.problems:
+                    events.note("config.problem", level=logging.ERROR, problem=str(one))
+                events.note(
+                    "config.kept",
+                    level=logging.ERROR,
+                    problem="the old configuration stays in force",
+                )
+                return False
+            # One assignment: a request sees the old settings or the new, never a mixture.
+            self.settings = settings
+            self.intake = self._intake(settings)
+            if self.checker is not None:
+                self.checker.settings = settings
+            if self.dispatcher is not None:
+                self.dispatcher.reload(settings)
+            events.note("config.reloaded", count=len(settings.sources))
+            return True
+
+    def _intake(self, settings: Settings) -> Intake:
+        return Intake(
+            settings, self.outbox, self.doorkeeper, self.dispatcher, self.clock, checker=self.checker
+        )
+
+    def _die(self, death: BaseException) -> None:
+        """The writer thread is gone: nothing can be stored any more, so leave."""
+        events.note("outbox.died", level=logging.CRITICAL, error=events.where_from(death))
+        time.sleep(_LAST_WORDS_SECONDS)  # the requests that waited for it are told
+        self._leave(EXIT_STORAGE)
+
+    # --- health -------------------------------------------------------------------------------------
+
+    def failing_checks(self) -> dict[str, str]:
+        """Return what keeps the relay from working now, by check; asked once a second at most."""
+        at, checks = self._ready
+        if time.monotonic() - at < _READY_SECONDS:
+            return checks
+        checks = {}
+        if self.outbox.is_full:
+            checks["disk"] = "is nearly full; free some space"
+        try:
+            self.outbox.ping()
+        except Unavailable as problem:
+            checks["outbox"] = str(problem)
+        if self.dispatcher is not None and not self.dispatcher.is_alive():
+            checks["dispatcher"] = "has died"
+        if self.checker is not None and not self.checker.is_alive():
+            checks["checker"] = "has died"
+        self._ready = (time.monotonic(), checks)
+        return checks
+
+    def warnings(self) -> list[str]:
+        """Return what an operator should know although the relay works."""
+        found = [*self.settings.warnings, *sorted(self.warned)]
+        if self.settings.is_sqlite and database.is_old_sqlite():
+            found.append("this SQLite is older than 3.51.3, which fixed a corruption bug; install pysqlite3")
+        if self.doorkeeper.degraded:
+            found.append("RELAY_LIMITS_URL cannot be reached: clients are limited per process")
+        return found
+
+    # --- housekeeping ---------------------------------------------------------------------------------
+
+    def _keep_house(self) -> None:
+        """Look after the disk and the WAL every second, after alerts and retention less often."""
+        watch = Watch(self.outbox, self.settings.alert_url)
+        chores: list[tuple[float, Callable[[], None]]] = [
+            (_TIDY_SECONDS, self._tidy),
+            (WATCH_SECONDS, lambda: watch.look(self._alerts())),
+            (_EXPIRE_SECONDS, self._expire),
+        ]
+        due = [0.0] * len(chores)
+        while not self._stopping.wait(_TIDY_SECONDS):
+            for number, (every, chore) in enumerate(chores):
+                if time.monotonic() >= due[number]:
+                    due[number] = time.monotonic() + every
+                    self._do(chore)
+
+    def _do(self, chore: Callable[[], None]) -> None:
+        try:
+            chore()
+        except (Unavailable, OSError) as problem:
+            events.note("housekeeping.failed", level=logging.ERROR, problem=type(problem).__name__)
+
+    def _tidy(self) -> None:
+        if self.settings.is_sqlite and (moved := self.clock.jump()):
+            self.outbox.shift(self.clock, moved, boot())
+            events.note("clock.jumped", level=logging.WARNING, seconds=round(moved, 1))
+        self._look_at_disk()
+        # Emptied soon after payloads were erased, so that they are gone from the WAL too.
+        self.outbox.checkpoint()
+
+    def _look_at_disk(self) -> None:
+        if self.disk is None:
+            return
+        self.outbox.is_full = self.disk.look()
+
+    def _alerts(self) -> list[Alert]:
+        crowded = self.intake.crowded()
+        return list(found(self.outbox, self.settings, disk_is_low=self.outbox.is_full, crowded=crowded))
+
+    def _expire(self) -> None:
+        for source in self.settings.sources.values():
+            count = self.outbox.expire(source.name, source.retention)
+            if count:
+                events.note("retention.expired", source=source.name, count=count)
+
+
+def sqlite_version(settings: Settings) -> str | None:
+    """Return the SQLite that is used, or None."""
+    return f"SQLite {database.sqlite_module().sqlite_version}" if settings.is_sqlite else None
+
+
+def _lock(file: Path, seconds: float) -> int:
+    """Make this the one server of an SQLite file: wait for another to go, at most so long. Raises Unfit."""
+    path = file.with_name(file.name + ".lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as problem:
+        raise Unfit(f"{path} cannot be written: {problem.strerror}") from None
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return handle
+        except OSError as problem:
+            if problem.errno not in (errno.EWOULDBLOCK, errno.EACCES) or time.monotonic() > until:
+                os.close(handle)
+                raise Unfit(
+                    f"another server uses {file}; SQLite serves one, several need PostgreSQL: "
+                    "set RELAY_DATABASE_URL=postgresql+psycopg://…"
+                ) from None
+        time.sleep(0.1)
+
+
+def start_or_explain(relay: Relay) -> tuple[str, int] | None:
+    """Start; return what is wrong, and an exit status for it, if it cannot."""
+    try:
+        relay.start()
+    except Damaged as problem:
+        return str(problem), EXIT_DAMAGED
+    except (Unfit, Unavailable, KeyMissing) as problem:
+        return str(problem), EXIT_UNFIT
+    return None

@@ -1,0 +1,186 @@
+"""The tables of the outbox, and the numbered steps that bring any older database up to date."""
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+metadata = sa.MetaData()
+
+# 64 bits everywhere, but SQLite numbers rows by itself only under this very type.
+_Serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_Time: sa.Double[float] = sa.Double()
+_Bytes = sa.LargeBinary()
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("seq", _Serial, primary_key=True),
+    sa.Column("receipt", sa.Text, nullable=False, unique=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("destination", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("lane", sa.SmallInteger, nullable=False, server_default="0"),
+    sa.Column("received_at", _Time, nullable=False),
+    sa.Column("due_at", _Time, nullable=False),
+    sa.Column("changed_at", _Time, nullable=False),
+    sa.Column("delivered_at", _Time),
+    sa.Column("replayed_at", _Time),
+    sa.Column("lease_until", _Time),
+    sa.Column("fence", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("sends", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("silent", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("errors", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("forbidden_at", _Time),
+    sa.Column("may_be_duplicate", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("profile_id", sa.Text),
+    sa.Column("trace_id", sa.Text),
+    sa.Column("dropped", sa.Text),
+    sa.Column("consent", sa.Text),
+    sa.Column("reply", sa.Text),
+    sa.Column("payload", _Bytes),
+    sa.Column("repeat_key", _Bytes),
+    sa.Column("id_hash", _Bytes),
+    sa.Column("email_hash", _Bytes),
+    sa.Column("phone_hash", _Bytes),
+)
+_c = deliveries.c
+
+
+_UNFINISHED = "state IN ('queued','sending','held','invalid','refused','parked','dead')"
+_LEFT = "state = 'delivered' AND payload IS NOT NULL"
+
+
+def _index(name: str, *columns: sa.Column[object], where: str, unique: bool = False) -> sa.Index:
+    """A partial index: it holds the rows that are looked for and no others."""
+    condition = sa.text(where)
+    return sa.Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
+
+
+sa.Index("deliveries_repeat_key", _c.repeat_key, unique=True)
+_index("deliveries_id_hash", _c.id_hash, where="id_hash IS NOT NULL")
+_index("deliveries_email_hash", _c.email_hash, where="email_hash IS NOT NULL")
+_index("deliveries_phone_hash", _c.phone_hash, where="phone_hash IS NOT NULL")
+_index(
+    "deliveries_fresh",
+    _c.destination,
+    _c.source,
+    _c.due_at,
+    _c.seq,
+    where="state = 'queued' AND lane = 0",
+)
+_index("deliveries_retry", _c.destination, _c.due_at, _c.seq, where="state = 'queued' AND lane = 1")
+_index("deliveries_check", _c.due_at, where="state = 'queued' AND lane = 2")
+_index("deliveries_sending", _c.lease_until, where="state = 'sending'")
+_index(
+    "deliveries_unfinished",
+    _c.destination,
+    _c.state,
+    _c.received_at,
+    where=_UNFINISHED,
+)
+_index("deliveries_left", _c.changed_at, where=_LEFT)
+UNFINISHED = sa.text(f"deliveries.{_UNFINISHED}")
+"""Rows that are not done. Asked for in the very words of the index, without which SQLite does not use it."""
+LEFT = sa.text("deliveries.state = 'delivered' AND deliveries.payload IS NOT NULL")
+"""Delivered rows whose payload is kept for a contact that was dropped."""
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("id", _Serial, primary_key=True),
+    # No foreign key: a slot stays taken although its delivery was erased.
+    sa.Column("receipt", sa.Text, nullable=False),
+    sa.Column("destination", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("probe", sa.Boolean, nullable=False),
+    sa.Column("started_at", _Time, nullable=False),
+    sa.Column("held_until", _Time, nullable=False),
+    sa.Column("ended_at", _Time),
+    sa.Column("seconds", _Time),
+    sa.Column("outcome", sa.Text),
+    sa.Column("status", sa.Integer),
+)
+sa.Index("attempts_ledger", attempts.c.destination, attempts.c.held_until)
+sa.Index("attempts_receipt", attempts.c.receipt)
+
+destinations = sa.Table(
+    "destinations",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("hold_until", _Time),
+    sa.Column("hold_reason", sa.Text),
+    sa.Column("hold_seconds", _Time, nullable=False, server_default="0"),
+    sa.Column("failing", sa.Text),
+    sa.Column("refused", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("forbidden_receipt", sa.Text),
+    sa.Column("parallel", sa.Integer),
+    sa.Column("successes", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("delivered_at", _Time),
+)
+
+holds = sa.Table(
+    "holds",
+    metadata,
+    sa.Column("id", _Serial, primary_key=True),
+    sa.Column("destination", sa.Text, nullable=False),
+    sa.Column("started_at", _Time, nullable=False),
+    sa.Column("ended_at", _Time),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+sa.Index("holds_destination", holds.c.destination, holds.c.ended_at)
+
+meta = sa.Table(
+    "meta",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", _Bytes, nullable=False),
+)
+
+
+class Newer(RuntimeError):
+    """The database was written by a newer relay."""
+
+
+def _first(conn: Connection) -> None:
+    metadata.create_all(conn)
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_first,)
+"""Step n brings a database of version n - 1 to version n. Steps are added, never changed."""
+
+_LOCK = 0x5167_6E75_7052  # any number that nobody else takes an advisory lock on
+
+
+def migrate(engine: Engine, steps: tuple[Callable[[Connection], None], ...] = STEPS) -> tuple[int, int]:
+    """Bring a database up to date and return its versions before and after.
+
+    One transaction under a lock, so that several may start at once. Raises Newer.
+    """
+    with engine.begin() as conn:  # on SQLite this is BEGIN IMMEDIATE
+        if conn.dialect.name == "postgresql":
+            conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        conn.execute(sa.text("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"))
+        before = version(conn)
+        if before > len(steps):
+            raise Newer(
+                f"the database has schema version {before}, this relay knows {len(steps)}: run a newer relay"
+            )
+        for step in steps[before:]:
+            step(conn)
+        if before < len(steps):
+            conn.execute(sa.text("DELETE FROM schema_version"))
+            conn.execute(
+                sa.text("INSERT INTO schema_version (version) VALUES (:version)"),
+                {"version": len(steps)},
+            )
+        return before, len(steps)
+
+
+def version(conn: Connection) -> int:
+    """Return the schema version of a database, 0 for an empty one."""
+    if not sa.inspect(conn).has_table("schema_version"):
+        return 0
+    return int(conn.scalar(sa.text("SELECT max(version) FROM schema_version")) or 0)

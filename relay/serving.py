@@ -1,0 +1,242 @@
+"""Serving: what gunicorn's master and worker do, and ``python -m relay serve``."""
+
+import errno
+import logging
+import mmap
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from relay import events
+from relay import settings as configuration
+from relay.environment import Unusable
+from relay.settings import Settings
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+_ADDRESS_SECONDS = 1.5
+_CONNECTIONS = 2000
+_FILES_KEPT = 256
+"""Open files that clients may not take: the database's, the calls upstream, the log."""
+
+last_status = mmap.mmap(-1, 1)
+"""Why a worker left for good, for its master: memory that both share; 0 while none has."""
+_sandbox_url: str | None = None
+_settings: Settings | None = None
+"""The last good settings: loaded in the master, inherited by every worker it forks."""
+
+
+def load() -> Settings:
+    """Read the settings, for the sandbox where ``serve`` started one. Raises Unusable."""
+    return configuration.load(sandbox_url=_sandbox_url)
+
+
+def load_or_exit() -> Settings:
+    """Read the settings in the master; leave with status 2 and one line per problem if they are unusable."""
+    global _settings
+    if _settings is None:
+        try:
+            _settings = load()
+        except Unusable as unusable:
+            for problem in unusable.problems:
+                print(problem, file=sys.stderr)
+            sys.exit(2)
+    return _settings
+
+
+def application() -> Any:
+    """Return the WSGI application; its relay is started by ``start`` once the worker is forked."""
+    from relay.running import Relay
+    from relay.web import create_app
+
+    settings = load_or_exit()
+    events.configure(settings.log_level)
+    return create_app(Relay(settings, load, _leave))
+
+
+# --- hooks of gunicorn ----------------------------------------------------------------------------------
+
+
+def claim_address(arbiter: Any) -> None:
+    """See whether the address is free; leave with one line if it is not, where gunicorn takes a dozen."""
+    if os.environ.get("GUNICORN_FD") or os.environ.get("LISTEN_FDS"):  # somebody listens for us already
+        return
+    for address in arbiter.cfg.address:
+        if isinstance(address, tuple) and (wrong := _cannot_listen(address)):
+            print(f"relay: cannot listen on {address[0]}:{address[1]}: {wrong}", file=sys.stderr, flush=True)
+            sys.exit(1)
+
+
+def _cannot_listen(address: tuple[str, int]) -> str | None:
+    """Return why not, if it stays so for a moment: the one before may be just leaving."""
+    until = time.monotonic() + _ADDRESS_SECONDS
+    while True:
+        with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                trial.bind(address)
+                return None
+            except OSError as problem:
+                if problem.errno != errno.EADDRINUSE or time.monotonic() > until:
+                    return problem.strerror or str(problem)
+        time.sleep(0.1)
+
+
+def start(worker: Any) -> None:
+    """Open the outbox in the worker; if it cannot, the master stops instead of trying for ever."""
+    from relay.running import start_or_explain
+
+    wrong = start_or_explain(worker.wsgi.relay)
+    if wrong is not None:
+        print(f"relay: {wrong[0]}", file=sys.stderr, flush=True)
+        _leave(wrong[1])
+
+
+def _leave(status: int) -> None:
+    """End the worker for good: its master stops with the same status."""
+    last_status[0] = status
+    os._exit(status)
+
+
+def keep_one_worker(arbiter: Any) -> None:
+    """Ignore the signals that would add a worker or a second master: neither gets the outbox."""
+    for name in ("ttin", "ttou", "usr2"):
+        setattr(arbiter, f"handle_{name}", lambda: None)
+
+
+def connections(threads: int) -> int:
+    """Return how many clients may be connected: as many as leave files for what they are here for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _CONNECTIONS + _FILES_KEPT
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY:
+        return _CONNECTIONS
+    return max(threads + 1, min(_CONNECTIONS, soft - _FILES_KEPT))
+
+
+def share_counts() -> None:
+    """Let the processes of this server count together, in memory where there is such a file system."""
+    memory = "/dev/shm"
+    folder = tempfile.mkdtemp(prefix="relay-metrics-", dir=memory if os.path.isdir(memory) else None)
+    os.environ[events.SHARED_COUNTS] = folder
+
+
+def forget_counts() -> None:
+    """Remove what the processes counted in."""
+    shutil.rmtree(os.environ.get(events.SHARED_COUNTS, ""), ignore_errors=True)
+
+
+def left(arbiter: Any) -> None:
+    """A worker is gone: if it said that another would fare no better, stop. Raises HaltServer."""
+    from gunicorn.errors import HaltServer
+
+    if last_status[0]:
+        raise HaltServer("the storage cannot be used", last_status[0])
+
+
+def stop(worker: Any) -> None:
+    """Finish what is in flight when the worker leaves."""
+    relay = getattr(worker.wsgi, "relay", None)
+    if relay is not None and hasattr(relay, "outbox"):
+        relay.stop()
+
+
+def reload(arbiter: Any) -> None:
+    """SIGHUP: check the configuration; if it is good, let the workers read it, in place."""
+    global _settings
+    try:
+        _settings = load()
+    except Unusable as unusable:
+        for problem in unusable.problems:
+            events.note("config.problem", level=logging.ERROR, problem=str(problem))
+        events.note("config.kept", level=logging.ERROR, problem="the old configuration stays in force")
+        return
+    for pid in list(arbiter.WORKERS):
+        arbiter.kill_worker(pid, signal.SIGHUP)
+
+
+# --- python -m relay serve ----------------------------------------------------------------------------------
+
+
+def serve(bind: str | None) -> int:
+    """Run the whole relay; without a token, with the sandbox as its upstream. Returns the exit status."""
+    global _sandbox_url
+    from gunicorn.app.wsgiapp import WSGIApplication
+
+    sandbox = None
+    if bind:
+        host, _, port = bind.rpartition(":")
+        os.environ["HOST"], os.environ["PORT"] = host.strip("[]"), port
+    if configuration.lacks_token():
+        sandbox, _sandbox_url = _start_sandbox()
+    settings = load_or_exit_quietly(sandbox)
+    if settings.is_sandbox:
+        print(
+            f"SANDBOX MODE: no token, so nothing is sent to the real upstream, but to {_sandbox_url}\n"
+            f"Open http://{settings.host}:{settings.port}/ to see what to do next.",
+            flush=True,
+        )
+    sys.argv = [
+        "gunicorn",
+        "app:app",
+        "--chdir",
+        ROOT,
+        "-c",
+        os.path.join(ROOT, "gunicorn.conf.py"),
+    ]
+    try:
+        WSGIApplication("%(prog)s [OPTIONS] [APP_MODULE]").run()
+    finally:
+        if sandbox is not None and sandbox.stdin is not None:
+            sandbox.stdin.close()
+    return 0
+
+
+def load_or_exit_quietly(sandbox: Any) -> Settings:
+    """Load, and take the sandbox down again if that fails."""
+    try:
+        return load_or_exit()
+    except SystemExit:
+        if sandbox is not None and sandbox.stdin is not None:
+            sandbox.stdin.close()
+        raise
+
+
+def _start_sandbox() -> tuple[Any, str]:
+    """Start the pretend upstream as a process of its own, which ends with this one."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "relay", "sandbox", "--port", "0", "--watch-stdin"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    url = line.strip().rpartition(" ")[2]
+    if not url.startswith("http://"):
+        print("the sandbox did not start", file=sys.stderr)
+        sys.exit(1)
+    _pass_on(process.stdout.readline)
+    return process, url
+
+
+def _pass_on(read: Callable[[], str]) -> None:
+    """Print what the sandbox says of each call, so that a person sees the profile that was created."""
+
+    def run() -> None:
+        while line := read():
+            print("sandbox:", line, end="", flush=True)
+
+    threading.Thread(target=run, name="sandbox-output", daemon=True).start()

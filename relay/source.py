@@ -1,0 +1,134 @@
+"""Source: a named door: who may use it, how a submission is proven, and what it answers."""
+
+from collections.abc import Mapping as Dict
+from dataclasses import dataclass
+from dataclasses import field as factory
+from typing import Any
+
+from relay.mapping import Mapping, Path, says_yes, search
+from relay.submission import Limits
+from relay.verification import Evidence, Verifier
+
+
+@dataclass(frozen=True)
+class HeaderIs:
+    """A header that must have one of some values."""
+
+    name: str
+    values: tuple[str, ...]
+
+    def holds(self, headers: Dict[str, str]) -> bool:
+        return headers.get(self.name.lower(), "").strip().lower() in self.values
+
+
+@dataclass(frozen=True)
+class Ping:
+    """An unsigned message by which a sender tries the address out; nothing is stored for it."""
+
+    body: Any = None  # a compiled pattern for the whole body
+    header: HeaderIs | None = None
+
+    def matches(self, raw: bytes, headers: Dict[str, str]) -> bool:
+        if len(raw) > 1024 or (self.body is None and self.header is None):
+            return False
+        fits_body = self.body is None or self.body.fullmatch(raw.decode("latin-1")) is not None
+        return fits_body and (self.header is None or self.header.holds(headers))
+
+
+@dataclass(frozen=True)
+class Handshake:
+    """How a sender checks an address by GET before it uses it: ``ok``, ``echo`` or ``hmac``."""
+
+    kind: str
+    query: str = ""
+    token_query: str = ""
+
+
+@dataclass(frozen=True)
+class Captcha:
+    """A check a third party makes of a visitor: Turnstile, hCaptcha, reCAPTCHA all fit."""
+
+    url: str
+    secret: str = factory(repr=False)
+    field: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One ``[sources.x]`` of the configuration, checked and made ready. Durations are in seconds."""
+
+    name: str
+    kind: str
+    destination: str
+    mapping: Mapping
+    enabled: bool = True
+    preset: str | None = None
+    verifier: Verifier | None = None
+    secrets: tuple[bytes, ...] = factory(default=(), repr=False)
+    origins: tuple[str, ...] = ()
+    thanks: str | None = None
+    region: str | None = None
+    honeypot: str | None = None
+    wait: float = 0
+    reply: tuple[str, ...] = ()
+    client_limits: str | None = None
+    source_limits: str | None = None
+    recipient_limits: str | None = None
+    limits: Limits = factory(default_factory=Limits)
+    json_fields: tuple[str, ...] = ()
+    only: Any = None
+    only_header: HeaderIs | None = None
+    test: Any = None
+    test_header: HeaderIs | None = None
+    ping: Ping | None = None
+    handshake: Handshake | None = None
+    id_path: Path | None = None
+    id_header: str | None = None
+    repeat_window: float = 600
+    retention: float = 30 * 86400
+    success_status: int | None = None
+    on_failure: str = "report"
+    min_seconds: float | None = None
+    captcha: Captcha | None = None
+    disposable: frozenset[str] = frozenset()
+    updates: bool = False
+    properties_as: str = "object"
+    page: Dict[str, Any] = factory(default_factory=dict)
+
+    @property
+    def is_form(self) -> bool:
+        return self.kind == "form"
+
+    @property
+    def keeps_invalid(self) -> bool:
+        """Whether what cannot be mapped is kept: only what a machine has proven."""
+        return not self.is_form and self.verifier is not None
+
+    def admits(self, evidence: Evidence, now: float) -> bool:
+        """Whether the sender has proven itself; a source without a verifier admits everybody."""
+        return self.verifier is None or self.verifier.proves(evidence, self.secrets, now)
+
+    def allows_origin(self, origin: str | None, own: tuple[str, ...]) -> bool:
+        """Whether a page of this origin may post here.
+
+        Absent and ``null`` are allowed: browsers send ``null`` from pages with a strict
+        Referrer-Policy. This is a filter against other people's pages, not a proof.
+        """
+        if origin is None or origin == "null" or not self.is_form:
+            return True
+        return "*" in self.origins or origin in self.origins or origin in own
+
+    def is_excluded(self, fields: Dict[str, Any], headers: Dict[str, str]) -> bool:
+        """Whether this is no sign-up: a test of the sender, or an event nobody asked for."""
+        if self.test_header and self.test_header.holds(headers):
+            return True
+        if self.only_header and not self.only_header.holds(headers):
+            return True
+        if self.test is not None and says_yes(search(self.test, fields)):
+            return True
+        return self.only is not None and not _is_true(search(self.only, fields))
+
+
+def _is_true(found: Any) -> bool:
+    """Whether JMESPath calls it true: all but null, false and what is empty; 0 is true."""
+    return found is not None and found is not False and found not in ("", [], {})

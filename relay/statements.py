@@ -1,0 +1,266 @@
+"""The statements of the outbox, built once, and its rows as values."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
+
+from relay.delivery import (
+    DEAD,
+    DISCARDED,
+    HELD,
+    INVALID,
+    KEPT,
+    SENDING,
+    Delivery,
+)
+from relay.entry import Entry
+from relay.schema import UNFINISHED, attempts, deliveries, destinations, meta
+
+_COLUMNS = tuple(field.name for field in fields(Delivery) if field.name not in ("payload", "dropped"))
+
+# --- statements, built once ---------------------------------------------------------------------------
+
+_CHANGING_COLUMNS = (
+    *("state", "reason", "lane", "due_at", "attempts", "silent", "errors", "forbidden_at"),
+    *("may_be_duplicate", "profile_id", "trace_id", "delivered_at"),
+)
+_SETTLED_COLUMNS = (*_CHANGING_COLUMNS, "dropped", "changed_at", "lease_until")
+IS_SENDING = deliveries.c.state == sa.literal_column("'sending'")
+DATABASE_CLOCK = sa.select(sa.extract("epoch", sa.func.clock_timestamp()))
+INVALID_KEYS = sa.select(deliveries.c.repeat_key).where(
+    deliveries.c.repeat_key.in_(sa.bindparam("keys", expanding=True)),
+    deliveries.c.state == sa.literal_column("'invalid'"),
+)
+REUSED = (
+    sa.select(deliveries.c.receipt)
+    .where(
+        deliveries.c.id_hash == sa.bindparam("id_hash"),
+        sa.or_(
+            deliveries.c.repeat_key != sa.bindparam("repeat_key"),
+            deliveries.c.repeat_key.is_(None),
+        ),
+        deliveries.c.state.not_in((INVALID, HELD, DEAD, DISCARDED)),
+    )
+    .limit(1)
+)
+ANY_INVALID: sa.Select[Any] = (
+    sa.select(sa.literal_column("1"))
+    .select_from(deliveries)
+    .where(UNFINISHED, deliveries.c.state == sa.literal_column("'invalid'"))
+    .limit(1)
+)
+LEDGER = (
+    sa.select(attempts.c.held_until, attempts.c.ended_at)
+    .where(
+        attempts.c.destination == sa.bindparam("destination"),
+        attempts.c.held_until > sa.bindparam("since"),
+    )
+    .order_by(attempts.c.held_until)
+)
+ALL_QUEUED = sa.select(deliveries).where(
+    deliveries.c.destination == sa.bindparam("destination"),
+    # Literals, so that both databases see that the partial indexes apply.
+    deliveries.c.state == sa.literal_column("'queued'"),
+)
+ALL_FRESH = ALL_QUEUED.where(
+    deliveries.c.lane == sa.literal_column("0"), deliveries.c.due_at <= sa.bindparam("now")
+)
+FRESH_ORDER = (deliveries.c.source, deliveries.c.due_at, deliveries.c.seq)
+FRESH_AFTER = ALL_FRESH.where(deliveries.c.source > sa.bindparam("source")).order_by(*FRESH_ORDER).limit(1)
+FRESH_DUE: sa.Select[Any] = ALL_FRESH.with_only_columns(sa.literal_column("1")).limit(1)
+FRESH_ANY = ALL_FRESH.order_by(*FRESH_ORDER).limit(1)
+RETRY_DUE = ALL_QUEUED.where(
+    deliveries.c.lane == sa.literal_column("1"), deliveries.c.due_at <= sa.bindparam("now")
+)
+RETRY_IS_DUE: sa.Select[Any] = RETRY_DUE.with_only_columns(sa.literal_column("1")).limit(1)
+NEXT_RETRY = RETRY_DUE.order_by(deliveries.c.due_at, deliveries.c.seq).limit(1)
+TO_CHECK = (
+    sa.select(deliveries)
+    .where(
+        deliveries.c.state == sa.literal_column("'queued'"),
+        deliveries.c.lane == sa.literal_column("2"),
+        deliveries.c.due_at <= sa.bindparam("now"),
+        deliveries.c.source.not_in(sa.bindparam("without", expanding=True)),
+    )
+    .order_by(deliveries.c.due_at)
+    .limit(1)
+)
+NEXT_DUE = sa.select(sa.func.min(deliveries.c.due_at)).where(
+    deliveries.c.destination == sa.bindparam("destination"),
+    deliveries.c.state == sa.literal_column("'queued'"),
+    deliveries.c.lane == sa.literal_column("1"),
+)
+DUE_RETRIES = sa.select(sa.func.count()).select_from(RETRY_DUE.subquery())
+START = (
+    sa.update(deliveries)
+    .where(deliveries.c.receipt == sa.bindparam("this_receipt"))
+    .values(
+        state=SENDING,
+        fence=sa.bindparam("fence"),
+        sends=sa.bindparam("sends"),
+        lease_until=sa.bindparam("lease_until"),
+    )
+)
+SETTLE = (
+    sa.update(deliveries)
+    .where(
+        deliveries.c.receipt == sa.bindparam("this_receipt"),
+        deliveries.c.fence == sa.bindparam("this_fence"),
+        deliveries.c.state == sa.literal_column("'sending'"),
+    )
+    .values(
+        {
+            **{name: sa.bindparam(f"new_{name}") for name in _SETTLED_COLUMNS},
+            "reply": sa.func.coalesce(sa.bindparam("new_reply", type_=sa.Text), deliveries.c.reply),
+            # Not written again when it stays: it may have been sealed with a newer key meanwhile.
+            "payload": sa.case(
+                (sa.bindparam("keep_payload", type_=sa.Boolean) == sa.true(), deliveries.c.payload),
+                else_=sa.bindparam("new_payload", type_=sa.LargeBinary),
+            ),
+        }
+    )
+)
+FINISH = (
+    sa.update(attempts)
+    .where(attempts.c.id == sa.bindparam("this_attempt"))
+    .values(
+        {
+            # What was settled without it stays: a late answer tells no more than when its slot ends.
+            **{
+                name: sa.case(
+                    (attempts.c.ended_at.is_(None), sa.bindparam(f"new_{name}", type_=attempts.c[name].type)),
+                    else_=attempts.c[name],
+                )
+                for name in ("ended_at", "seconds", "outcome", "status")
+            },
+            # An end that is not known leaves the slot taken to the lease's end.
+            "held_until": sa.func.coalesce(sa.bindparam("new_held_until"), attempts.c.held_until),
+        }
+    )
+)
+ATTEMPT = sa.insert(attempts).returning(attempts.c.id)
+HEALTH = sa.select(destinations).where(destinations.c.name == sa.bindparam("this_name"))
+
+
+# --- rows ---------------------------------------------------------------------------------------------
+
+
+_ROW_COLUMNS = (
+    *("receipt", "source", "destination", "state", "reason", "lane", "received_at", "due_at", "changed_at"),
+    *("dropped", "payload", "repeat_key", "id_hash", "email_hash", "phone_hash", "consent"),
+)
+
+
+def row_of(entry: Entry) -> dict[str, Any]:
+    """Return the columns of a new row; what is not named has its default in the database."""
+    delivery = entry.delivery
+    return {
+        "receipt": delivery.receipt,
+        "source": delivery.source,
+        "destination": delivery.destination,
+        "state": delivery.state,
+        "reason": delivery.reason,
+        "lane": delivery.lane,
+        "received_at": delivery.received_at,
+        "due_at": delivery.due_at,
+        "changed_at": delivery.received_at,
+        "dropped": json.dumps(delivery.dropped) if delivery.dropped else None,
+        "payload": entry.box,
+        "repeat_key": entry.repeat_key,
+        "id_hash": entry.id_hash,
+        "email_hash": entry.email_hash,
+        "phone_hash": entry.phone_hash,
+        "consent": entry.consent,
+    }
+
+
+def delivery_of(row: Any) -> Delivery:
+    return Delivery(
+        **{name: row[name] for name in _COLUMNS},
+        dropped=tuple(json.loads(row["dropped"] or "[]")),
+    )
+
+
+def in_state(state: str) -> tuple[Any, ...]:
+    """Return the condition under which the index of unfinished rows serves a state."""
+    return (UNFINISHED,) if state in (ALL_QUEUED, SENDING, *KEPT) else ()
+
+
+def changes_of(delivery: Delivery) -> dict[str, Any]:
+    """Return the columns in which a delivery changes on its way."""
+    values = {name: getattr(delivery, name) for name in _CHANGING_COLUMNS}
+    values["dropped"] = json.dumps(delivery.dropped) if delivery.dropped else None
+    return values
+
+
+def stamped(entry: Entry, now: float) -> Entry:
+    """Stamp an entry with the database's clock: hosts' clocks differ."""
+    return replace(entry, delivery=replace(entry.delivery, received_at=now, due_at=now))
+
+
+def is_superseded(earlier: Delivery, window: float | None, now: float) -> bool:
+    """Whether an earlier delivery no longer counts as the one that another repeats."""
+    if earlier.state in (DEAD, DISCARDED) and earlier.profile_id is None:
+        return True
+    return window is not None and earlier.received_at + window < now
+
+
+def give_key_up(conn: Connection, delivery: Delivery) -> None:
+    conn.execute(
+        sa.update(deliveries).where(deliveries.c.receipt == delivery.receipt).values(repeat_key=None)
+    )
+
+
+def insert_all(conn: Connection, rows: list[dict[str, Any]]) -> Iterable[str]:
+    """Insert rows unless their repeat key is taken, and return the receipts of those inserted."""
+    if not rows:
+        return ()
+    text, names = _insert_text(conn.dialect.name, len(rows))
+    values = tuple(row[name] for row in rows for name in names)
+    return [row[0] for row in conn.exec_driver_sql(text, values)]
+
+
+@cache
+def _insert_text(dialect: str, count: int) -> tuple[str, tuple[str, ...]]:
+    """Return one statement for so many rows, and the order of a row's columns in it.
+
+    Compiled once per size: this is on the way of every submission.
+    """
+    kind = sqlite if dialect == "sqlite" else postgresql
+    row = dict.fromkeys(_ROW_COLUMNS)
+    statement = (
+        kind.insert(deliveries)
+        .values([row] * count)
+        .on_conflict_do_nothing(index_elements=["repeat_key"])
+        .returning(deliveries.c.receipt)
+    )
+    compiled = statement.compile(dialect=_dialect(dialect))
+    names = [name.rpartition("_m")[0] for name in compiled.positiontup or ()]
+    return str(compiled), tuple(names[: len(names) // count])
+
+
+def _dialect(name: str) -> Any:
+    if name == "sqlite":
+        return sqlite.dialect(paramstyle="qmark")
+    return postgresql.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
+
+
+def insert_ignoring(conn: Connection, table: sa.Table, values: dict[str, Any], keys: list[str]) -> None:
+    made = sqlite.insert(table) if conn.dialect.name == "sqlite" else postgresql.insert(table)
+    conn.execute(made.values(values).on_conflict_do_nothing(index_elements=keys))
+
+
+def get_meta(conn: Connection, key: str) -> bytes | None:
+    value = conn.scalar(sa.select(meta.c.value).where(meta.c.key == key))
+    return bytes(value) if value is not None else None
+
+
+def put_meta(conn: Connection, key: str, value: bytes) -> None:
+    insert_ignoring(conn, meta, {"key": key, "value": value}, ["key"])
+    conn.execute(sa.update(meta).where(meta.c.key == key).values(value=value))

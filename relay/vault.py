@@ -1,0 +1,175 @@
+"""Vault: payloads encrypted at rest, and keyed hashes to search and recognise by.
+
+A box is ``key id (4 bytes) · nonce (12) · AES-256-GCM``, bound to its row: a box moved to another
+row does not open. Hashes use one random key of the database's own, kept there wrapped by the newest
+secret key, so that changing the secret keys changes no hash.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+_ID_BYTES = 4
+_HASH_BYTES = 16
+_RANDOM_BUFFER = 16 * 1024
+
+
+class KeyMissing(RuntimeError):
+    """No configured key opens this: RELAY_SECRET_KEYS lacks the one it was written with."""
+
+
+def new_key() -> str:
+    """Return a new secret key as 64 hexadecimal digits."""
+    return secrets.token_hex(_KEY_BYTES)
+
+
+def parse_key(text: str) -> bytes:
+    """Read a key of 32 bytes, as 64 hex digits or URL-safe base64. Raises ValueError."""
+    text = text.strip()
+    try:
+        key = bytes.fromhex(text) if len(text) == 2 * _KEY_BYTES else _from_base64(text)
+    except ValueError:
+        key = b""
+    if len(key) != _KEY_BYTES:
+        raise ValueError("is not 32 bytes as 64 hex digits or URL-safe base64")
+    return key
+
+
+def _from_base64(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def keys_beside(database: Path) -> tuple[str, ...]:
+    """Return the keys kept beside an SQLite file, made on the first start, readable by the owner only.
+
+    Raises KeyMissing when there is a database but no good key: a new key could read nothing of it.
+    """
+    path = database.with_name(database.name + ".keys")
+    if not path.exists():
+        if database.exists() and database.stat().st_size:
+            raise KeyMissing(f"{path} is missing, and {database} cannot be read without it")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_first(path, new_key() + "\n")
+    keys = tuple(path.read_text(encoding="utf-8", errors="replace").replace(",", " ").split())
+    try:
+        for key in keys:
+            parse_key(key)
+    except ValueError as problem:
+        raise KeyMissing(f"{path}: a key {problem}") from None
+    if not keys:
+        raise KeyMissing(f"{path} holds no key, and {database} cannot be read without it")
+    return keys
+
+
+def _write_first(path: Path, text: str) -> None:
+    """Create a file that nobody else can read; if another process was first, leave that one."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        os.unlink(draft)
+
+
+class Vault:
+    """Seals and opens with the given keys, newest first."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
+        self._newest = _key_id(keys[0])
+        self._random = RandomBytes()
+        self._hash_key = b""
+
+    # --- boxes ------------------------------------------------------------------------------------
+
+    def seal(self, value: Any, row: str) -> bytes:
+        """Encrypt a JSON value for one row."""
+        return self._seal(json.dumps(value, separators=(",", ":")).encode(), row)
+
+    def open(self, box: bytes, row: str) -> Any:
+        """Return the value of a box. Raises KeyMissing; ValueError if it was tampered with."""
+        return json.loads(self._open(box, row))
+
+    @property
+    def newest_id(self) -> bytes:
+        """What every box begins with that is sealed with the newest key."""
+        return self._newest
+
+    def _seal(self, text: bytes, row: str) -> bytes:
+        nonce = self._random.take(_NONCE_BYTES)
+        sealed = self._ciphers[self._newest].encrypt(nonce, text, row.encode())
+        return self._newest + nonce + sealed
+
+    def _open(self, box: bytes, row: str) -> bytes:
+        cipher = self._ciphers.get(box[:_ID_BYTES])
+        if cipher is None:
+            raise KeyMissing("RELAY_SECRET_KEYS lacks the key this was encrypted with")
+        nonce = box[_ID_BYTES : _ID_BYTES + _NONCE_BYTES]
+        try:
+            return cipher.decrypt(nonce, box[_ID_BYTES + _NONCE_BYTES :], row.encode())
+        except InvalidTag:
+            raise ValueError("an encrypted payload is damaged") from None
+
+    # --- hashes -----------------------------------------------------------------------------------
+
+    def new_hash_key(self) -> bytes:
+        """Return a new hash key, sealed, for the database to keep."""
+        return self._seal(secrets.token_bytes(_KEY_BYTES), "hash-key")
+
+    def use_hash_key(self, sealed: bytes) -> None:
+        """Hash with the database's key from now on. Raises KeyMissing."""
+        self._hash_key = self._open(sealed, "hash-key")
+
+    def rewrap_hash_key(self) -> bytes:
+        """Return the hash key, sealed with the newest key."""
+        return self._seal(self._hash_key, "hash-key")
+
+    def hash(self, *parts: str | bytes) -> bytes:
+        """Return a keyed hash of some parts; no two lists of parts share one."""
+        mac = hmac.new(self._hash_key, digestmod=hashlib.sha256)
+        for part in parts:
+            data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+            mac.update(len(data).to_bytes(8, "big") + data)
+        return mac.digest()[:_HASH_BYTES]
+
+    def receipt(self) -> str:
+        """Return a new receipt: 128 random bits as hexadecimal digits."""
+        return self._random.take(16).hex()
+
+
+def _key_id(key: bytes) -> bytes:
+    return hashlib.sha256(b"relay key id" + key).digest()[:_ID_BYTES]
+
+
+class RandomBytes:
+    """The system's random bytes, fetched in larger pieces: each fetch lets another thread in."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._buffer = b""
+        self._used = 0
+
+    def take(self, count: int) -> bytes:
+        with self._lock:
+            if self._used + count > len(self._buffer):
+                self._buffer, self._used = os.urandom(_RANDOM_BUFFER), 0
+            piece = self._buffer[self._used : self._used + count]
+            self._used += count
+            return piece

@@ -1,0 +1,221 @@
+"""How a sender proves itself: one declarative verifier over raw bytes.
+
+A proof that is missing, malformed, late or wrong gets the same answer: False.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jmespath
+
+HMACS = {
+    "hmac-sha1": hashlib.sha1,
+    "hmac-sha256": hashlib.sha256,
+    "hmac-sha512": hashlib.sha512,
+}
+SCHEMES = (*HMACS, "token", "basic", "jwt")
+ENCODINGS = ("hex", "base64")
+SECRET_ENCODINGS = ("utf8", "base64", "whsec")
+PLACEHOLDERS = ("body", "timestamp", "id", "method", "url")
+_TEMPLATE = re.compile(r"\{(" + "|".join(PLACEHOLDERS) + r")\}")
+_TIMESTAMP = re.compile(r"[0-9]{1,13}", re.ASCII)
+# A header with more candidates than any sender's key rotation needs is an attempt to guess.
+_MAX_CANDIDATES = 20
+_MAX_PROOF = 8192
+_TIMES_ARE_OURS: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a request offers as proof. Header names are in lower case, values as they came."""
+
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+    method: str = "POST"
+    url: str = ""
+    fields: Callable[[], Any] = dict
+    """Parses the body; called only where the proof stands in it. Returns None if it cannot."""
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """One sender's way of proving itself; the keys are those of ``[sources.x.verify]``."""
+
+    scheme: str
+    header: str | None = None
+    query: str | None = None
+    body: str | None = None
+    prefix: str = ""
+    pairs: str | None = None
+    signature_key: str = "v1"
+    timestamp_key: str = "t"
+    separator: str | None = None
+    encoding: str = "hex"
+    signed: str = "{body}"
+    timestamp_header: str | None = None
+    timestamp_unit: str = "s"
+    tolerance: float = 300
+    id_header: str | None = None
+    secret_encoding: str = "utf8"
+    issuer: str | None = None
+    body_claim: str | None = None
+
+    @property
+    def needs_url(self) -> bool:
+        return "{url}" in self.signed
+
+    def proves(self, evidence: Evidence, secrets: tuple[bytes, ...], now: float) -> bool:
+        """Whether the evidence was made with one of the secrets (keys from ``key``), at about ``now``.
+
+        Fails closed: without a secret nothing is proven.
+        """
+        secrets = tuple(secret for secret in secrets if secret)
+        if not secrets:
+            return False
+        if self.scheme == "jwt":
+            return any(self._is_jwt(evidence, secret, now) for secret in secrets)
+        if self.scheme in HMACS:
+            return self._is_signed(evidence, secrets, now)
+        return self._is_known(evidence, secrets)
+
+    def key(self, secret: str) -> bytes:
+        """Return the bytes of a configured secret. Raises ValueError if it is not so encoded."""
+        if self.secret_encoding == "utf8":
+            return secret.encode()
+        text = secret.removeprefix("whsec_") if self.secret_encoding == "whsec" else secret
+        try:
+            return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        except ValueError:  # also of characters that are not ASCII
+            raise ValueError(f"is not {self.secret_encoding}-encoded") from None
+
+    # --- the sender shows a secret ------------------------------------------------------------
+
+    def _is_known(self, evidence: Evidence, secrets: tuple[bytes, ...]) -> bool:
+        shown = list(self._shown(evidence))
+        matches = [hmac.compare_digest(one, secret) for one in shown for secret in secrets]
+        return any(matches)
+
+    def _shown(self, evidence: Evidence) -> Iterator[bytes]:
+        if self.header:
+            yield from self._in_header(evidence)
+        if self.query and self.query in evidence.query:
+            yield evidence.query[self.query].encode(errors="replace")
+        if self.body:
+            found = _look_up(evidence.fields(), self.body)
+            if isinstance(found, str):
+                yield found.encode(errors="replace")
+
+    def _in_header(self, evidence: Evidence) -> Iterator[bytes]:
+        value = evidence.headers.get((self.header or "").lower(), "")
+        scheme = "Basic " if self.scheme == "basic" else self.prefix
+        if value[: len(scheme)].lower() != scheme.lower():
+            return
+        value = value[len(scheme) :].strip()
+        if self.scheme != "basic":
+            yield value.encode("latin-1", "replace")
+            return
+        try:
+            yield base64.b64decode(value.encode("latin-1", "replace"), validate=True)
+        except binascii.Error:
+            return
+
+    # --- the sender signs -------------------------------------------------------------------------
+
+    def _is_signed(self, evidence: Evidence, secrets: tuple[bytes, ...], now: float) -> bool:
+        value = evidence.headers.get((self.header or "").lower(), "")
+        if not value or len(value) > _MAX_PROOF:
+            return False
+        candidates, timestamp = self._cut(value)
+        if self.timestamp_header:
+            timestamp = evidence.headers.get(self.timestamp_header.lower())
+        if not 0 < len(candidates) <= _MAX_CANDIDATES or not self._is_timely(timestamp, now):
+            return False
+        identity = evidence.headers.get(self.id_header.lower()) if self.id_header else ""
+        if identity is None:
+            return False
+        text = self._signed_bytes(evidence, timestamp or "", identity)
+        expected = [self._digest(secret, text) for secret in secrets]
+        matches = [hmac.compare_digest(one, right) for one in candidates for right in expected]
+        return any(matches)
+
+    def _cut(self, value: str) -> tuple[list[bytes], str | None]:
+        timestamp = None
+        if self.pairs:
+            pairs = [part.strip().partition("=")[::2] for part in value.split(self.pairs)]
+            parts = [text for name, text in pairs if name == self.signature_key]
+            stamps = [text for name, text in pairs if name == self.timestamp_key]
+            timestamp = stamps[0] if len(stamps) == 1 else None
+        else:
+            parts = value.split(self.separator) if self.separator else [value.strip()]
+        kept = [part[len(self.prefix) :] for part in parts if part.startswith(self.prefix)]
+        if self.encoding == "hex":
+            kept = [part.lower() for part in kept]
+        return [part.encode("latin-1", "replace") for part in kept if part], timestamp
+
+    def _is_timely(self, timestamp: str | None, now: float) -> bool:
+        if "{timestamp}" not in self.signed and not self.timestamp_header:
+            return True
+        if timestamp is None or not _TIMESTAMP.fullmatch(timestamp):
+            return False
+        seconds = int(timestamp) / (1000 if self.timestamp_unit == "ms" else 1)
+        return abs(now - seconds) <= self.tolerance
+
+    def _signed_bytes(self, evidence: Evidence, timestamp: str, identity: str) -> bytes:
+        values = {
+            "body": evidence.body,
+            "timestamp": timestamp.encode("latin-1", "replace"),
+            "id": identity.encode("latin-1", "replace"),
+            "method": evidence.method.encode(),
+            "url": evidence.url.encode(),
+        }
+        parts = _TEMPLATE.split(self.signed)
+        return b"".join(values[part] if odd % 2 else part.encode() for odd, part in enumerate(parts))
+
+    def _digest(self, secret: bytes, text: bytes) -> bytes:
+        digest = hmac.new(secret, text, HMACS[self.scheme]).digest()
+        return digest.hex().encode() if self.encoding == "hex" else base64.b64encode(digest)
+
+    # --- the sender sends a signed token about the body ------------------------------------------------
+
+    def _is_jwt(self, evidence: Evidence, secret: bytes, now: float) -> bool:
+        import jwt  # few need it, and it is slow to import
+
+        token = evidence.headers.get((self.header or "").lower(), "").removeprefix(self.prefix)
+        # HMAC fills a short key up with zeros anyway; done here, the library does not warn of it.
+        key = secret.ljust(hashlib.sha256().digest_size, b"\0")
+        try:
+            claims = jwt.decode(token, key, algorithms=["HS256"], issuer=self.issuer, options=_TIMES_ARE_OURS)
+        except (jwt.PyJWTError, ValueError):
+            return False
+        if not self._is_current(claims, now):
+            return False
+        said = str(claims.get(self.body_claim or "", "")).lower().encode()
+        actual = hashlib.sha256(evidence.body).hexdigest().encode()
+        return self.body_claim is None or hmac.compare_digest(said, actual)
+
+    def _is_current(self, claims: Mapping[str, Any], now: float) -> bool:
+        begins = [claims[name] for name in ("nbf", "iat") if name in claims]
+        ends = claims.get("exp", now)
+        if not all(isinstance(at, int | float) for at in (*begins, ends)):
+            return False
+        return all(at <= now + self.tolerance for at in begins) and now - self.tolerance <= ends
+
+
+def _look_up(fields: Any, path: str) -> Any:
+    if isinstance(fields, dict) and path in fields:
+        return fields[path]
+    try:
+        return jmespath.search(path, fields)
+    except Exception:  # noqa: BLE001 - jmespath raises several kinds for a body of another shape
+        return None
+
+
+BEARER = Verifier(scheme="token", header="Authorization", prefix="Bearer ", query="token")
+"""``secret`` alone: a bearer token, or ``?token=`` from senders that cannot set headers."""

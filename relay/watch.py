@@ -1,0 +1,100 @@
+"""Watch: looks at the outbox now and then, and tells the operator what needs a person.
+
+An alert is sent once when an episode begins and once when it is over. Episodes are kept in the outbox, so
+that a restart does not repeat them, and of several processes only one sends them.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from relay import events
+from relay.delivery import DEAD, HELD, INVALID, PARKED, QUEUED
+from relay.outbox import Outbox
+from relay.outcome import Answer
+from relay.receipt import iso
+from relay.settings import Settings
+from relay.upstream import Line
+
+EVERY_SECONDS = 10.0
+OLD_SECONDS = 30 * 60.0
+HELD_SECONDS = 86400.0
+_IN_A_ROW = 10
+_POST_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something a person should know: ``key`` names the episode, ``detail`` says what to do."""
+
+    key: str
+    detail: str
+
+
+def found(outbox: Outbox, settings: Settings, *, disk_is_low: bool, crowded: set[str]) -> Iterator[Alert]:
+    """Yield what is the matter now. ``crowded``: sources over their source_limits."""
+    now = outbox.time()
+    for name in settings.destinations:
+        health = outbox.health(name)
+        if health.is_held(now):
+            yield Alert(f"held:{name}", f"destination {name} is held: {health.hold_reason}")
+    for destination, state, count, oldest in outbox.backlog():
+        yield from _about(destination, state, count, now - oldest)
+    for source in outbox.sources_all_invalid(_IN_A_ROW):
+        yield Alert(
+            f"unmappable:{source}",
+            f"the last {_IN_A_ROW} submissions of {source} could not be mapped; check its fields",
+        )
+    if disk_is_low:
+        yield Alert("disk", "the disk is nearly full; nothing is accepted until there is room")
+    for source in crowded:
+        yield Alert(f"limit:{source}", f"{source} is over its source_limits; what comes now is held")
+
+
+def _about(destination: str, state: str, count: int, age: float) -> Iterator[Alert]:
+    if state in (PARKED, DEAD, INVALID):
+        yield Alert(f"{state}:{destination}", f"{count} submissions are {state}; replay or discard them")
+    if state == HELD and age > HELD_SECONDS:
+        yield Alert(f"suspects:{destination}", f"{count} suspect submissions wait for a decision")
+    if state == QUEUED and age > OLD_SECONDS:
+        yield Alert(
+            f"old:{destination}", f"the oldest of {count} queued submissions waits for {age / 60:.0f} min"
+        )
+
+
+class Watch:
+    """Compares what is the matter with what was, and posts the difference."""
+
+    def __init__(self, outbox: Outbox, url: str) -> None:
+        self._outbox = outbox
+        self._url = url
+        self._line = Line()
+        self._unsent: list[dict[str, Any]] = []
+
+    def look(self, alerts: list[Alert]) -> None:
+        """Note and post what began and what is over."""
+        now = self._outbox.time()
+        began, over = self._outbox.change_episodes({alert.key for alert in alerts})
+        details = {alert.key: alert.detail for alert in alerts}
+        for key in sorted(began):
+            self._tell(key, "firing", details[key], now)
+        for key in sorted(over):
+            self._tell(key, "over", "over", now)
+        self._post()
+
+    def _tell(self, key: str, state: str, detail: str, now: float) -> None:
+        events.note(f"alert.{state}", level=logging.WARNING, alert=key, problem=detail)
+        if self._url:
+            self._unsent.append({"alert": key, "state": state, "detail": detail, "at": iso(now)})
+
+    def _post(self) -> None:
+        """Post in order; what cannot be delivered is tried again the next time."""
+        while self._unsent:
+            answer = self._line.call("POST", self._url, self._unsent[0], _POST_SECONDS)
+            if not isinstance(answer, Answer) or answer.status >= 500 or answer.status in (408, 429):
+                events.note("alert.unsent", level=logging.ERROR, count=len(self._unsent))
+                return
+            if answer.status >= 300:
+                events.note("alert.refused", level=logging.ERROR, status=answer.status)
+            self._unsent.pop(0)

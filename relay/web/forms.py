@@ -1,0 +1,198 @@
+"""What the form of a source consists of: its inputs, by the names the mapping looks for."""
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from relay import timestamp
+from relay.mapping import CONTACTS, Labels, Path, Place, Rule
+from relay.running import Relay
+from relay.source import Source
+from relay.web.language import Language
+
+_LONG_TEXT = 255
+_KINDS = {"email": "email", "phone": "tel", "date": "date", "url": "url", "boolean": "checkbox"}
+# A number typed into type="number" is gone when it is not one; a text is kept and can be mended.
+_MODES = {"email": "email", "phone": "tel", "integer": "numeric", "number": "decimal", "url": "url"}
+_AUTOCOMPLETE = {
+    "email": "email",
+    "mobile_phone_number": "tel",
+    "full_name": "name",
+    "first_name": "given-name",
+    "last_name": "family-name",
+}
+_FIRST_NAME = re.compile(r"first|given|fore|vor|pr[eé]nom|nombre", re.I)
+_LAST_NAME = re.compile(r"last|sur|family|nach|nom|apellid", re.I)
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input: ``kind`` is the type of an ``<input>``, or ``select`` or ``textarea``."""
+
+    name: str
+    kind: str
+    label: str
+    required: bool = False
+    autocomplete: str = ""
+    inputmode: str = ""
+    hint: str = ""
+    choices: tuple[Any, ...] = ()
+    value: str = ""
+    errors: tuple[str, ...] = ()
+    first_error: bool = False
+
+    @property
+    def is_half(self) -> bool:
+        """Whether two of them share a line: the two parts of a name."""
+        return self.autocomplete in ("given-name", "family-name")
+
+
+@dataclass(frozen=True)
+class Form:
+    """A source's form, ready to be shown."""
+
+    source: Source
+    inputs: tuple[Input, ...]
+    stamp: str
+    intro: str = ""
+    detail: str = ""
+    """Why it could not be taken, where that is not about its fields."""
+    loose_errors: tuple[str, ...] = ()
+    """Errors of fields that have no input here."""
+
+    @property
+    def errors(self) -> list[tuple[int, Input]]:
+        """The inputs that something is wrong with, with their number on the page."""
+        return [(number, entry) for number, entry in enumerate(self.inputs) if entry.errors]
+
+
+def form(
+    relay: Relay,
+    source: Source,
+    language: Language,
+    typed: Mapping[str, Any] | None = None,
+    errors: Mapping[str, list[str]] | None = None,
+    detail: str = "",
+) -> Form:
+    """Return a source's form, with what was typed and what is wrong with it."""
+    said = {name: tuple(map(language.say, messages)) for name, messages in (errors or {}).items()}
+    inputs = [_filled(entry, typed or {}, said) for entry in _inputs(source, language)]
+    first = next((number for number, entry in enumerate(inputs) if entry.errors), None)
+    if first is not None:
+        inputs[first] = replace(inputs[first], first_error=True)
+    names = {entry.name for entry in inputs}
+    return Form(
+        source=source,
+        inputs=tuple(inputs),
+        stamp=_stamp(relay, source, (typed or {}).get(timestamp.FIELD)),
+        intro=source.page.get("intro") or (language.texts["either"] if _either(source) else ""),
+        detail=detail,
+        loose_errors=tuple(text for name, texts in said.items() if name not in names for text in texts),
+    )
+
+
+def _filled(entry: Input, typed: Mapping[str, Any], said: Mapping[str, tuple[str, ...]]) -> Input:
+    value = typed.get(entry.name, "")
+    if isinstance(value, list):  # given twice
+        value = value[0] if value else ""
+    text = value if isinstance(value, str) else ""
+    return replace(entry, value=text, errors=said.get(entry.name, ()))
+
+
+def new_stamp(relay: Relay, source: Source) -> str:
+    """Return a signed timestamp of now for a source's form."""
+    return timestamp.sign(relay.outbox.vault.hash(timestamp.KEY), source.name, time.time())
+
+
+def _stamp(relay: Relay, source: Source, shown: Any) -> str:
+    """Return the timestamp of a form that is shown again: the old one, else correcting would be too fast."""
+    key = relay.outbox.vault.hash(timestamp.KEY)
+    seconds = timestamp.age(key, source.name, shown, time.time())
+    if seconds is not None and seconds < timestamp.MAX_AGE_SECONDS:
+        return str(shown)
+    return new_stamp(relay, source)
+
+
+# --- which inputs there are -----------------------------------------------------------------------------
+
+
+def _inputs(source: Source, language: Language) -> Iterator[Input]:
+    seen: set[str] = set()
+    for field, rule in {**source.mapping.rules, **source.mapping.extra}.items():
+        for number, place in enumerate(_places(rule)):
+            if place.text not in seen and rule.type != "list":
+                seen.add(place.text)
+                yield _input(source, language, field, rule, place.text, is_first=number == 0)
+    for box in dict.fromkeys(source.mapping.consent.values()):
+        if box not in seen:
+            yield _consent_box(source, language, box)
+
+
+def _places(rule: Rule) -> list[Place]:
+    """Return the places that a form of our own fills: all that are joined, else the first choice."""
+    if rule.value is not None:
+        return []
+    places = rule.joined or rule.first[:1]
+    return [place for place in places if isinstance(place, Path) or _is_plain(place)]
+
+
+def _is_plain(place: Labels) -> bool:
+    return place.within is None
+
+
+def _input(source: Source, language: Language, field: str, rule: Rule, name: str, *, is_first: bool) -> Input:
+    role = _role(field, name, alone=len(_places(rule)) == 1)
+    is_long = rule.type == "text" and (rule.max_length or 0) > _LONG_TEXT
+    is_long = is_long or (field == "comment" and rule.max_length is None)
+    kind = "select" if rule.choices else "textarea" if is_long else _KINDS.get(rule.type, "text")
+    needs_country = rule.type == "phone" and source.region is None
+    return Input(
+        name=name,
+        kind=kind,
+        label=_label(source, language, name, role),
+        required=is_first and (rule.required or _only_contact(source) == field),
+        autocomplete=_AUTOCOMPLETE.get(role, ""),
+        inputmode="" if rule.choices else _MODES.get(rule.type, ""),
+        hint=language.texts["phone_hint"] if needs_country else "",
+        choices=rule.choices,
+    )
+
+
+def _consent_box(source: Source, language: Language, box: str) -> Input:
+    covered = [contact for contact, name in source.mapping.consent.items() if name == box]
+    mapped = [contact for contact in CONTACTS if contact in source.mapping.rules]
+    covered = [contact for contact in covered if contact in mapped]
+    text = f"consent_{covered[0]}" if len(covered) == 1 else "consent"
+    given = source.page.get("labels", {}).get(box)
+    return Input(
+        name=box,
+        kind="checkbox",
+        label=given or language.texts[text],
+        required=covered == mapped,
+    )
+
+
+def _only_contact(source: Source) -> str | None:
+    """Return the contact that is needed because there is no other way to reach the person."""
+    mapped = [contact for contact in CONTACTS if contact in source.mapping.rules]
+    return mapped[0] if len(mapped) == 1 else None
+
+
+def _either(source: Source) -> bool:
+    rules = [source.mapping.rules.get(contact) for contact in CONTACTS]
+    return all(rule is not None and not rule.required for rule in rules)
+
+
+def _role(field: str, name: str, *, alone: bool) -> str:
+    if field != "full_name" or alone:
+        return field
+    if _FIRST_NAME.search(name):
+        return "first_name"
+    return "last_name" if _LAST_NAME.search(name) else ""
+
+
+def _label(source: Source, language: Language, name: str, role: str) -> str:
+    given = source.page.get("labels", {}).get(name)
+    return given or language.texts.get(role) or re.sub(r"[_\-\s\[\].]+", " ", name).strip().capitalize()

@@ -1,0 +1,82 @@
+"""For machines that watch: health, readiness, metrics."""
+
+import hmac
+
+from flask import Blueprint, Response, abort, current_app, request
+
+from relay import events, quota
+from relay.delivery import KEPT, QUEUED, SENDING
+from relay.running import Relay
+from relay.web.problems import problem
+
+blueprint = Blueprint("operations", __name__)
+
+
+@blueprint.get("/healthz")
+def healthz() -> Response:
+    """200 while the process works."""
+    return _json({"status": "ok"})
+
+
+@blueprint.get("/readyz")
+def readyz() -> Response:
+    """200 when a submission could be committed now and the dispatcher is alive."""
+    relay: Relay = current_app.relay  # type: ignore[attr-defined]
+    failing = relay.failing_checks()
+    body = {
+        "status": "failing" if failing else "ok",
+        "failing": failing,
+        "warnings": relay.warnings(),
+        "sandbox": relay.settings.is_sandbox,
+    }
+    return _json(body, 503 if failing else 200)
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """Prometheus text, behind a token of its own unless that is ``public``."""
+    relay: Relay = current_app.relay  # type: ignore[attr-defined]
+    token = relay.settings.metrics_token
+    if not token:
+        abort(404)
+    shown = request.environ.get("HTTP_AUTHORIZATION", "").encode("latin-1", "replace")
+    if token != "public" and not hmac.compare_digest(shown, f"Bearer {token}".encode()):
+        response = problem(401, "Send Authorization: Bearer with the metrics token.")
+        response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+    text, content_type = events.exposition(_gauges(relay))
+    return Response(text, content_type=content_type)
+
+
+def _gauges(relay: Relay) -> list[tuple[str, str, dict[str, str], float]]:
+    """Return what is counted in the outbox itself, and so is the same from every process."""
+    found: list[tuple[str, str, dict[str, str], float]] = []
+    backlog = relay.outbox.backlog()
+    for name, destination in relay.settings.destinations.items():
+        now, held = relay.outbox.ledger(destination)
+        own = {"destination": name}
+        mine = [row for row in backlog if row[0] == name]
+        counts = {row[1]: row[2] for row in mine}
+        for state in (QUEUED, SENDING, *KEPT):
+            found.append(("relay_backlog", _BACKLOG, {**own, "state": state}, counts.get(state, 0)))
+        waiting = [now - row[3] for row in mine if row[1] == QUEUED]
+        found.append(("relay_oldest_queued_seconds", _OLDEST, own, max(waiting, default=0.0)))
+        for window in destination.windows:
+            labels = {**own, "window": window.name}
+            found.append(("relay_quota_used", _QUOTA, labels, quota.used(window, held, now)))
+        is_held = relay.outbox.health(name).is_held(now)
+        found.append(("relay_destination_held", _HELD, own, float(is_held)))
+    return found
+
+
+_BACKLOG = "Submissions that are not finished"
+_OLDEST = "Age of the oldest queued submission in seconds"
+_QUOTA = "Calls that count in a window of upstream's quota now"
+_HELD = "1 while nothing but probes is sent"
+
+
+def _json(body: object, status: int = 200) -> Response:
+    response = Response(current_app.json.dumps(body), status, mimetype="application/json")
+    if status == 503:
+        response.headers["Retry-After"] = "5"
+    return response

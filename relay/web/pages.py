@@ -1,0 +1,217 @@
+"""Pages for people: the hosted form, the receipt, the sandbox's front page."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, abort, current_app, render_template, request
+
+from relay import receipt as receipts
+from relay import timestamp
+from relay.delivery import REFUSED
+from relay.environment import LOOPBACK
+from relay.intake import Refusal
+from relay.running import Relay
+from relay.source import Handshake, Source
+from relay.web import colours, forms, front
+from relay.web.language import ENGLISH, Language, choose
+from relay.web.problems import shown, wants_page
+
+blueprint = Blueprint("pages", __name__)
+_STYLE_SECONDS = 60
+_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{1,200}")
+
+
+def policy(form_targets: Iterable[str | None] = ()) -> str:
+    """Return the Content-Security-Policy of a page.
+
+    ``form_targets``: addresses elsewhere that a form of the page ends up at. Chromium applies
+    ``form-action`` to the redirect after a post too, so the origin of ``thanks`` must be in it.
+    """
+    origins = " ".join(["'self'", *sorted({_origin(target) for target in form_targets if target})])
+    return (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+        f"form-action {origins}; base-uri 'none'; frame-ancestors 'none'"
+    )
+
+
+def _origin(url: str) -> str:
+    """Return scheme and host of an address; the scheme alone where a policy could not spell the host."""
+    parts = urlsplit(url)
+    try:
+        host = (parts.hostname or "").encode("idna").decode()
+    except UnicodeError:
+        return f"{parts.scheme}:"
+    if not host or not host.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        return f"{parts.scheme}:"
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
+
+
+def _relay() -> Relay:
+    relay: Relay = current_app.relay  # type: ignore[attr-defined]
+    return relay
+
+
+# --- the sandbox's front page ---------------------------------------------------------------------------
+
+
+@blueprint.get("/")
+def front_page() -> Response:
+    """In sandbox mode: what this is and what to try next."""
+    relay = _relay()
+    if not relay.settings.is_sandbox:
+        abort(404)
+    if _host_name() not in LOOPBACK:  # a page elsewhere must not read this one through a name of its own
+        return shown(400, "The sandbox is for this machine only; use http://127.0.0.1.")
+    base = relay.settings.public_url or f"http://{request.environ['HTTP_HOST']}"
+    sources = relay.settings.sources.values()
+    return _page(
+        "front.html",
+        ENGLISH,
+        form_targets=[source.thanks for source in sources],
+        sources=[_described(relay, source, base) for source in sources],
+        sandbox=relay.settings.sandbox_url,
+        command=front.command,
+    )
+
+
+def _host_name() -> str:
+    host: str = request.environ.get("HTTP_HOST", "")
+    return host.rpartition(":")[0].strip("[]") if ":" in host.rpartition("]")[2] else host.strip("[]")
+
+
+def _described(relay: Relay, source: Source, base: str) -> dict[str, Any]:
+    """Return what the front page says of a source."""
+    url = f"{base}/submit/{source.name}"
+    about: dict[str, Any] = {"source": source, "url": url, "base": base}
+    if source.is_form:
+        form = forms.form(relay, source, ENGLISH)
+        snippet = render_template("snippet.html", form=form, url=url, base=base, t=ENGLISH.texts)
+        curl, seconds = front.curl_form(source, url), timestamp.least_seconds(source.min_seconds)
+        return {**about, "form": form, "curl": curl, "snippet": snippet, "seconds": f"{seconds:g}"}
+    secret = relay.settings.made_up.get(source.name)
+    return {**about, "secret": secret, "curl": front.curl_webhook(source, url, secret)}
+
+
+# --- the hosted form ------------------------------------------------------------------------------------
+
+
+@blueprint.get("/forms/<name>")
+def hosted_form(name: str) -> Response:
+    """The form of a source, as a page of its own."""
+    source = form_source(name)
+    if not source.enabled:
+        return shown(503, "This source is switched off.")
+    language = language_for(source)
+    form = forms.form(_relay(), source, language)
+    return _page("form.html", language, source=source, form=form, form_targets=[source.thanks])
+
+
+def form_again(source: Source, refusal: Refusal) -> Response:
+    """The form once more: reasons beside the fields, and what was typed."""
+    language = language_for(source)
+    detail = "" if refusal.errors else language.say(refusal.detail)
+    form = forms.form(_relay(), source, language, refusal.typed, refusal.errors, detail)
+    return _page(
+        "form.html", language, refusal.status, source=source, form=form, form_targets=[source.thanks]
+    )
+
+
+def form_source(name: str) -> Source:
+    """Return the form source of a name; 404 if there is none."""
+    source = _relay().settings.sources.get(name)
+    if source is None or not source.is_form:
+        abort(404)
+    return source
+
+
+@blueprint.get("/forms/<name>/style.css")
+def style(name: str) -> Response:
+    """The colours of a source's pages: inline styles are forbidden there."""
+    response = Response(colours.stylesheet(form_source(name).page), mimetype="text/css")
+    response.headers["Cache-Control"] = f"public, max-age={_STYLE_SECONDS}"
+    return response
+
+
+@blueprint.get("/receipts/<receipt>")
+def show_receipt(receipt: str) -> Response:
+    """What an outsider may know of a submission."""
+    relay = _relay()
+    delivery = relay.outbox.get(receipt) if len(receipt) == 32 and receipt.isalnum() else None
+    if delivery is None:
+        return shown(404, "There is no such receipt.")
+    source = relay.settings.sources.get(delivery.source)
+    state = receipts.public_state(delivery.state, silent=receipts.is_silent(source))
+    if wants_page():
+        return thanks(source, is_refused=state == REFUSED)
+    body = {"receipt": receipt, "state": state, "received_at": receipts.iso(delivery.received_at)}
+    return Response(current_app.json.dumps(body), mimetype="application/json")
+
+
+def thanks(source: Source | None, *, is_refused: bool = False) -> Response:
+    """The page that people see at the end."""
+    return _page("thanks.html", language_for(source), source=source, is_refused=is_refused)
+
+
+# --- senders that try an address out --------------------------------------------------------------------
+
+
+def handshake(source: Source, shake: Handshake) -> Response:
+    """Answer a sender's GET: plainly, with its own word, or with a proof that we hold the secret."""
+    word = request.args.get(shake.query, "")
+    if shake.kind == "ok" or request.method == "HEAD":
+        return Response("ok", mimetype="text/plain")
+    if len(word) > 500:
+        return shown(400, "The challenge cannot be used.")
+    if shake.kind == "echo":
+        token = request.args.get(shake.token_query, "").encode()
+        if not any(hmac.compare_digest(token, secret) for secret in source.secrets):
+            return shown(401, "The proof of the sender is missing or wrong.")
+        return Response(word, mimetype="text/plain")
+    # Whoever asks gets this signed: it must not be able to be the body of a submission.
+    if not _CHALLENGE.fullmatch(word):
+        return shown(400, "The challenge cannot be used.")
+    digest = hmac.new(source.secrets[0], word.encode(), hashlib.sha256).hexdigest()
+    body = {shake.query: word, "challengeResponse": digest}
+    return Response(current_app.json.dumps(body), mimetype="application/json")
+
+
+# --- what every page has ----------------------------------------------------------------------------------
+
+
+def language_for(source: Source | None) -> Language:
+    """Return the language of a page: the source's own, else the visitor's."""
+    return choose(request.accept_languages, source.page.get("language") if source else None)
+
+
+@blueprint.app_context_processor
+def surroundings() -> dict[str, Any]:
+    """What the templates know on every page, also on one that tells of a problem."""
+    settings = _relay().settings
+    source = settings.sources.get((request.view_args or {}).get("name", ""))
+    return _words(language_for(source)) | {
+        "source": source,
+        "is_sandbox": settings.is_sandbox,
+        "request_id": request.environ.get("relay.request_id", ""),
+    }
+
+
+def _words(language: Language) -> dict[str, Any]:
+    return {"language": language.code, "t": language.texts, "say": language.say}
+
+
+def _page(
+    template: str,
+    language: Language,
+    status: int = 200,
+    *,
+    form_targets: Iterable[str | None] = (),
+    **values: Any,
+) -> Response:
+    text = render_template(template, **_words(language), **values)
+    response = Response(text, status, mimetype="text/html")
+    response.headers["Content-Security-Policy"] = policy(form_targets)
+    return response

@@ -1,0 +1,102 @@
+"""Errors as people and machines can read them: problem+json (RFC 9457), or a page."""
+
+import json
+import logging
+from typing import Any
+
+from flask import Flask, Response, render_template, request
+from werkzeug.exceptions import HTTPException
+
+from relay import events
+from relay.database import Unavailable
+
+TITLES = {
+    400: "The request is malformed",
+    401: "The sender is not proven",
+    403: "Not from this site",
+    404: "Not found",
+    405: "Wrong method",
+    409: "Conflict",
+    411: "The length is missing",
+    413: "Too large",
+    415: "Not a kind of content that is taken",
+    422: "The submission cannot be used",
+    429: "Too many requests",
+    503: "Not available now",
+}
+RETRY_SECONDS = 30
+
+
+def problem(status: int, detail: str, **members: Any) -> Response:
+    """Return a problem document. ``members`` that are None are left out."""
+    body = {
+        "type": "about:blank",
+        "title": TITLES.get(status, "The request failed"),
+        "status": status,
+        "detail": detail,
+        **{name: value for name, value in members.items() if value is not None},
+    }
+    return _waiting(Response(json.dumps(body), status, mimetype="application/problem+json"))
+
+
+def _waiting(response: Response) -> Response:
+    if response.status_code in (429, 503):
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
+    return response
+
+
+def wants_page() -> bool:
+    """Whether the caller would rather read HTML than JSON."""
+    accept = request.environ.get("HTTP_ACCEPT", "")
+    if "text/html" not in accept:
+        return False
+    best = request.accept_mimetypes.best_match(["application/json", "text/html"])
+    return best == "text/html"
+
+
+def shown(status: int, detail: str, **members: Any) -> Response:
+    """Return a problem as the caller wants it."""
+    if not wants_page():
+        return problem(status, detail, **members)
+    title = TITLES.get(status, "The request failed")
+    page = render_template("problem.html", title=title, detail=detail)
+    return _waiting(Response(page, status, mimetype="text/html"))
+
+
+def register(app: Flask) -> None:
+    """Answer every error of the application in these terms."""
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        status = error.code or 500
+        response = shown(status, _DETAILS.get(status, TITLES.get(status, "The request failed.")))
+        for name, value in error.get_headers():
+            if name in ("Allow", "Retry-After"):
+                response.headers[name] = value
+        return response
+
+    @app.errorhandler(Unavailable)
+    def unavailable(error: Unavailable) -> Response:
+        events.note(
+            "outbox.unavailable",
+            level=logging.ERROR,
+            problem=str(error),
+            request_id=request.environ.get("relay.request_id"),
+        )
+        return shown(503, "It could not be stored; nothing was accepted. Please try again.")
+
+    @app.errorhandler(Exception)
+    def fault(error: Exception) -> Response:
+        events.note(
+            "request.fault",
+            level=logging.ERROR,
+            error=events.where_from(error),
+            request_id=request.environ.get("relay.request_id"),
+        )
+        return shown(503, "Something went wrong; nothing was accepted. Please try again.")
+
+
+_DETAILS = {
+    404: "There is nothing at this address.",
+    405: "This address does not take that method.",
+}

@@ -1,0 +1,150 @@
+// The relay's optional script. On any page:
+//
+//   <script src="https://relay.example.com/relay.js" defer></script>
+//
+// It finds the forms that post to the relay it came from, sends them without leaving the page, shows
+// what is wrong beside the fields, and thanks in place. Without it the forms work all the same.
+//
+//   data-relay-thanks="Welcome!"        on a form: the text that takes its place
+//   data-relay-redirect="/welcome"      on a form: the page to go to instead
+//   .relay-error  .relay-thanks         classes for your style sheet
+//
+// Comments, indentation and most spaces are not sent: it stays under 4 kB.
+(() => {
+  const page = document;
+  const base = new URL(".", page.currentScript.src).href;
+  const link = page.createElement("a");
+  const states = new WeakMap();
+  const get = (element, name) => element.getAttribute(name) || "";
+  const set = (element, name, value) => element.setAttribute(name, value);
+  let count = 0;
+
+  // Where a form posts to, if that is this relay. An input named "action" would hide form.action.
+  const target = (form, button) => {
+    link.href = (button && get(button, "formaction")) || get(form, "action");
+    return link.href.startsWith(base + "submit/") && link.href;
+  };
+
+  const stateOf = (form) => states.get(form) || states.set(form, { form, undo: [] }).get(form);
+
+  // Asks the relay for a signed time and its words. It answers the same pages that may post, so where
+  // this fails, a post by script would never leave: then the browser posts, and nothing is sent twice.
+  const ask = (state, url) => {
+    const [source] = url.slice(base.length + 7).split(/[?#]/);
+    const address = `${base}forms/${source}/timestamp?language=${page.documentElement.lang}`;
+    state.offer = fetch(address).then((answer) => (answer.ok ? answer.json() : Promise.reject()));
+    return state.offer;
+  };
+
+  const say = ({ texts }, text) =>
+    texts[text] || texts[text.replace(/\d+/, "{}")]?.replace("{}", text.match(/\d+/)) || text;
+
+  const speak = (name, role, text) => {
+    const element = page.createElement("p");
+    element.className = name;
+    element.id = name + ++count;
+    element.textContent = text;
+    set(element, "role", role);
+    return element;
+  };
+
+  // Shows what is wrong; returns the first of the fields concerned.
+  const refuse = (state, errors, detail) => {
+    let first;
+    const show = (text, field) => {
+      const note = speak("relay-error", "alert", text);
+      if (field) (field.closest("label") || field).after(note);
+      else state.form.append(note);
+      state.undo.push(() => note.remove());
+      return note.id;
+    };
+    for (const name in errors) {
+      const text = errors[name].map((one) => say(state, one)).join(" ");
+      let field = state.form.elements.namedItem(name);
+      if (field && !field.type) field = field[0];
+      if (field && field.type != "hidden") {
+        const before = get(field, "aria-describedby");
+        const mark = (wrong, described) => {
+          set(field, "aria-invalid", wrong);
+          set(field, "aria-describedby", described);
+        };
+        mark(true, before + " " + show(text, field));
+        state.undo.push(() => mark(false, before));
+        first ||= field;
+      } else detail = text;
+    }
+    if (!first) show(detail);
+    return first;
+  };
+
+  const thank = ({ form, texts }) => {
+    const { relayRedirect, relayThanks } = form.dataset;
+    link.href = relayRedirect;
+    if (relayRedirect && (link.protocol == "https:" || link.origin == origin)) location.assign(link.href);
+    const text = speak("relay-thanks", "status", relayThanks || texts.thanks);
+    text.tabIndex = -1;
+    form.replaceChildren(text);
+    return text;
+  };
+
+  const send = async (state, url, body) => {
+    // One key for one content: what is sent again after a lost answer is known, what was changed is new.
+    if (state.body != body) {
+      state.body = body + "";
+      state.key = crypto.getRandomValues(new Uint32Array(4)).join("-");
+    }
+    try {
+      const headers = { Accept: "application/json", "Idempotency-Key": state.key };
+      const answer = await fetch(url, { method: "POST", headers, body });
+      if (answer.ok) return thank(state);
+      const said = await answer.json();
+      return refuse(state, said.errors, say(state, said.detail));
+    } catch {
+      return refuse(state, {}, state.texts.again);
+    }
+  };
+
+  addEventListener("submit", async (event) => {
+    const { target: form, submitter: button } = event;
+    const url = target(form, button);
+    if (!url || event.defaultPrevented) return;
+    event.preventDefault();
+    const state = stateOf(form);
+    if (state.busy) return;
+    state.busy = true;
+    try {
+      state.texts = (await (state.offer || ask(state, url)).catch(() => ask(state, url))).texts;
+    } catch {
+      state.busy = false;
+      return HTMLFormElement.prototype.submit.call(form);
+    }
+    while (state.undo.length) state.undo.pop()();
+    const body = new URLSearchParams();
+    for (const [name, value] of new FormData(form, button)) {
+      // A form that was open for a day would look like an old copy; without its time it does not.
+      const old = name == "relay_ts" && Date.now() - state.at > 8e7;
+      if (value.trim && !old) body.append(name, value);
+    }
+    const buttons = form.querySelectorAll("button:enabled,[type=submit]:enabled");
+    for (const one of buttons) one.disabled = true;
+    const focus = await send(state, url, body);
+    for (const one of buttons) one.disabled = false;
+    state.busy = false;
+    (focus || button)?.focus();
+  });
+
+  const begin = () => {
+    for (const form of page.forms) {
+      const url = target(form);
+      const state = stateOf(form);
+      const fill = (offer) => {
+        state.at = Date.now();
+        const field = form.querySelector("[name=relay_ts]");
+        if (field) field.value = offer.relay_ts;
+      };
+      if (url) ask(state, url).then(fill, () => 0);
+    }
+  };
+  if (page.readyState == "loading") addEventListener("DOMContentLoaded", begin);
+  else begin();
+})();
