@@ -1,0 +1,1 @@
+"""The tests. Run from the top of the repository."""

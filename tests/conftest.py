@@ -1,0 +1,82 @@
+"""Servers and seeds that any test may ask for."""
+
+import os
+import random
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.kit import services
+
+SEED = int(os.environ.get("TEST_SEED") or random.SystemRandom().randrange(2**32))
+MARKS = {
+    "postgres_cluster": "postgres",
+    "postgres_url": "postgres",
+    "redis_server": "redis",
+    "redis_url": "redis",
+}
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[services.Postgres]:
+    """One PostgreSQL for the whole run; to stop or freeze one, take `services.postgres()`."""
+    try:
+        with services.postgres() as cluster:
+            yield cluster
+    except services.Missing as missing:
+        services.lacking(missing)
+
+
+@pytest.fixture
+def postgres_url(postgres_cluster: services.Postgres) -> Iterator[str]:
+    """The URL of a fresh, empty database."""
+    url = postgres_cluster.create_database()
+    yield url
+    postgres_cluster.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[services.Redis]:
+    """One Redis for the whole run; to stop or freeze one, take `services.redis()`."""
+    try:
+        with services.redis() as server:
+            yield server
+    except services.Missing as missing:
+        services.lacking(missing)
+
+
+@pytest.fixture
+def redis_url(redis_server: services.Redis) -> str:
+    """The URL of an empty Redis."""
+    redis_server.flush()
+    return redis_server.url
+
+
+@pytest.fixture
+def seed(record_property: Callable[[str, object], None]) -> int:
+    """The seed of this run; repeat one with TEST_SEED=… ."""
+    print(f"TEST_SEED={SEED}")
+    record_property("seed", SEED)
+    return SEED
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for fixture in getattr(item, "fixturenames", ()):
+            if fixture in MARKS:
+                item.add_marker(MARKS[fixture])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.failed and "seed" in getattr(item, "fixturenames", ()):
+        report.sections.append(("seed", f"repeat with TEST_SEED={SEED}"))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = {report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple)}
+    for reason in sorted(r for r in reasons if "apt-get" in r):
+        terminalreporter.write_line(reason)

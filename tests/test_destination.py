@@ -1,0 +1,467 @@
+"""The one hold of a destination: what makes it, what ends it, and who may probe."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relay.destination import (
+    BY_OTHERS,
+    FAILING,
+    MISCONFIGURED,
+    PAUSED,
+    PROBE_SECONDS,
+    RATE_LIMITED,
+    REFUSALS,
+    RESTORED,
+    UNAVAILABLE,
+    Destination,
+    Health,
+    Sent,
+    after,
+    paused,
+    resolve,
+    resumed,
+)
+from relay.outcome import (
+    Delivered,
+    Forbidden,
+    Later,
+    Misconfigured,
+    NotSent,
+    Outcome,
+    Refused,
+    Unclear,
+    Wait,
+)
+
+NOW = 1_790_000_000.0
+OCAMBA = Destination("ocamba", "https://api.example/profiles", "secret-token", (), parallel=8)
+
+OK = Delivered(201)
+NO = Refused(400)
+ERROR = Unclear(500, answered=True, why="500")
+SILENCE = Unclear(None, answered=False, why="timeout")
+UNREACHED = Later(None, None, "refused")
+BAD_TOKEN = Misconfigured(401, "401")
+TOO_MANY_AT_ONCE = Wait(429, 0, parallel=True)
+
+
+class Story:
+    """Outcomes one after the other, each of another submission unless it is named."""
+
+    def __init__(self, health: Health = Health()) -> None:  # noqa: B008 - it is frozen
+        self.health = health
+        self.now = NOW
+        self._count = 0
+
+    def comes(
+        self, outcome: Outcome, receipt: str | None = None, *, probe: bool = False, **more: Any
+    ) -> "Story":
+        self._count += 1
+        name = receipt or f"r{self._count}"
+        resolved = resolve(self.health, outcome, name, more.pop("forbidden_at", None))
+        sent = Sent(name, probe, more.pop("jitter", 0.5), **more)
+        self.health = after(self.health, OCAMBA, resolved, sent, self.now)
+        return self
+
+    def times(self, count: int, outcome: Outcome, **more: Any) -> "Story":
+        for _ in range(count):
+            self.comes(outcome, **more)
+        return self
+
+    def passes(self, seconds: float) -> "Story":
+        self.now += seconds
+        return self
+
+    def probe(self, outcome: Outcome) -> "Story":
+        """Wait until one may be sent, and send it."""
+        assert self.health.hold_until is not None
+        self.now = max(self.now, self.health.hold_until)
+        assert self.health.may_probe(self.now)
+        return self.comes(outcome, probe=True)
+
+    @property
+    def hold(self) -> tuple[str, float] | None:
+        """The reason and how many seconds it lasts, or None."""
+        if not self.health.is_held(self.now):
+            return None
+        assert self.health.hold_reason is not None
+        assert self.health.hold_until is not None
+        return self.health.hold_reason, self.health.hold_until - self.now
+
+
+# --- failures in a row ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("failure", [ERROR, SILENCE, UNREACHED, Unclear(418, answered=True, why="418")])
+def test_five_failures_of_different_submissions_hold_for_30_seconds(failure: Outcome) -> None:
+    story = Story().times(4, failure)
+    assert story.hold is None
+    assert story.comes(failure).hold == (FAILING, 30)
+
+
+def test_one_submission_that_fails_again_and_again_holds_nothing() -> None:
+    """Catalogue 93."""
+    assert Story().times(20, ERROR, receipt="poison").hold is None
+
+
+@pytest.mark.parametrize("proof", [OK, NO])
+def test_an_answer_between_failures_starts_the_count_anew(proof: Outcome) -> None:
+    story = Story().times(4, ERROR).comes(proof).times(4, ERROR)
+    assert story.hold is None
+    assert story.comes(ERROR).hold == (FAILING, 30)
+
+
+def test_failing_probes_double_the_hold_up_to_five_minutes() -> None:
+    story = Story().times(5, ERROR)
+    lasted = []
+    for _ in range(6):
+        story.probe(ERROR)
+        assert story.hold is not None
+        lasted.append(story.hold[1])
+    assert lasted == [60, 120, 240, 300, 300, 300]
+
+
+@pytest.mark.parametrize("proof", [OK, NO])
+def test_a_probe_that_is_answered_ends_the_hold(proof: Outcome) -> None:
+    story = Story().times(5, ERROR).probe(ERROR).probe(proof)
+    assert story.hold is None
+    assert story.health.failing == ()
+    assert story.times(5, ERROR).hold == (FAILING, 30)
+
+
+def test_what_was_in_flight_neither_extends_a_failing_hold_nor_counts_against_it() -> None:
+    story = Story().times(5, ERROR).passes(10)
+    before = story.health
+    assert story.times(3, ERROR).health == before
+    assert story.comes(OK).hold is None
+
+
+def test_while_failing_nothing_but_one_probe_at_its_time_may_be_sent() -> None:
+    story = Story().times(5, ERROR)
+    assert story.health.is_held(NOW + 29.9)
+    assert not story.health.may_probe(NOW + 29.9)
+    assert story.health.is_held(NOW + 1_000_000)
+    assert story.health.may_probe(NOW + 30)
+
+
+# --- misconfigured ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("why", ["401", "404", "405", "302", "certificate"])
+def test_misconfigured_holds_at_once_and_is_probed_every_five_minutes(why: str) -> None:
+    """Catalogue 88."""
+    story = Story().comes(Misconfigured(None, why))
+    assert story.hold == (f"{MISCONFIGURED}: {why}", 300)
+    for outcome in (BAD_TOKEN, ERROR, SILENCE, UNREACHED, BAD_TOKEN):
+        story.probe(outcome)
+        assert story.hold is not None
+        assert story.hold[1] == 300
+        assert story.health.reason_kind == MISCONFIGURED
+
+
+@pytest.mark.parametrize("proof", [OK, NO])
+def test_a_good_token_ends_misconfigured(proof: Outcome) -> None:
+    assert Story().comes(BAD_TOKEN).probe(proof).hold is None
+
+
+@pytest.mark.parametrize("proof", [OK, NO])
+def test_a_call_from_before_the_token_died_does_not_end_misconfigured(proof: Outcome) -> None:
+    """Catalogue 88."""
+    story = Story().comes(BAD_TOKEN).passes(1).comes(proof)
+    assert story.hold == (f"{MISCONFIGURED}: 401", 299)
+    assert not story.health.may_probe(story.now)
+
+
+def test_failures_in_flight_leave_misconfigured_as_it_is() -> None:
+    story = Story().comes(BAD_TOKEN)
+    before = story.health
+    assert story.passes(1).times(8, ERROR).health == before
+
+
+def test_a_call_that_was_not_made_says_nothing() -> None:
+    story = Story().times(4, ERROR)
+    before = story.health
+    assert story.comes(NotSent()).health == before
+
+
+# --- refusals ---------------------------------------------------------------------------------------
+
+
+def test_twenty_refusals_with_nothing_delivered_between_hold() -> None:
+    story = Story().times(19, NO)
+    assert story.hold is None
+    assert story.comes(NO).hold == (f"{REFUSALS}: 20 in a row", 300)
+
+
+def test_a_delivery_between_refusals_starts_the_count_anew() -> None:
+    assert Story().times(19, NO).comes(OK).times(19, NO).hold is None
+
+
+def test_failures_between_refusals_do_not_interrupt_them() -> None:
+    story = Story().times(10, NO).times(4, ERROR).times(10, NO)
+    assert story.health.reason_kind == REFUSALS
+
+
+def test_a_refused_probe_keeps_the_hold_and_a_delivered_one_ends_it() -> None:
+    story = Story().times(20, NO).probe(NO)
+    assert story.hold == (f"{REFUSALS}: 21 in a row", 300)
+    assert story.probe(OK).hold is None
+    assert story.health.refused == 0
+
+
+# --- 403 --------------------------------------------------------------------------------------------
+
+
+def test_403_on_two_different_submissions_in_a_row_is_about_us() -> None:
+    story = Story().comes(Forbidden(403), "a")
+    assert story.hold is None
+    assert story.comes(Forbidden(403), "b").hold == (f"{MISCONFIGURED}: 403", 300)
+
+
+def test_403_on_two_submissions_with_another_delivered_between_is_about_them() -> None:
+    story = Story().comes(Forbidden(403), "a").comes(OK).comes(Forbidden(403), "b")
+    assert story.hold is None
+
+
+def test_403_twice_on_one_submission_alone_decides_nothing() -> None:
+    again = resolve(Health(forbidden_receipt="a"), Forbidden(403), "a", NOW)
+    assert again == Forbidden(403)
+
+
+def test_403_twice_on_one_submission_with_another_delivered_between_is_a_refusal() -> None:
+    health = Story().comes(Forbidden(403), "a").passes(5).comes(OK).health
+    assert resolve(health, Forbidden(403, trace_id="t"), "a", NOW) == Refused(403, trace_id="t")
+
+
+def test_a_delivery_before_the_first_403_proves_nothing() -> None:
+    health = Story().comes(OK).passes(5).comes(Forbidden(403), "a").health
+    assert resolve(health, Forbidden(403), "a", NOW + 5) == Forbidden(403)
+
+
+def test_a_probe_that_is_forbidden_again_does_not_hasten_the_next_one() -> None:
+    story = Story().comes(Forbidden(403), "a").comes(Forbidden(403), "b")
+    story.passes(PROBE_SECONDS)
+    # While a probe is out, the hold ends with its lease.
+    story.health = replace(story.health, hold_until=story.now + 25)
+    story.comes(Forbidden(403), "a", probe=True, forbidden_at=NOW)
+    assert story.hold == (f"{MISCONFIGURED}: 403", 300)
+
+
+@pytest.mark.parametrize("outcome", [OK, NO, ERROR, SILENCE, UNREACHED, BAD_TOKEN, Wait(429, 7), NotSent()])
+def test_only_403_needs_the_others_to_be_understood(outcome: Outcome) -> None:
+    assert resolve(Health(forbidden_receipt="a"), outcome, "b", NOW) is outcome
+
+
+# --- 429 --------------------------------------------------------------------------------------------
+
+
+def test_429_holds_everything_for_as_long_as_it_says() -> None:
+    story = Story().comes(Wait(429, 7))
+    assert story.hold == (RATE_LIMITED, 7)
+    assert not story.health.may_probe(NOW + 1000)
+    assert story.passes(7).hold is None
+
+
+def test_of_two_429s_the_longer_counts() -> None:
+    assert Story().comes(Wait(429, 60)).passes(1).comes(Wait(429, 2)).hold == (RATE_LIMITED, 59)
+    assert Story().comes(Wait(429, 2)).passes(1).comes(Wait(429, 60)).hold == (RATE_LIMITED, 60)
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        [OK],
+        [NO],
+        [TOO_MANY_AT_ONCE],
+        [BAD_TOKEN],
+        [BAD_TOKEN, OK],
+        [ERROR] * 5,
+        [*[ERROR] * 5, OK],
+        [NO] * 20,
+        [*[NO] * 20, OK],
+        [Later(503, 1, "503")],
+        [Forbidden(403), Forbidden(403), OK],
+        [NotSent()],
+    ],
+    ids=lambda outcomes: "+".join(sorted({type(one).__name__ for one in outcomes})) + f"-{len(outcomes)}",
+)
+def test_what_was_in_flight_never_shortens_a_429(meanwhile: list[Outcome]) -> None:
+    story = Story().comes(Wait(429, 600)).passes(1)
+    for outcome in meanwhile:
+        story.comes(outcome)
+    assert story.hold is not None
+    assert story.hold[1] >= 599
+    assert not story.health.may_probe(story.now + 598)
+
+
+def test_a_fault_seen_during_a_429_shows_again_after_it() -> None:
+    story = Story().comes(Wait(429, 60)).times(6, ERROR).passes(60)
+    assert story.hold is None
+    assert story.comes(ERROR).hold == (FAILING, 30)
+
+
+def test_a_429_with_room_in_our_own_ledger_was_used_up_by_others() -> None:
+    """Catalogue 102."""
+    assert Story().comes(Wait(429, 7), has_room=True).hold == (f"{RATE_LIMITED}: {BY_OTHERS}", 7)
+
+
+def test_an_answer_that_says_nothing_remains_holds_if_we_did_not_use_it() -> None:
+    exhausted = replace(OK, exhausted_for=12)
+    assert Story().comes(exhausted, has_room=True).hold == (f"{RATE_LIMITED}: {BY_OTHERS}", 12)
+    assert Story().comes(exhausted, has_room=False).hold is None
+
+
+# --- 429 with -1 --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("jitter", "seconds"), [(0.0, 1), (0.5, 3), (0.999, 4.996)])
+def test_too_many_parallel_calls_wait_one_to_five_seconds(jitter: float, seconds: float) -> None:
+    hold = Story().comes(TOO_MANY_AT_ONCE, jitter=jitter).hold
+    assert hold is not None
+    assert hold[0] == f"{RATE_LIMITED}: parallel calls"
+    assert hold[1] == pytest.approx(seconds)
+
+
+def test_too_many_parallel_calls_halve_the_parallelism_down_to_one() -> None:
+    story, widths = Story(), []
+    for _ in range(5):
+        widths.append(story.comes(TOO_MANY_AT_ONCE).health.lane_width(OCAMBA))
+        story.passes(5)
+    assert widths == [4, 2, 1, 1, 1]
+
+
+def test_calls_that_were_in_flight_together_halve_once() -> None:
+    assert Story().times(8, TOO_MANY_AT_ONCE).health.lane_width(OCAMBA) == 4
+
+
+def test_parallelism_recovers_by_one_for_every_twenty_deliveries() -> None:
+    story = Story().comes(TOO_MANY_AT_ONCE).passes(5)
+    widths = [story.comes(OK).health.lane_width(OCAMBA) for _ in range(100)]
+    assert widths == [4] * 19 + [5] * 20 + [6] * 20 + [7] * 20 + [8] * 21
+    assert story.health.parallel is None
+
+
+def test_a_smaller_configured_parallelism_counts_at_once() -> None:
+    health = Story().comes(TOO_MANY_AT_ONCE).health
+    assert health.lane_width(replace(OCAMBA, parallel=2)) == 2
+    assert Health().lane_width(replace(OCAMBA, parallel=2)) == 2
+
+
+# --- 503 with Retry-After ---------------------------------------------------------------------------------
+
+
+def test_a_503_that_says_when_holds_until_then() -> None:
+    """Catalogue 86."""
+    story = Story().comes(Later(503, 120, "503"))
+    assert story.hold == (UNAVAILABLE, 120)
+    assert not story.health.may_probe(NOW + 119)
+    assert story.passes(120).hold is None
+
+
+@pytest.mark.parametrize("before", [[], [ERROR] * 4, [ERROR] * 5, [BAD_TOKEN], [NO] * 20])
+@pytest.mark.parametrize("probe", [False, True])
+def test_nothing_is_sent_earlier_than_a_503_asked(before: list[Outcome], probe: bool) -> None:
+    """Catalogue 86."""
+    story = Story()
+    for outcome in before:
+        story.comes(outcome)
+    story.passes(1).comes(Later(503, 900, "503"), probe=probe)
+    assert story.hold is not None
+    assert story.hold[1] == 900
+    assert not story.health.may_probe(story.now + 899)
+
+
+def test_a_503_that_says_nothing_is_a_failure_like_others() -> None:
+    assert Story().times(4, Later(503, None, "503")).hold is None
+    assert Story().times(5, Later(503, None, "503")).hold == (FAILING, 30)
+
+
+# --- held by a person -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", [PAUSED, RESTORED])
+@pytest.mark.parametrize(
+    "outcomes",
+    [
+        [OK],
+        [NO] * 25,
+        [ERROR] * 6,
+        [BAD_TOKEN],
+        [Wait(429, 600)],
+        [TOO_MANY_AT_ONCE],
+        [Later(503, 60, "503")],
+    ],
+    ids=lambda outcomes: type(outcomes[0]).__name__,
+)
+def test_what_was_in_flight_leaves_a_persons_hold_alone(reason: str, outcomes: list[Outcome]) -> None:
+    story = Story(Health(hold_reason=reason))
+    for outcome in outcomes:
+        story.comes(outcome).passes(1)
+    assert (story.health.hold_reason, story.health.ends_at) == (reason, None)
+    assert story.health.is_held(NOW + 10**9)
+    assert not story.health.may_probe(NOW + 10**9)
+
+
+def test_a_paused_destination_still_learns() -> None:
+    story = Story(Health(hold_reason=PAUSED)).comes(TOO_MANY_AT_ONCE)
+    assert story.health.lane_width(OCAMBA) == 4
+    assert story.comes(OK).health.delivered_at == NOW
+
+
+# --- whatever happens -----------------------------------------------------------------------------------
+
+WAITS = (Wait(429, 40), Wait(429, 3), Later(503, 20, "503"), replace(OK, exhausted_for=5), TOO_MANY_AT_ONCE)
+OUTCOMES = st.sampled_from([OK, NO, ERROR, SILENCE, UNREACHED, BAD_TOKEN, Forbidden(403), NotSent(), *WAITS])
+STEPS = st.lists(
+    st.tuples(OUTCOMES, st.integers(0, 8), st.booleans(), st.floats(0, 20), st.booleans()), max_size=60
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(STEPS)
+def test_the_hold_obeys_upstream_whatever_is_in_flight(steps: list[Any]) -> None:
+    """No order of answers lets anything out before the last 429 allows it."""
+    story, not_before = Story(), 0.0
+    for outcome, receipt, probe, seconds, has_room in steps:
+        story.comes(outcome, f"r{receipt}", probe=probe, has_room=has_room)
+        if isinstance(outcome, Wait):
+            not_before = max(not_before, story.now + (1 if outcome.parallel else outcome.seconds))
+        just_before = not_before - 0.001
+        if just_before >= story.now:
+            assert story.health.is_held(just_before)
+            assert not story.health.may_probe(just_before)
+        assert 1 <= story.health.lane_width(OCAMBA) <= 8
+        assert (story.health.hold_reason is None) == (story.health.hold_until is None)
+        story.passes(seconds)
+
+
+def test_a_hold_that_is_over_is_none() -> None:
+    assert not Health().is_held(NOW)
+    assert not Health(hold_reason=RATE_LIMITED, hold_until=NOW).is_held(NOW)
+    assert Health(hold_reason=f"{RATE_LIMITED}: x", hold_until=NOW + 1).is_held(NOW)
+    assert Health(hold_reason=f"{FAILING}: x", hold_until=NOW - 1).is_held(NOW)
+
+
+def test_a_destinations_token_is_in_no_representation() -> None:
+    assert "secret-token" not in repr(OCAMBA)
+
+
+def test_a_wait_that_upstream_asked_for_outlives_a_pause() -> None:
+    limited = Health(hold_until=1000.0, hold_reason="rate limited")
+    stopped = paused(limited)
+    assert stopped.is_held(5000.0)
+    assert stopped.ends_at is None
+    assert resumed(stopped, 900.0).is_held(950.0)
+    assert not resumed(stopped, 900.0).is_held(1001.0)
+    assert resumed(stopped, 1001.0).hold_reason is None
+
+
+def test_a_wait_asked_for_while_paused_is_obeyed_after_it() -> None:
+    told = after(paused(Health()), OCAMBA, Wait(429, 60.0), Sent("r", False, 0.0), 100.0)
+    assert told.reason_kind == "paused"
+    assert resumed(told, 110.0).is_held(159.0)
+    assert not resumed(told, 161.0).is_held(161.0)

@@ -1,0 +1,164 @@
+"""What is written agrees with what is there. Run as a module, this rewrites what is generated."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from marshmallow import Schema, fields
+
+from relay import environment, settings, tables
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+CONFIGURATION = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+SENDERS = ROOT / "docs/senders.md"
+README = ROOT / "README.md"
+_TABLE = re.compile(r"(?<=<!-- settings -->\n).*?(?=<!-- /settings -->)", re.S)
+_SCHEMAS = (
+    tables.DestinationSchema,
+    tables.SourceSchema,
+    tables.RuleSchema,
+    tables.VerifySchema,
+    tables.PageSchema,
+    tables.CaptchaSchema,
+    tables.EntriesSchema,
+    tables.PingSchema,
+    tables.HandshakeSchema,
+    tables.HeaderSchema,
+)
+
+
+def table() -> str:
+    """The README's table of settings."""
+    rows = [
+        f"| `{one.name}` | {f'`{one.default}`' if one.default else 'unset'} | {one.meaning} |"
+        for one in environment.VARIABLES
+    ]
+    return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows]) + "\n"
+
+
+def senders() -> str:
+    """The page of known senders."""
+    command = [sys.executable, "-m", "relay", "presets", "--markdown"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_readme_lists_every_setting_as_the_program_knows_it() -> None:
+    found = _TABLE.search(README.read_text(encoding="utf-8"))
+    assert found and found[0] == table(), "run `make docs`"
+
+
+def test_page_of_senders_is_what_the_presets_say() -> None:
+    assert SENDERS.read_text(encoding="utf-8") == senders(), "run `make docs`"
+
+
+@pytest.mark.parametrize("variable", environment.VARIABLES, ids=lambda one: one.name)
+def test_every_variable_is_documented_with_its_default(variable: environment.Variable) -> None:
+    row = re.search(rf"^\| `{variable.name}` \| (.*?) \|", CONFIGURATION, re.M)
+    assert row, "it has no row in docs/configuration.md"
+    if variable.default:
+        assert row[1] == f"`{variable.default}`"
+
+
+def _keys(schema: type[Schema]) -> Iterator[str]:
+    for name, field in schema().fields.items():
+        yield field.data_key or name
+
+
+@pytest.mark.parametrize("schema", _SCHEMAS, ids=lambda one: one.__name__)
+def test_every_key_of_the_configuration_is_documented(schema: type[Schema]) -> None:
+    spans = re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```", "", CONFIGURATION, flags=re.M | re.S))
+    named = {word for span in spans for word in re.findall(r"[a-z_]+", span)}
+    assert [key for key in _keys(schema) if key not in named] == []
+
+
+def test_documented_schemas_are_all_there_are() -> None:
+    found = {
+        one
+        for one in vars(tables).values()
+        if isinstance(one, type) and issubclass(one, Schema) and one.__name__.endswith("Schema")
+    }
+    assert found - {Schema, tables.ConfigSchema} == set(_SCHEMAS)
+
+
+def test_documented_defaults_of_destinations_hold() -> None:
+    for name, field in tables.DestinationSchema().fields.items():
+        row = re.search(rf"^\| `{name}` \| (.*?) \|", CONFIGURATION, re.M)
+        assert row
+        if isinstance(field, fields.String | fields.Integer) and not field.required:
+            assert row[1].strip('`"') == str(field.load_default)
+
+
+# --- what is shown works ----------------------------------------------------------------------------
+
+
+def _blocks(language: str) -> list[Any]:
+    return [
+        pytest.param(block, id=f"{page.name}-{number}")
+        for page in PAGES
+        for number, block in enumerate(
+            re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+        )
+    ]
+
+
+@pytest.mark.parametrize("block", _blocks("toml"))
+def test_configuration_that_is_shown_is_accepted(block: str, tmp_path: Path) -> None:
+    shipped = tomllib.loads((ROOT / "relay.toml").read_text(encoding="utf-8"))
+    from tests.kit.relay import toml
+
+    file = tmp_path / "relay.toml"
+    file.write_text(toml(_merged(shipped, tomllib.loads(block))), encoding="utf-8")
+    settings.load({"RELAY_CONFIG": str(file)}, offline=True)
+
+
+def _merged(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    found = dict(base)
+    for key, value in more.items():
+        both = isinstance(value, dict) and isinstance(found.get(key), dict)
+        found[key] = _merged(found[key], value) if both else value
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
+        file, _, anchor = target.partition("#")
+        other = page.parent / file if file else page
+        assert other.exists(), target
+        assert not anchor or anchor in _anchors(other), target
+
+
+def _anchors(page: Path) -> set[str]:
+    text = page.read_text(encoding="utf-8")
+    heads = re.findall(r"^#+ (.*)$", text, re.M)
+    plain = (re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads)
+    return {*plain, *re.findall(r'<a id="([^"]+)"', text)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_make_targets_that_are_named_exist(page: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    assert set(re.findall(r"`make ([a-z-]+)", page.read_text(encoding="utf-8"))) <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_that_are_named_exist(page: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "relay", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    known = set(re.findall(r"^    ([a-z]+)\b", done.stdout, re.M))
+    assert set(re.findall(r"python -m relay ([a-z]+)", page.read_text(encoding="utf-8"))) <= known
+
+
+if __name__ == "__main__":
+    SENDERS.write_text(senders(), encoding="utf-8")
+    README.write_text(_TABLE.sub(lambda _: table(), README.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,794 @@
+"""What a sender is told, and what is kept: the table of answers, repeats, contacts, limits, waiting.
+
+One real server with a source per rule; upstream refuses whoever is called "refuse…" and takes its time
+with "slow…".
+"""
+
+import re
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.kit.client import Answer, encoded, multipart, post_json, request
+from tests.kit.processes import eventually
+from tests.kit.relay import HOOK, NEWSLETTER, RelayProcess, config
+from tests.kit.upstream import Arrival, Reaction, ScriptedUpstream, created, delay, problem_json, status
+
+HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+SLOW_SECONDS = 2.0
+FORM = NEWSLETTER | {"recipient_limits": "none"}
+QUICK_HOOK = HOOK | {"wait": 0}
+OPEN = {"kind": "webhook", "verify": "none", "fields": HOOK["fields"], "region": "DE"}
+SOURCES: dict[str, Any] = {
+    "form": FORM,
+    "thanked": FORM | {"thanks": "https://www.example.com/thanks?from=relay"},
+    "patient": FORM | {"wait": 8, "reply": ["id", "country_code"]},
+    "hook": HOOK | {"region": "DE", "wait": 8},
+    "talkative": HOOK | {"wait": 8, "reply": ["id", "country_code", "create_time"]},
+    "hasty": HOOK | {"wait": 1},
+    "unhurried": QUICK_HOOK,
+    "accepting": HOOK | {"wait": 8, "on_failure": "accept"},
+    "exact": HOOK | {"wait": 8, "success_status": 200, "on_failure": "accept", "only": "event != 'other'"},
+    "picky": QUICK_HOOK | {"only": "event == 'signup'"},
+    "pickyform": FORM | {"only": "event == 'signup'"},
+    "tested": QUICK_HOOK | {"test": "is_test", "test_header": {"name": "X-Test", "values": ["true"]}},
+    "pinged": QUICK_HOOK | {"ping": {"body": "webhook_id=[0-9]{1,12}"}},
+    "off": FORM | {"enabled": False},
+    "boxes": FORM | {"consent": {"email": "news_mail", "mobile_phone_number": "news_sms"}},
+    "box": FORM | {"consent": "agree"},
+    "pot": FORM | {"honeypot": "relay_leave_empty"},
+    "patientpot": FORM | {"honeypot": "relay_leave_empty", "wait": 8},
+    "identified": QUICK_HOOK | {"id": "event.id"},
+    "headed": QUICK_HOOK | {"id_header": "X-Event-Id"},
+    "forgetful": QUICK_HOOK | {"repeat_window": "1s"},
+    "open": OPEN | {"client_limits": "none"},
+    "mendable": QUICK_HOOK | {"fields": {"email": "contact.mail"}},
+    "mistaken": FORM,
+    "limited": FORM | {"client_limits": "2/minute"},
+    "alsolimited": FORM | {"client_limits": "2/minute"},
+    "counted": FORM
+    | {"client_limits": "5/hour", "honeypot": "relay_leave_empty", "origins": ["https://a.example"]},
+    "popular": FORM | {"source_limits": "3/hour"},
+    "shaking": HOOK | {"handshake": {"kind": "ok"}},
+    "echoing": HOOK
+    | {"handshake": {"kind": "echo", "query": "hub.challenge", "token_query": "hub.verify_token"}},
+}
+WIDE = {"limits": "500/second; 100000/minute", "parallel": 16}
+
+
+def mood(arrival: Arrival) -> Reaction:
+    """How upstream takes somebody: by the name."""
+    email = str((arrival.json or {}).get("email", ""))
+    if email.startswith("refuse"):
+        return status(400, json=problem_json(400))
+    if email.startswith("slow"):
+        return delay(SLOW_SECONDS)
+    if email.startswith("later"):
+        return delay(0.5)
+    return created()
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream(mood) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def relay(upstream: ScriptedUpstream) -> Iterator[RelayProcess]:
+    with RelayProcess(config(upstream.url, SOURCES, **WIDE)) as process:
+        yield process
+
+
+@pytest.fixture
+def paused(relay: RelayProcess) -> Iterator[None]:
+    """Nothing is sent during the test."""
+    assert relay.api("POST", "/api/destinations/ocamba/pause").status == 200
+    yield
+    assert relay.api("POST", "/api/destinations/ocamba/resume").status == 200
+
+
+def person(tag: str = "ada") -> str:
+    """An address nobody used before."""
+    return f"{tag}-{uuid.uuid4().hex[:12]}@example.com"
+
+
+def calls_for(upstream: ScriptedUpstream, email: str) -> list[Arrival]:
+    return [arrival for arrival in upstream.arrivals if (arrival.json or {}).get("email") == email]
+
+
+def newest(relay: RelayProcess) -> str | None:
+    rows = relay.api("GET", "/api/submissions?limit=1").json["submissions"]
+    return rows[0]["receipt"] if rows else None
+
+
+def events(relay: RelayProcess, name: str, **fields: Any) -> list[dict[str, Any]]:
+    """The log lines of an event with these fields."""
+    lines = [line.data for line in relay.log_lines() if line.data and line.data.get("event") == name]
+    return [line for line in lines if fields.items() <= line.items()]
+
+
+# --- a source that is flooded: first, because the alert (see the end) takes its time -------------------
+
+
+def test_a_source_over_its_limit_holds_what_comes(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
+    emails = [person() for _ in range(6)]
+    answers = [relay.form({"email": email}, "popular") for email in emails]
+    assert {answer.status for answer in answers} == {202}
+    assert {tuple(sorted(answer.json)) for answer in answers} == {("receipt", "state")}
+    for answer in answers[:3]:
+        relay.wait_state(answer.receipt or "", "delivered")
+    rows = relay.rows(False, source="popular", state="held")
+    assert {row["receipt"] for row in rows} == {answer.receipt for answer in answers[3:]}
+    assert not [call for email in emails[3:] for call in calls_for(upstream, email)]
+
+
+# --- the table of answers -----------------------------------------------------------------------------
+
+
+def test_a_form_is_told_that_it_was_received(relay: RelayProcess) -> None:
+    answer = relay.form({"email": person()}, "form")
+    assert answer.status == 202 and answer.header("Content-Type") == "application/json"
+    assert answer.json == {"receipt": answer.receipt, "state": "received"}
+    assert relay.wait_state(answer.receipt or "", "delivered")
+
+
+def test_a_browser_is_sent_to_its_receipt(relay: RelayProcess) -> None:
+    answer = relay.form({"email": person()}, "form", HTML)
+    assert answer.status == 303 and answer.header("Location") == f"/receipts/{answer.receipt}"
+    page = relay.get(f"/receipts/{answer.receipt}", HTML)
+    assert page.status == 200 and (page.header("Content-Type") or "").startswith("text/html")
+
+
+def test_a_browser_is_sent_to_the_page_of_thanks(relay: RelayProcess) -> None:
+    answer = relay.form({"email": person()}, "thanked", HTML)
+    assert answer.status == 303
+    assert answer.header("Location") == "https://www.example.com/thanks?from=relay"
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_page"),
+    [
+        (None, False),
+        ("*/*", False),
+        ("application/json", False),
+        ("text/html", True),
+        ("text/html;q=0.5, application/json", False),
+        ("application/json;q=0.5, text/html", True),
+        ("text/html;q=0", False),
+        ("nonsense", False),
+        (HTML["Accept"], True),
+    ],
+)
+def test_who_prefers_a_page_gets_one(relay: RelayProcess, accept: str | None, is_page: bool) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"} | ({"Accept": accept} if accept else {})
+    answer = request(relay.port, "POST", "/submit/form", encoded({"email": person()}), headers)
+    assert answer.status == (303 if is_page else 202)
+
+
+def test_a_webhook_never_gets_a_page(relay: RelayProcess) -> None:
+    answer = relay.hook({"email": person()}, headers=HTML)
+    assert answer.status == 201 and answer.header("Content-Type") == "application/json"
+    assert relay.hook({}, headers=HTML).header("Content-Type") == "application/problem+json"
+
+
+def test_a_webhook_learns_the_verdict_and_the_id(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
+    email = person()
+    answer = relay.hook({"email": email})
+    (call,) = calls_for(upstream, email)
+    assert answer.status == 201
+    assert answer.json == {
+        "receipt": answer.receipt,
+        "state": "delivered",
+        "profile": {"id": call.profile_id},
+    }
+
+
+def test_a_caller_sees_the_fields_it_may_see(relay: RelayProcess) -> None:
+    profile = relay.hook({"email": person()}, "talkative").json["profile"]
+    assert set(profile) == {"id", "country_code", "create_time"} and profile["country_code"] == "DE"
+    waited = relay.form({"email": person()}, "patient")
+    assert waited.status == 201 and set(waited.json["profile"]) == {"id", "country_code"}
+
+
+def test_a_webhook_that_does_not_wait_learns_when(relay: RelayProcess) -> None:
+    answer = relay.hook({"email": person()}, "unhurried")
+    assert answer.status == 202 and set(answer.json) == {"receipt", "state", "eta_seconds"}
+    assert answer.json["state"] == "queued"
+    assert isinstance(answer.json["eta_seconds"], int | float) and 0 <= answer.json["eta_seconds"] < 10
+
+
+@pytest.mark.usefixtures("paused")
+@pytest.mark.parametrize("source", ["hook", "unhurried"])
+def test_while_nothing_is_sent_nobody_knows_when(relay: RelayProcess, source: str) -> None:
+    began = time.monotonic()
+    answer = relay.hook({"email": person()}, source)
+    assert answer.status == 202
+    assert answer.json == {"receipt": answer.receipt, "state": "queued", "eta_seconds": None}
+    assert time.monotonic() - began < 2, "there was nothing to wait for"
+
+
+def test_a_refusal_is_reported_to_who_waits(relay: RelayProcess) -> None:
+    answer = relay.hook({"email": person("refuse")})
+    assert answer.status == 422 and answer.header("Content-Type") == "application/problem+json"
+    said = answer.json
+    assert {"type", "title", "status", "detail", "receipt", "state", "trace_id"} <= set(said)
+    assert said["state"] == "refused" and said["trace_id"]
+    assert relay.submission(said["receipt"])["trace_id"] == said["trace_id"]
+    assert relay.state(said["receipt"]) == "refused"
+
+
+def test_a_refusal_is_the_owners_business_where_nobody_waits(relay: RelayProcess) -> None:
+    email = person("refuse")
+    page = relay.form({"email": email}, "form", HTML)
+    assert page.status == 303
+    relay.wait_state(page.receipt or "", "refused")
+    again = relay.form({"email": email}, "form", HTML)
+    assert again.status == 303 and again.header("Location") == page.header("Location")
+    plain = relay.form({"email": email}, "form")
+    assert (plain.status, plain.json) == (
+        200,
+        {"receipt": page.receipt, "state": "received", "repeat": True},
+    )
+    assert relay.get(f"/receipts/{page.receipt}").json["state"] == "received"
+
+
+def test_a_waiting_browser_sees_the_refusal(relay: RelayProcess) -> None:
+    answer = relay.form({"email": person("refuse")}, "patient", HTML)
+    assert answer.status == 422 and (answer.header("Content-Type") or "").startswith("text/html")
+    assert "trace" not in answer.text.lower()
+
+
+def test_problems_are_documents_with_the_senders_names(relay: RelayProcess) -> None:
+    answer = relay.form({"email": "nonsense", "phone": "12", "first_name": "x" * 300}, "form")
+    assert answer.status == 422 and answer.header("Content-Type") == "application/problem+json"
+    said = answer.json
+    assert {"type", "title", "status", "detail", "errors"} <= set(said) and said["status"] == 422
+    assert set(said["errors"]) == {"email", "phone", "first_name"}
+    assert all(isinstance(text, str) for texts in said["errors"].values() for text in texts)
+    assert "nonsense" not in answer.text
+
+
+def test_a_problem_page_keeps_what_was_typed(relay: RelayProcess) -> None:
+    typed = {"email": "ada@nowhere", "phone": "0301234567", "first_name": "Ada", "last_name": "O'Neil"}
+    page = relay.form(typed, "form", HTML)
+    assert page.status == 422 and (page.header("Content-Type") or "").startswith("text/html")
+    text = page.text
+    assert 'value="ada@nowhere"' in text and 'value="0301234567"' in text and "Ada" in text
+    assert "e-mail" in text.lower() and 'method="post"' in text.lower()
+    assert "/submit/form" in text
+
+
+def test_success_has_the_status_a_sender_insists_on(relay: RelayProcess) -> None:
+    delivered = relay.hook({"email": person()}, "exact")
+    repeat = relay.hook({"email": person("refuse")}, "exact")
+    ignored = relay.hook({"event": "other"}, "exact")
+    invalid = relay.hook({"name": person()}, "exact")
+    assert [answer.status for answer in (delivered, repeat, ignored, invalid)] == [200] * 4
+    assert delivered.json["state"] == "delivered"
+
+
+def test_who_accepts_failures_is_told_of_success(relay: RelayProcess) -> None:
+    invalid = relay.hook({"email": "nonsense", "name": person()}, "accepting")
+    refused = relay.hook({"email": person("refuse")}, "accepting")
+    for answer, state in ((invalid, "invalid"), (refused, "refused")):
+        assert answer.status == 202 and answer.json["state"] == "queued"
+        assert relay.state(answer.receipt or "") == state
+
+
+# --- repeats ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", ["form", "thanked", "patient"])
+def test_a_form_sent_twice_is_one_sign_up(
+    relay: RelayProcess, upstream: ScriptedUpstream, source: str
+) -> None:
+    email = person()
+    first, again = (relay.form({"email": email}, source) for _ in range(2))
+    assert (first.status, again.status) == (201 if source == "patient" else 202, 200)
+    assert again.json["repeat"] is True and again.receipt == first.receipt
+    relay.wait_state(first.receipt or "", "delivered")
+    pages = [relay.form({"email": email}, source, HTML) for _ in range(2)]
+    assert {page.status for page in pages} == {303}
+    assert len({page.header("Location") for page in pages}) == 1
+    assert len(calls_for(upstream, email)) == 1 and len(relay.rows(False, contact=email)) == 1
+
+
+def test_a_repeat_says_what_became_of_the_first(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
+    good, bad = person(), person("refuse")
+    first, again = relay.hook({"email": good}), relay.hook({"email": good})
+    assert again.status == 200 and again.json == first.json | {"repeat": True}
+    first, again = relay.hook({"email": bad}), relay.hook({"email": bad})
+    assert again.status == 422 and again.json == first.json | {"repeat": True}
+    assert len(calls_for(upstream, bad)) == 1
+
+
+@pytest.mark.usefixtures("paused")
+def test_a_repeat_of_what_waits_waits_with_it(relay: RelayProcess) -> None:
+    email = person()
+    first, again = (relay.hook({"email": email}, "unhurried") for _ in range(2))
+    assert again.status == 200
+    assert again.json == {
+        "receipt": first.receipt,
+        "state": "queued",
+        "eta_seconds": None,
+        "repeat": True,
+    }
+
+
+def test_the_shape_of_a_body_makes_no_other_submission(relay: RelayProcess) -> None:
+    email = person()
+    fields = {"email": f" {email} ", "first_name": "Ada", "unmapped": uuid.uuid4().hex}
+    first = relay.form({"email": email, "first_name": "Ada"}, "form")
+    body, kind = multipart(fields)
+    for again in (
+        relay.form(fields, "form"),
+        request(relay.port, "POST", "/submit/form", body, kind),
+        post_json(relay.port, "form", {"email": email, "first_name": ["Ada"]}),
+    ):
+        assert again.status == 200 and again.receipt == first.receipt
+
+
+@pytest.mark.parametrize("source", ["form", "unhurried"])
+def test_a_key_makes_a_repeat_only_with_the_same_content(relay: RelayProcess, source: str) -> None:
+    def send(email: str, key: str) -> Answer:
+        post = relay.form if source == "form" else relay.hook
+        return post({"email": email}, source, {"Idempotency-Key": key})
+
+    key, other = uuid.uuid4().hex + "~" * 223, uuid.uuid4().hex
+    first, second = person(), person()
+    one = send(first, key)
+    assert send(first, key).receipt == one.receipt
+    reused = send(second, key)
+    assert reused.status == 202 and reused.receipt != one.receipt
+    assert relay.submission(reused.receipt or "")["reason"] == "key_reused"
+    assert events(relay, "submission.key_reused", receipt=reused.receipt)
+    assert send(second, key).receipt == reused.receipt
+    assert send(first, other).receipt not in (one.receipt, reused.receipt)
+
+
+def test_the_senders_own_id_is_a_key(relay: RelayProcess) -> None:
+    email, event = person(), uuid.uuid4().hex
+    one = relay.hook({"email": email, "event": {"id": event}, "try": 1}, "identified")
+    two = relay.hook({"email": email, "event": {"id": event}, "try": 2}, "identified")
+    new = relay.hook({"email": email, "event": {"id": event + "x"}}, "identified")
+    assert two.receipt == one.receipt and new.receipt != one.receipt
+    other = relay.hook({"email": person(), "event": {"id": event}}, "identified")
+    assert relay.submission(other.receipt or "")["reason"] == "key_reused"
+    one, two = (relay.hook({"email": email}, "headed", {"X-Event-Id": event}) for _ in range(2))
+    new = relay.hook({"email": email}, "headed", {"X-Event-Id": event + "x"})
+    assert two.receipt == one.receipt != new.receipt
+
+
+def test_44_two_sources_keep_their_own(relay: RelayProcess) -> None:
+    email, key = person(), uuid.uuid4().hex
+    one = relay.hook({"email": email}, "unhurried", {"Idempotency-Key": key})
+    two = relay.hook({"email": email}, "headed", {"Idempotency-Key": key})
+    assert one.status == two.status == 202 and one.receipt != two.receipt
+    assert relay.submission(two.receipt or "")["reason"] is None
+
+
+def test_after_the_window_it_is_a_new_sign_up(relay: RelayProcess) -> None:
+    email = person()
+    one = relay.hook({"email": email}, "forgetful")
+    assert relay.hook({"email": email}, "forgetful").receipt == one.receipt
+    time.sleep(1.2)
+    new = relay.hook({"email": email}, "forgetful")
+    assert new.status == 202 and new.receipt != one.receipt
+
+
+def test_what_was_given_up_is_no_earlier_submission(relay: RelayProcess) -> None:
+    email = person("refuse")
+    one = relay.hook({"email": email})
+    assert relay.api("POST", f"/api/submissions/{one.receipt}/discard").status == 200
+    new = relay.hook({"email": email})
+    assert new.status == 422 and new.receipt != one.receipt and "repeat" not in new.json
+
+
+def test_128_fifty_at_once_are_one_sign_up(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
+    for post, source in ((relay.form, "form"), (relay.hook, "hook"), (relay.hook, "unhurried")):
+        email = person("later")
+        together = threading.Barrier(25)
+
+        def one(_: int, post=post, source=source, email=email, together=together) -> Answer:  # type: ignore[no-untyped-def]
+            together.wait(10)
+            return post({"email": email}, source)
+
+        with ThreadPoolExecutor(25) as pool:
+            answers = list(pool.map(one, range(50)))
+        assert {answer.status for answer in answers} <= {200, 201, 202}
+        assert len({answer.receipt for answer in answers}) == 1
+        assert sum("repeat" not in answer.json for answer in answers) == 1
+        relay.wait_state(answers[0].receipt or "", "delivered")
+        assert len(relay.rows(False, contact=email)) == 1
+        assert len(calls_for(upstream, email)) == 1
+
+
+# --- contacts, consent, and what is held back ---------------------------------------------------------
+
+
+def test_a_webhooks_bad_contact_is_dropped_and_kept(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
+    email = person()
+    answer = relay.hook({"email": email, "phone": "12"})
+    assert answer.status == 201 and answer.json["dropped"] == ["mobile_phone_number"]
+    assert [call.json for call in calls_for(upstream, email)] == [{"email": email}]
+    row = relay.submission(answer.receipt or "")
+    assert row["dropped"] == ["mobile_phone_number"] and row["contact_hint"], "the payload is kept"
+    whole = relay.hook({"email": person(), "phone": "0301234567"})
+    assert "dropped" not in whole.json
+    assert relay.submission(whole.receipt or "")["contact_hint"] is None, "the payload is gone"
+    number = f"+49301{uuid.uuid4().int % 10**6:06}"
+    other = relay.hook({"email": "nonsense", "phone": number})
+    assert other.status == 201 and other.json["dropped"] == ["email"]
+
+
+def test_a_forms_bad_contact_is_named(relay: RelayProcess) -> None:
+    before = newest(relay)
+    answer = relay.form({"email": person(), "phone": "12"}, "form")
+    assert answer.status == 422 and set(answer.json["errors"]) == {"phone"}
+    assert newest(relay) == before
+
+
+@pytest.mark.parametrize("unticked", [None, "", "0", "false", "no", "off", "FALSE", " "])
+def test_a_contact_without_consent_is_not_sent(
+    relay: RelayProcess, upstream: ScriptedUpstream, unticked: str | None
+) -> None:
+    email = person()
+    fields = {"email": email, "phone": "0301234567", "news_mail": "on"}
+    if unticked is not None:
+        fields["news_sms"] = unticked
+    page = {"Referer": "https://www.example.com/join?email=secret#x"}
+    answer = relay.form(fields, "boxes", page)
+    row = relay.wait_state(answer.receipt or "", "delivered")
+    assert [call.json for call in calls_for(upstream, email)] == [{"email": email}]
+    proof = row["consent"]
+    assert proof["email"]["ticked"] is True and proof["mobile_phone_number"]["ticked"] is False
+    assert proof["email"]["box"] == "news_mail" and proof["email"]["at"].startswith("20")
+    assert proof["email"]["page"] == "https://www.example.com/join"
+    assert row["profile_id"]
+
+
+@pytest.mark.parametrize("ticked", ["on", "1", "yes", "true", "I agree"])
+def test_a_ticked_box_is_consent(relay: RelayProcess, ticked: str) -> None:
+    answer = relay.form({"email": person(), "agree": ticked}, "box")
+    assert answer.status == 202
+    assert relay.submission(answer.receipt or "")["consent"]["email"]["ticked"] is True
+
+
+@pytest.mark.parametrize("source", ["box", "boxes"])
+def test_without_any_consent_nothing_is_taken(relay: RelayProcess, source: str) -> None:
+    before = newest(relay)
+    answer = relay.form({"email": person(), "phone": "0301234567"}, source)
+    assert answer.status == 422 and set(answer.json["errors"]) <= {"agree", "news_mail", "news_sms"}
+    assert newest(relay) == before
+
+
+@pytest.mark.parametrize("source", ["pot", "patientpot"])
+def test_32_a_filled_honeypot_looks_like_success_and_is_held(
+    relay: RelayProcess, upstream: ScriptedUpstream, source: str
+) -> None:
+    email, human = person(), person()
+    answer = relay.form({"email": email, "relay_leave_empty": "http://spam.example"}, source)
+    ordinary = relay.form({"email": human, "relay_leave_empty": ""}, source)
+    assert 200 <= answer.status < 300
+    if source == "pot":
+        assert answer.status == ordinary.status and answer.json == {
+            "receipt": answer.receipt,
+            "state": "received",
+        }
+        assert answer.header("Content-Type") == ordinary.header("Content-Type")
+    page = relay.form({"email": email, "relay_leave_empty": "x"}, source, HTML)
+    assert page.status == 303 and page.header("Location") == f"/receipts/{answer.receipt}"
+    assert relay.submission(answer.receipt or "")["reason"] == "honeypot"
+    shown = relay.get(f"/receipts/{answer.receipt}").json["state"]
+    assert shown == ("received" if source == "pot" else "queued")
+    relay.wait_state(ordinary.receipt or "", "delivered")
+    assert relay.state(answer.receipt or "") == "held" and not calls_for(upstream, email)
+    assert relay.api("POST", f"/api/submissions/{answer.receipt}/replay").status == 200
+    relay.wait_state(answer.receipt or "", "delivered")
+    assert len(calls_for(upstream, email)) == 1
+
+
+def test_a_bot_does_not_block_the_person_it_imitates(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
+    email = person()
+    bot = relay.form({"email": email, "relay_leave_empty": "x"}, "pot")
+    human = relay.form({"email": email}, "pot")
+    assert human.receipt != bot.receipt and human.status == 202
+    relay.wait_state(human.receipt or "", "delivered")
+    assert relay.state(bot.receipt or "") == "held"
+    assert len(calls_for(upstream, email)) == 1
+
+
+# --- what is not a sign-up ----------------------------------------------------------------------------
+
+
+def test_what_only_excludes_is_answered_and_forgotten(relay: RelayProcess) -> None:
+    before = newest(relay)
+    for source, body in (
+        ("picky", {"event": "deleted", "email": person()}),
+        ("picky", {}),
+        ("tested", {"is_test": True, "email": person()}),
+    ):
+        answer = relay.hook(body, source)
+        assert 200 <= answer.status < 300 and answer.receipt is None
+    answer = relay.hook({"email": person()}, "tested", {"X-Test": "True"})
+    assert 200 <= answer.status < 300
+    answer = relay.form({"event": "other", "email": person()}, "pickyform")
+    assert 200 <= answer.status < 300
+    assert newest(relay) == before
+    assert relay.hook({"event": "signup", "email": person()}, "picky").status == 202
+    assert relay.hook({"is_test": False, "email": person()}, "tested").status == 202
+
+
+def test_a_browser_that_only_excludes_sees_a_page(relay: RelayProcess) -> None:
+    answer = relay.form({"event": "other", "email": person()}, "pickyform", HTML)
+    assert answer.status in (200, 303)
+    assert answer.status == 303 or (answer.header("Content-Type") or "").startswith("text/html")
+
+
+def test_what_is_excluded_must_be_proven_all_the_same(relay: RelayProcess) -> None:
+    wrong = {"Authorization": "Bearer wrong"}
+    assert relay.hook({"event": "deleted"}, "picky", wrong).status == 401
+    assert relay.hook({"is_test": True}, "tested", wrong).status == 401
+
+
+def test_an_unsigned_ping_is_answered_and_stores_nothing(relay: RelayProcess) -> None:
+    before = newest(relay)
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = request(relay.port, "POST", "/submit/pinged", b"webhook_id=12345", form)
+    assert 200 <= answer.status < 300
+    for other in (b"webhook_id=12345&email=a@example.com", b"webhook_id=" + b"1" * 13, b"xwebhook_id=1"):
+        assert request(relay.port, "POST", "/submit/pinged", other, form).status == 401
+    assert newest(relay) == before
+
+
+def test_a_handshake_is_answered_by_get(relay: RelayProcess) -> None:
+    assert relay.get("/submit/shaking").status == 200
+    good = f"?hub.mode=subscribe&hub.challenge=4%3C2&hub.verify_token={relay.hook_secret}"
+    echo = relay.get("/submit/echoing" + good)
+    assert (echo.status, echo.body) == (200, b"4<2")
+    assert not (echo.header("Content-Type") or "").startswith("text/html")
+    assert relay.get("/submit/echoing?hub.challenge=42&hub.verify_token=wrong").status == 401
+    assert relay.get("/submit/echoing?hub.challenge=42").status == 401
+
+
+@pytest.mark.parametrize("source", ["form", "hook", "off"])
+def test_where_there_is_no_handshake_get_is_refused(relay: RelayProcess, source: str) -> None:
+    answer = relay.get(f"/submit/{source}")
+    assert answer.status == 405 and "POST" in (answer.header("Allow") or "")
+
+
+def test_a_source_that_is_switched_off_takes_nothing(relay: RelayProcess) -> None:
+    before = newest(relay)
+    for headers in ({}, HTML):
+        answer = relay.form({"email": person()}, "off", headers)
+        assert answer.status == 503 and (answer.header("Retry-After") or "").isdigit()
+        assert answer.receipt is None
+    assert newest(relay) == before
+
+
+def test_an_unknown_source_is_not_found(relay: RelayProcess) -> None:
+    for name in ("nobody", "FORM", "form/x", "..%2fform", "form%00", "%ff"):
+        assert relay.form({"email": person()}, name).status == 404, name
+
+
+# --- kept although unusable ---------------------------------------------------------------------------
+
+
+def test_a_proven_webhook_is_kept_although_it_cannot_be_mapped(
+    relay: RelayProcess, upstream: ScriptedUpstream
+) -> None:
+    calls = len(upstream.arrivals)
+    answer = relay.hook({"email": "nonsense@", "name": person()}, "unhurried")
+    assert answer.status == 422 and answer.json["receipt"] and set(answer.json["errors"]) == {"email"}
+    row = relay.submission(answer.receipt or "")
+    assert row["state"] == "invalid" and "nonsense" not in str(row)
+    assert len(upstream.arrivals) == calls
+    again = relay.hook({"email": "nonsense@", "name": "Ada"}, "unhurried")
+    assert again.receipt != answer.receipt
+    assert relay.get(f"/receipts/{answer.receipt}").json["state"] == "queued"
+
+
+def test_an_unproven_one_is_not_kept(relay: RelayProcess) -> None:
+    before = newest(relay)
+    answer = relay.hook({"email": "nonsense@"}, "open")
+    assert answer.status == 422 and "receipt" not in answer.json
+    answer = relay.form({"email": "nonsense@"}, "form")
+    assert answer.status == 422 and "receipt" not in answer.json
+    assert newest(relay) == before
+
+
+def test_a_repeat_of_an_invalid_one_is_mapped_again(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
+    email = person()
+    body = {"contact": {"email": email}}
+    first = relay.hook(body, "mendable")
+    again = relay.hook(body, "mendable")
+    assert first.status == again.status == 422
+    assert again.receipt == first.receipt and again.json["repeat"] is True
+    mended = SOURCES | {"mendable": QUICK_HOOK | {"fields": {"email": "contact.email"}}}
+    reloads = len(events(relay, "config.reloaded"))
+    relay.configure(config(upstream.url, mended, **WIDE))
+    relay.hup()
+    eventually(lambda: len(events(relay, "config.reloaded")) > reloads, 10, "the reload")
+    now = relay.hook(body, "mendable")
+    assert now.status == 200 and now.receipt == first.receipt
+    relay.wait_state(first.receipt or "", "delivered")
+    assert len(calls_for(upstream, email)) == 1
+
+
+def test_a_form_without_any_mapped_field_is_the_owners_mistake(
+    relay: RelayProcess, upstream: ScriptedUpstream
+) -> None:
+    answer = relay.form({"e-mail": person(), "name": "Ada"}, "form")
+    assert answer.status == 202 and answer.json["state"] == "received"
+    assert relay.state(answer.receipt or "") == "invalid"
+    page = relay.form({"e-mail": person(), "name": "Ada"}, "form", HTML)
+    assert page.status == 303
+    (line,) = events(relay, "source.misconfigured", receipt=answer.receipt)
+    assert line["level"] == "error" and line["source"] == "form"
+    assert relay.form({}, "form").status == 422, "an empty body"
+    assert relay.form({"email": "", "name": "Ada"}, "form").status == 422, "the field is there"
+
+
+def test_at_most_a_hundred_of_the_owners_mistakes_are_kept(relay: RelayProcess) -> None:
+    def one(number: int) -> int:
+        return relay.form({"mail": f"{number}-{person()}"}, "mistaken").status
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(one, range(120)))
+    assert set(statuses) == {202, 422} and statuses.count(202) == 100
+    assert len(relay.rows(False, source="mistaken")) == 100
+    assert relay.form({"email": person()}, "mistaken").status == 202
+
+
+def test_retention_ends_what_is_kept(upstream: ScriptedUpstream) -> None:
+    short = {"hook": QUICK_HOOK | {"retention": "1s"}, "long": QUICK_HOOK}
+    with RelayProcess(config(upstream.url, short)) as relay:
+        for source in short:
+            assert relay.hook({"email": "nonsense@"}, source).status == 422
+        delivered = relay.hook({"email": person()}).receipt or ""
+        relay.wait_state(delivered, "delivered")
+        time.sleep(1.1)
+        relay.restart()
+        eventually(lambda: not relay.rows(False, source="hook", state="invalid"), 10, "the end of retention")
+        assert len(relay.rows(False, source="long", state="invalid")) == 1
+
+
+# --- counting -----------------------------------------------------------------------------------------
+
+
+def counted(relay: RelayProcess, source: str) -> dict[str, float]:
+    """How many submissions of a source came to what, by the metrics."""
+    found = re.findall(r"^relay_submissions_total\{(.*)\} (\S+)$", relay.metrics(), re.MULTILINE)
+    labelled = [(dict(re.findall(r'(\w+)="([^"]*)"', labels)), float(number)) for labels, number in found]
+    return {labels["result"]: number for labels, number in labelled if labels["source"] == source}
+
+
+def test_every_submission_is_counted_by_what_became_of_it(relay: RelayProcess) -> None:
+    mine = {"source_address": "127.0.2.20"}
+    email = person()
+    relay.form({"email": email}, "counted", **mine)
+    relay.form({"email": email}, "counted", **mine)
+    relay.form({"email": person(), "relay_leave_empty": "x"}, "counted", **mine)
+    relay.form({"mail": person()}, "counted", **mine)
+    relay.form({"email": "nonsense"}, "counted", **mine)
+    relay.form({"email": person()}, "counted", **mine)  # the sixth within the hour
+    relay.form({"email": person()}, "counted", {"Origin": "https://evil.example"}, **mine)
+    request(relay.port, "POST", "/submit/counted", b"x=%", {"Content-Type": "text/plain"})
+    expected = {"accepted": 1, "repeat": 1, "held": 1, "invalid": 1, "rejected": 3, "limited": 1}
+    assert counted(relay, "counted") == expected
+
+
+# --- receipts -----------------------------------------------------------------------------------------
+
+
+def test_a_receipt_says_what_an_outsider_may_know(relay: RelayProcess) -> None:
+    waited = relay.hook({"email": person()})
+    refused = relay.hook({"email": person("refuse")})
+    form = relay.form({"email": person()}, "form")
+    for answer, state in ((waited, "delivered"), (refused, "refused"), (form, "received")):
+        said = relay.get(f"/receipts/{answer.receipt}").json
+        assert set(said) == {"receipt", "state", "received_at"}
+        assert said["receipt"] == answer.receipt and said["state"] == state
+        assert said["received_at"].startswith("20")
+        assert len(answer.receipt or "") * 4 >= 128
+
+
+@pytest.mark.usefixtures("paused")
+def test_a_receipt_of_what_waits_says_queued(relay: RelayProcess) -> None:
+    answer = relay.hook({"email": person()}, "unhurried")
+    assert relay.get(f"/receipts/{answer.receipt}").json["state"] == "queued"
+
+
+@pytest.mark.parametrize("receipt", ["0" * 32, "x", "0" * 31, "0" * 33, "..%2f..", "0" * 3000, "%00" * 32])
+def test_an_unknown_receipt_is_not_found(relay: RelayProcess, receipt: str) -> None:
+    assert relay.get(f"/receipts/{receipt}").status == 404
+    assert relay.get(f"/receipts/{receipt}", HTML).status == 404
+
+
+# --- waiting for upstream -----------------------------------------------------------------------------
+
+
+def test_who_waits_gets_the_verdict_as_soon_as_it_is_there(relay: RelayProcess) -> None:
+    began = time.monotonic()
+    answer = relay.hook({"email": person("later")})
+    assert answer.status == 201 and 0.4 < time.monotonic() - began < 2
+
+
+def test_patience_ends_and_the_sign_up_goes_on(relay: RelayProcess) -> None:
+    began = time.monotonic()
+    answer = relay.hook({"email": person("slow")}, "hasty")
+    seconds = time.monotonic() - began
+    assert answer.status == 202 and answer.json["state"] == "queued" and 0.9 < seconds < 2
+    assert relay.get(f"/receipts/{answer.receipt}").json["state"] == "queued"
+    relay.wait_state(answer.receipt or "", "delivered")
+
+
+def test_those_who_wait_leave_room_for_others(relay: RelayProcess) -> None:
+    """At most half of the request threads wait; who comes then is answered at once."""
+    with ThreadPoolExecutor(20) as pool:
+        waiting = [pool.submit(relay.hook, {"email": person("slow")}) for _ in range(20)]
+        time.sleep(0.5)
+        for _ in range(5):
+            began = time.monotonic()
+            assert relay.form({"email": person()}, "form").status == 202
+            assert time.monotonic() - began < 1
+        answers = [answer.result() for answer in waiting]
+    assert {answer.status for answer in answers} == {201, 202}
+    for answer in answers:
+        relay.wait_state(answer.receipt or "", "delivered")
+
+
+def test_one_waiting_for_another_is_answered_too(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
+    """A repeat that arrives while the first still waits does not wait for ever."""
+    email = person("slow")
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(relay.hook, {"email": email})
+        time.sleep(0.5)
+        again = relay.hook({"email": email})
+        assert again.status == 200 and again.json["repeat"] is True
+        assert first.result().status == 201 and again.receipt == first.result().receipt
+    assert len(calls_for(upstream, email)) == 1
+
+
+# --- limits -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("headers", [{}, HTML], ids=["JSON", "HTML"])
+def test_who_sends_too_fast_is_asked_to_wait(relay: RelayProcess, headers: dict[str, str]) -> None:
+    mine = {"source_address": "127.0.2.1" if headers else "127.0.2.2"}
+    for _ in range(2):
+        assert relay.form({"email": person()}, "limited", headers, **mine).status in (202, 303)
+    before = newest(relay)
+    answer = relay.form({"email": person()}, "limited", headers, **mine)
+    assert answer.status == 429 and 1 <= int(answer.header("Retry-After") or "") <= 61
+    kind = answer.header("Content-Type") or ""
+    assert kind.startswith("text/html") if headers else kind == "application/problem+json"
+    assert newest(relay) == before
+    assert relay.form({"email": person()}, "alsolimited", headers, **mine).status in (202, 303)
+    assert relay.form({"email": person()}, "limited", source_address="127.0.2.9").status == 202
+
+
+def test_webhooks_have_no_limits_unless_they_are_open(relay: RelayProcess) -> None:
+    assert {relay.hook({"email": person()}, "unhurried").status for _ in range(30)} == {202}
+
+
+def test_the_usual_limits_of_forms_apply(upstream: ScriptedUpstream) -> None:
+    """5 per second for one client, and an open webhook is a form in this."""
+    plain = {key: value for key, value in NEWSLETTER.items() if not key.endswith("_limits")}
+    with RelayProcess(config(upstream.url, {"form": plain, "open": OPEN})) as relay:
+        for source in ("form", "open"):
+            statuses = [relay.form({"email": person()}, source).status for _ in range(7)]
+            assert statuses[:5] == [202] * 5 and 429 in statuses[5:], (source, statuses)
+        assert 'verify = \\"none\\"' in relay.output()
+
+
+def test_a_source_over_its_limit_is_named_once(relay: RelayProcess) -> None:
+    about = {"alert": "limit:popular"}
+    eventually(lambda: events(relay, "alert.firing", **about), 20, "the alert")
+    assert len(events(relay, "alert.firing", **about)) == 1

@@ -1,0 +1,38 @@
+"""What docs/operations.md says of processes and of what machines read."""
+
+import os
+import re
+import signal
+import time
+
+import pytest
+
+from tests.kit.processes import eventually
+from tests.kit.relay import RelayProcess, config
+from tests.kit.upstream import ScriptedUpstream
+
+
+@pytest.mark.parametrize("name", ["SIGTTIN", "SIGTTOU", "SIGUSR2"])
+def test_signals_that_would_change_the_number_of_processes_are_ignored(name: str) -> None:
+    with ScriptedUpstream() as upstream, RelayProcess(config(upstream.url)) as relay:
+        workers = relay.worker_pids()
+        os.kill(relay.pid, signal.Signals[name])
+        eventually(lambda: f"signal: {name[3:].lower()}" in relay.output(), what="the signal noticed")
+        time.sleep(0.5)  # time enough to fork
+        assert relay.worker_pids() == workers
+        assert relay.get("/readyz").status == 200
+
+
+def test_metrics_have_the_documented_names_and_labels() -> None:
+    with ScriptedUpstream() as upstream, RelayProcess(config(upstream.url)) as relay:
+        answer = relay.form({"email": "ada@example.com"})
+        relay.wait_drained()
+        assert answer.status == 202
+        found = set(re.findall(r"^(relay_\w+(?:\{[^}]*\})?) ", relay.metrics(), re.M))
+    assert 'relay_submissions_total{result="accepted",source="newsletter"}' in found
+    assert 'relay_deliveries_total{destination="ocamba",outcome="delivered"}' in found
+    assert 'relay_backlog{destination="ocamba",state="queued"}' in found
+    assert 'relay_oldest_queued_seconds{destination="ocamba"}' in found
+    assert 'relay_quota_used{destination="ocamba",window="150/minute"}' in found
+    assert 'relay_destination_held{destination="ocamba"}' in found
+    assert {"relay_upstream_seconds_count", "relay_request_seconds_count"} <= found

@@ -1,0 +1,436 @@
+"""Upstream's windows as numbers, and the limits at the door."""
+
+import random
+import threading
+import time
+import tracemalloc
+from bisect import insort
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import pytest
+import time_machine
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from relay.quota import MAX_KEYS, Doorkeeper, Window, eta, next_free, parse_limits, parse_windows, used
+from tests.kit import services
+
+NOW = 1_790_000_000.0
+SECOND = Window(10, 1, "10/second")
+MINUTE = Window(150, 60, "150/minute")
+ACCOUNT = (SECOND, MINUTE)
+
+# --- the notation -----------------------------------------------------------------------------------
+
+NOTATIONS = {
+    "10/second; 150/minute": ACCOUNT,
+    "150/minute; 10/second": ACCOUNT,
+    "10/second, 150/minute": ACCOUNT,
+    "10/second|150/minute": ACCOUNT,
+    "10 per second;150 per minute": ACCOUNT,
+    "10/SECOND": (SECOND,),
+    "25/10 second": (Window(25, 10, "25/10 second"),),
+    "30/2 minutes": (Window(30, 120, "30/2 minute"),),
+    "10/second; 25/10 second; 150/minute": (SECOND, Window(25, 10, "25/10 second"), MINUTE),
+    "5/hour": (Window(5, 3600, "5/hour"),),
+    "5/day": (Window(5, 86400, "5/day"),),
+    "10/second; 10/minute": (SECOND, Window(10, 60, "10/minute")),
+}
+
+
+@pytest.mark.parametrize(("text", "windows"), NOTATIONS.items(), ids=NOTATIONS.keys())
+def test_limits_are_written_in_the_librarys_notation(text: str, windows: tuple[Window, ...]) -> None:
+    assert parse_windows(text) == windows
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "must be like"),
+        ("10", "must be like"),
+        ("fast", "must be like"),
+        ("ten/second", "must be like"),
+        ("-1/second", "must be like"),
+        ("1.5/second", "must be like"),
+        ("10/fortnight", "must be like"),
+        ("10/second; fast", "must be like"),
+        ("10/second;;", "must be like"),
+        ("none", "must be like"),
+        ("0/second", "at least 1"),
+        ("10/second; 0/minute", "at least 1"),
+        ("5/minute; 10/second", "5/minute makes 10/second impossible"),
+        ("10/second; 25/10 second; 20/minute", "20/minute makes 25/10 second impossible"),
+    ],
+)
+def test_impossible_limits_are_refused(text: str, says: str) -> None:
+    """Catalogue 105."""
+    with pytest.raises(ValueError, match=says):
+        parse_windows(text)
+
+
+def test_the_doors_limits_may_contradict_each_other_but_not_be_nothing() -> None:
+    assert len(parse_limits("5/minute; 10/second")) == 2
+    with pytest.raises(ValueError, match="at least 1"):
+        parse_limits("0/minute")
+
+
+# --- when the next call may start -------------------------------------------------------------------
+
+MARGIN = 0.005
+
+
+def test_with_room_the_next_call_may_start_now() -> None:
+    assert next_free(ACCOUNT, [], NOW) == NOW
+    assert next_free(ACCOUNT, [NOW] * 9, NOW) == NOW
+
+
+@pytest.mark.parametrize(
+    ("held", "free"),
+    [
+        ([NOW] * 10, NOW + 1 + MARGIN),
+        ([NOW - 0.5] * 10, NOW + 0.5 + MARGIN),
+        ([NOW - 2] * 10, NOW),
+        ([NOW - 0.9, *[NOW - 0.1] * 9], NOW + 0.1 + MARGIN),
+        ([NOW - 30] * 150, NOW + 30 + MARGIN),
+        ([NOW - 30] * 149, NOW),
+        ([*[NOW - 59.9] * 140, *[NOW] * 10], NOW + 1 + MARGIN),
+        ([*[NOW - 59] * 141, *[NOW + 25] * 9], NOW + 1 + MARGIN),
+        # Ten that nobody has heard of: their leases count as if they arrived at the last moment.
+        ([NOW + 25] * 10, NOW + 26 + MARGIN),
+    ],
+)
+def test_a_full_window_opens_when_its_oldest_slot_has_left(held: list[float], free: float) -> None:
+    assert next_free(ACCOUNT, held, NOW) == pytest.approx(free, abs=1e-6)
+
+
+def test_the_slots_used_are_those_the_window_still_sees() -> None:
+    held = [NOW - 61, NOW - 30, NOW - 1.001, NOW - 0.5, NOW + 20]
+    assert (used(SECOND, held, NOW), used(MINUTE, held, NOW)) == (3, 4)
+    assert used(SECOND, [], NOW) == 0
+    assert used(SECOND, [NOW - 2], NOW) == 0
+
+
+# --- no window of upstream's sees more than its limit, whatever the network does ------------------------
+
+
+@dataclass
+class Network:
+    """Calls with random latencies, and a sender that starts each as early as the ledger allows.
+
+    ``lost``: the answer never comes, and the call may arrive until its lease ends.
+    """
+
+    windows: tuple[Window, ...]
+    seed: int
+    slowest: float
+    lost: float = 0.0
+    lease: float = 25.0
+    arrivals: list[float] = field(default_factory=list)
+    starts: list[float] = field(default_factory=list)
+
+    def send(self, count: int) -> "Network":
+        chance = random.Random(self.seed)
+        now, ended = NOW, list[float]()
+        open_: list[tuple[float, float]] = []
+        for _ in range(count):
+            now = self._wait(now, ended, open_)
+            self.starts.append(now)
+            if chance.random() < self.lost:
+                self.arrivals.append(now + chance.random() * self.lease)
+                insort(ended, now + self.lease)  # known to nobody: its slot is held to the lease's end
+                continue
+            end = now + chance.random() * self.slowest
+            self.arrivals.append(now + chance.random() * (end - now))
+            open_.append((end, now + self.lease))
+            now += chance.choice([0.0, 0.0, 0.001, 0.3])
+        return self
+
+    def _wait(self, now: float, ended: list[float], open_: list[tuple[float, float]]) -> float:
+        """Return when the next call starts; answers that come meanwhile free their slots earlier."""
+        while True:
+            for call in [call for call in open_ if call[0] <= now]:
+                open_.remove(call)
+                insort(ended, call[0])
+            held = sorted([*ended, *(lease for _, lease in open_)])
+            free = next_free(self.windows, held, now)
+            if free <= now:
+                return now
+            now = min([free, *(end for end, _ in open_)])
+
+    def worst(self, window: Window) -> int:
+        """The most arrivals in any window of its length, whatever its phase."""
+        arrivals, most, first = sorted(self.arrivals), 0, 0
+        for last, at in enumerate(arrivals):
+            while arrivals[first] <= at - window.seconds:
+                first += 1
+            most = max(most, last - first + 1)
+        return most
+
+
+LIMITS = st.sampled_from(
+    [
+        ACCOUNT,
+        (Window(3, 1, "3/second"), Window(8, 5, "8/5 second")),
+        (Window(1, 1, "1/second"),),
+        (Window(10, 1, "10/second"), Window(25, 10, "25/10 second"), Window(150, 60, "150/minute")),
+        (Window(2, 1, "2/second"), Window(2, 60, "2/minute")),
+    ]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    LIMITS, st.integers(0, 2**32), st.sampled_from([0.0, 0.05, 0.4, 3.0, 14.9]), st.sampled_from([0.0, 0.1])
+)
+@example(ACCOUNT, 1, 0.4, 0.0)
+@example(ACCOUNT, 2, 14.9, 0.1)
+def test_no_window_of_any_phase_sees_more_than_its_limit(
+    windows: tuple[Window, ...], seed: int, slowest: float, lost: float
+) -> None:
+    """I4; catalogue 97, 99, 100."""
+    network = Network(windows, seed, slowest, lost).send(170)
+    for window in windows:
+        assert network.worst(window) <= window.limit
+
+
+def test_a_fast_upstream_is_used_fully() -> None:
+    """Catalogue 97, 106: ten in the first second, then all that the minute allows."""
+    network = Network(ACCOUNT, seed=7, slowest=0.0).send(600)
+    assert sum(start < NOW + 1 for start in network.starts) == 10
+    steady = [start for start in network.starts if NOW + 60 <= start < NOW + 180]
+    assert len(steady) >= 0.97 * 300
+
+
+def test_starts_never_go_back() -> None:
+    network = Network(ACCOUNT, seed=3, slowest=0.4).send(200)
+    assert all(earlier <= later for earlier, later in pairwise(network.starts))
+
+
+# --- in how many seconds ------------------------------------------------------------------------------
+
+
+def played(windows: tuple[Window, ...], held: list[float], ahead: int, latency: float) -> float:
+    """When the call with so many before it starts, if each takes exactly so long."""
+    now, ends = NOW, sorted(held)
+    for _ in range(ahead + 1):
+        while (free := next_free(windows, ends, now)) > now:
+            now = free
+        insort(ends, now + latency)
+    return now - NOW
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    LIMITS,
+    st.lists(st.floats(-70, 20), max_size=160),
+    st.integers(0, 300),
+    st.sampled_from([0.0, 0.1, 0.3, 3.0]),
+)
+def test_an_eta_is_what_a_simulation_says(
+    windows: tuple[Window, ...], ago: list[float], ahead: int, latency: float
+) -> None:
+    held = sorted(NOW + seconds for seconds in ago)
+    forecast = eta(windows, held, ahead, latency, NOW)
+    assert forecast == pytest.approx(played(windows, held, ahead, latency), abs=1e-3)
+
+
+def test_an_eta_far_away_follows_the_steady_rate() -> None:
+    forecast = eta(ACCOUNT, [], 5000, 0.1, NOW)
+    assert forecast == pytest.approx(played(ACCOUNT, [], 5000, 0.1), rel=0.02)
+
+
+def test_an_eta_with_nothing_before_it_is_now() -> None:
+    assert eta(ACCOUNT, [], 0, 0.3, NOW) == 0
+    assert eta(ACCOUNT, [], 9, 0.3, NOW) == 0
+    assert eta(ACCOUNT, [NOW] * 10, 0, 0.3, NOW) == pytest.approx(1 + MARGIN, abs=1e-6)
+
+
+def test_an_eta_of_a_long_queue_costs_little() -> None:
+    started = time.thread_time()
+    eta(ACCOUNT, [NOW] * 150, 1_000_000, 0.3, NOW)
+    assert time.thread_time() - started < 0.2
+
+
+# --- limits at the door: in memory ----------------------------------------------------------------------
+
+RULE = "3/second; 5/minute"
+
+
+@pytest.fixture
+def door() -> Doorkeeper:
+    return Doorkeeper("memory://")
+
+
+def test_without_a_rule_everybody_may_enter(door: Doorkeeper) -> None:
+    assert [door.retry_after(None, "client", "1") for _ in range(100)] == [None] * 100
+
+
+def test_who_is_over_a_limit_is_told_when_to_come_back(door: Doorkeeper) -> None:
+    assert [door.retry_after(RULE, "client", "1") for _ in range(3)] == [None] * 3
+    assert door.retry_after(RULE, "client", "1") == pytest.approx(1, abs=0.01)
+
+
+def test_each_window_counts(door: Doorkeeper) -> None:
+    for _ in range(2):
+        assert door.retry_after("3/minute; 2/hour", "client", "1") is None
+    wait = door.retry_after("3/minute; 2/hour", "client", "1")
+    assert wait is not None
+    assert 3590 < wait <= 3600
+
+
+def test_each_client_source_and_kind_is_counted_for_itself(door: Doorkeeper) -> None:
+    """Catalogue 30, 33."""
+    for key in [
+        ("client", "a", "1"),
+        ("client", "a", "2"),
+        ("client", "b", "1"),
+        ("source", "a"),
+        ("x", "1"),
+    ]:
+        assert [door.retry_after("2/minute", *key) for _ in range(2)] == [None, None]
+        assert door.retry_after("2/minute", *key) is not None
+
+
+def test_a_window_opens_again_and_who_was_refused_is_not_counted(door: Doorkeeper) -> None:
+    assert door.retry_after("1/second", "client", "1") is None
+    for _ in range(50):
+        assert door.retry_after("1/second", "client", "1") is not None
+    time.sleep(1.01)
+    assert door.retry_after("1/second", "client", "1") is None
+
+
+def test_threads_together_get_exactly_the_limit(door: Doorkeeper) -> None:
+    start = threading.Barrier(16)
+
+    def knock(_: int) -> int:
+        start.wait()
+        return sum(door.retry_after("100/hour", "client", "1") is None for _ in range(50))
+
+    with ThreadPoolExecutor(16) as pool:
+        assert sum(pool.map(knock, range(16))) == 100
+
+
+def test_many_clients_cost_little_memory_and_no_time() -> None:
+    """Catalogue 34: what is kept is bounded, and the last of many is as fast as the first."""
+    door = Doorkeeper("memory://")
+    started = time.thread_time()
+    for number in range(5_000):
+        door.retry_after(RULE, "client", "newsletter", f"10.0.{number >> 8}.{number & 255}")
+    first = time.thread_time() - started
+    tracemalloc.start()
+    try:
+        for number in range(2_000):
+            door.retry_after(RULE, "client", "newsletter", f"10.1.{number >> 8}.{number & 255}")
+        per_key = tracemalloc.get_traced_memory()[0] / (2 * 2_000)
+    finally:
+        tracemalloc.stop()
+    assert per_key * MAX_KEYS < 50e6
+    started = time.thread_time()
+    for number in range(5_000):
+        door.retry_after(RULE, "client", "newsletter", f"10.2.{number >> 8}.{number & 255}")
+    assert time.thread_time() - started < 3 * first + 0.2
+
+
+def test_the_keys_used_longest_ago_are_forgotten_first() -> None:
+    door = Doorkeeper("memory://", max_keys=10)
+    for number in range(10):
+        assert door.retry_after("1/hour", str(number)) is None
+    assert door.retry_after("1/hour", "0") is not None
+    assert door.retry_after("1/hour", "new") is None
+    assert door.retry_after("1/hour", "0") is not None
+    assert door.retry_after("1/hour", "1") is None
+
+
+def test_no_thread_is_left_behind(door: Doorkeeper) -> None:
+    door.retry_after(RULE, "client", "1")
+    time.sleep(0.1)
+    before = threading.active_count()
+    for number in range(200):
+        door.retry_after(RULE, "client", str(number))
+    assert threading.active_count() <= before
+
+
+def test_a_step_of_the_wall_clock_shuts_nobody_out(door: Doorkeeper) -> None:
+    """Catalogue 121."""
+    with time_machine.travel(time.time() + 86400, tick=True):
+        assert door.retry_after("1/second", "client", "1") is None
+    time.sleep(1.01)
+    assert door.retry_after("1/second", "client", "1") is None
+
+
+# --- limits at the door: in Redis ---------------------------------------------------------------------
+
+
+def test_two_processes_share_a_limit_in_redis(redis_url: str) -> None:
+    doors = [Doorkeeper(redis_url), Doorkeeper(redis_url)]
+    taken = [doors[turn % 2].retry_after("4/minute", "client", "1") for turn in range(6)]
+    assert taken[:4] == [None] * 4
+    assert all(wait is not None and 50 < wait <= 60 for wait in taken[4:])
+    assert not any(door.degraded for door in doors)
+
+
+def test_threads_together_get_exactly_the_limit_of_redis(redis_url: str) -> None:
+    door = Doorkeeper(redis_url)
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(pool.map(lambda _: door.retry_after("30/hour", "client", "1"), range(100)))
+    assert taken.count(None) == 30
+
+
+@pytest.fixture
+def own_redis() -> Iterator[services.Redis]:
+    try:
+        with services.redis() as server:
+            yield server
+    except services.Missing as missing:
+        services.lacking(missing)
+
+
+def test_when_redis_is_gone_this_process_counts_for_itself(own_redis: services.Redis) -> None:
+    door = Doorkeeper(own_redis.url)
+    assert door.retry_after("2/minute", "client", "1") is None
+    own_redis.stop()
+    started = time.perf_counter()
+    taken = [door.retry_after("2/minute", "client", "1") for _ in range(3)]
+    assert time.perf_counter() - started < 3
+    assert taken[:2] == [None, None]
+    assert taken[2] is not None
+    assert door.degraded
+
+
+def test_when_redis_hangs_a_request_waits_a_moment_once(own_redis: services.Redis) -> None:
+    door = Doorkeeper(own_redis.url)
+    assert door.retry_after(RULE, "client", "1") is None
+    own_redis.pause()
+    try:
+        times = []
+        for number in range(20):
+            started = time.perf_counter()
+            assert door.retry_after(RULE, "client", str(number)) is None
+            times.append(time.perf_counter() - started)
+    finally:
+        own_redis.resume()
+    assert times[0] < 2
+    assert sum(times[1:]) < 1
+    assert door.degraded
+
+
+def test_when_redis_is_back_it_is_used_again(own_redis: services.Redis) -> None:
+    door = Doorkeeper(own_redis.url, pause=0.2)
+    own_redis.pause()
+    try:
+        door.retry_after(RULE, "client", "1")
+    finally:
+        own_redis.resume()
+    assert door.degraded
+    time.sleep(0.25)
+    assert door.retry_after(RULE, "client", "1") is None
+    assert not door.degraded
+
+
+def test_a_redis_that_is_not_there_at_the_start_stops_nobody() -> None:
+    door = Doorkeeper("redis://127.0.0.1:1/0")
+    assert door.retry_after(RULE, "client", "1") is None
+    assert door.degraded

@@ -1,0 +1,1159 @@
+"""The environment and relay.toml: what they become, and that every problem is said, at once and plainly.
+
+That every variable and key is documented is tested in test_docs.py.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis
+from hypothesis import strategies as st
+
+from relay import environment, reader, settings, tables, vault
+from relay.environment import Problem, Unusable, read_environment
+from relay.mapping import Labels
+from relay.mapping import Path as FieldPath
+from relay.quota import Window
+from relay.settings import Settings, lacks_token, reread_token
+from relay.verification import BEARER, Evidence
+
+ROOT = Path(__file__).resolve().parents[1]
+TOKEN = "canary-token-of-upstream"
+SECRET = "canary-secret-of-the-crm"
+SANDBOX = "http://127.0.0.1:9/v1/hood/profiles"
+DESTINATION = """
+[destinations.ocamba]
+token = "env:OCAMBA_TOKEN"
+"""
+FORM = """
+[sources.newsletter]
+kind = "form"
+[sources.newsletter.fields]
+email = "email"
+"""
+HOOK = """
+[sources.crm]
+kind = "webhook"
+secret = "env:CRM_SECRET"
+[sources.crm.fields]
+email = "email"
+"""
+
+Read = Callable[..., Settings]
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return {
+        "RELAY_CONFIG": str(tmp_path / "relay.toml"),
+        "RELAY_DATABASE_URL": f"sqlite:///{tmp_path}/relay.db",
+        "OCAMBA_TOKEN": TOKEN,
+        "CRM_SECRET": SECRET,
+    }
+
+
+@pytest.fixture
+def read(environ: dict[str, str]) -> Read:
+    """Load a configuration: its text and what is different in the environment."""
+
+    def load(*parts: str, _options: dict[str, Any] | None = None, **changed: str | None) -> Settings:
+        Path(environ["RELAY_CONFIG"]).write_text("\n".join(parts or (DESTINATION, FORM, HOOK)))
+        merged = {**environ, **changed}
+        known = {name: value for name, value in merged.items() if value is not None}
+        return settings.load(known, **(_options or {}))
+
+    return load
+
+
+@pytest.fixture
+def problems(read: Read, environ: dict[str, str]) -> Callable[..., dict[str, str]]:
+    """What is wrong, by key; the file's name is left out."""
+
+    def found(*parts: str, **changed: Any) -> dict[str, str]:
+        with pytest.raises(Unusable) as unusable:
+            read(*parts, **changed)
+        for problem in unusable.value.problems:
+            _check_wording(problem)
+        said: dict[str, str] = {}
+        for one in unusable.value.problems:
+            key = one.where.removeprefix(environ["RELAY_CONFIG"] + ": ")
+            said[key] = f"{said[key]}; {one.what}" if key in said else one.what
+        return said
+
+    return found
+
+
+def _check_wording(problem: Problem) -> None:
+    """Every problem is one line with its place and what would be right, and repeats no secret."""
+    text = str(problem)
+    assert "\n" not in text
+    assert problem.where
+    assert len(problem.what) > 8
+    assert not re.search(r"Not a valid|Missing data|Invalid|Traceback|None\b|marshmallow", text)
+    assert TOKEN not in text
+    assert SECRET not in text
+
+
+# --- what it becomes ------------------------------------------------------------------------------------
+
+
+def test_a_destination_has_the_defaults_of_the_contract(read: Read) -> None:
+    found = read().destinations["ocamba"]
+    assert (found.url, found.token) == ("https://api.ocamba.com/v1/hood/profiles", TOKEN)
+    assert found.windows == (Window(10, 1, "10/second"), Window(150, 60, "150/minute"))
+    assert (found.parallel, found.deadline, found.ambiguous) == (8, 15, "retry")
+    assert found.give_up_after == 72 * 3600
+    assert found.retry == (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 43200)
+    assert not found.sandbox
+
+
+def test_a_form_has_the_defaults_of_the_contract(read: Read) -> None:
+    found = read().sources["newsletter"]
+    assert (found.kind, found.destination, found.enabled, found.wait, found.reply) == (
+        "form",
+        "ocamba",
+        True,
+        0,
+        (),
+    )
+    assert (found.client_limits, found.source_limits) == ("5/second; 60/minute", "600/hour; 5000/day")
+    assert (found.repeat_window, found.retention) == (600, 30 * 86400)
+    assert (found.limits.body, found.limits.fields, found.limits.field) == (256 * 1024, 200, 16 * 1024)
+    assert found.verifier is None
+    assert not found.keeps_invalid
+
+
+def test_a_webhook_has_the_defaults_of_the_contract(read: Read) -> None:
+    found = read().sources["crm"]
+    assert (found.kind, found.wait, found.reply) == ("webhook", 5, ("id",))
+    assert (found.client_limits, found.source_limits) == (None, None)
+    assert (found.repeat_window, found.on_failure, found.success_status) == (7 * 86400, "report", None)
+    assert found.verifier == BEARER
+    assert found.secrets == (SECRET.encode(),)
+    assert found.keeps_invalid
+
+
+def test_a_webhook_that_is_open_to_all_is_like_a_form_and_named_in_a_warning(read: Read) -> None:
+    found = read(DESTINATION, HOOK.replace('secret = "env:CRM_SECRET"', 'verify = "none"'))
+    source = found.sources["crm"]
+    assert (source.wait, source.client_limits, source.repeat_window) == (0, "5/second; 60/minute", 600)
+    assert source.verifier is None
+    assert not source.keeps_invalid
+    assert any("crm" in warning and "without proof" in warning for warning in found.warnings)
+
+
+def test_all_that_can_be_said_of_a_destination(read: Read) -> None:
+    found = read(
+        """
+        [destinations.main]
+        url = "http://localhost:9000/x"
+        token = "env:OCAMBA_TOKEN"
+        limits = "3/second"
+        parallel = 1
+        deadline = 2.5
+        ambiguous = "park"
+        give_up_after = "90m"
+        retry = ["500ms", 7, "1.5h"]
+        """,
+        FORM,
+    ).destinations["main"]
+    assert (found.windows[0].limit, found.parallel, found.deadline) == (3, 1, 2.5)
+    assert (found.ambiguous, found.give_up_after, found.retry) == ("park", 5400, (0.5, 7, 5400))
+
+
+def test_all_that_can_be_said_of_a_source(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "disposable").write_text("# mine\nTrash.example\n\nmail.invalid\n")
+    found = read(
+        DESTINATION,
+        f"""
+        [sources.sign-up_2]
+        kind = "form"
+        enabled = false
+        origins = ["https://WWW.Example.com/", "*"]
+        thanks = "https://www.example.com/thanks"
+        region = "DE"
+        honeypot = "relay_leave_empty"
+        consent = {{ email = "news_mail" }}
+        wait = 3
+        reply = ["id", "country_code"]
+        client_limits = "none"
+        source_limits = "5/minute"
+        only = "kind == 'signup'"
+        id = "meta.id"
+        id_header = "X-Id"
+        retention = "7d"
+        repeat_window = 60
+        max_body = "1MiB"
+        max_fields = 7
+        max_field = 1000
+        success_status = 200
+        on_failure = "accept"
+        min_seconds = "2s"
+        disposable = "{tmp_path}/disposable"
+        json_fields = ["raw"]
+        [sources.sign-up_2.fields]
+        email = {{ from = "mail", required = true }}
+        full_name = {{ from = ["first", "last"], max_length = 50 }}
+        mobile_phone_number = {{ labels = ["Phone:", "Mobile"], within = "data" }}
+        """,
+    ).sources["sign-up_2"]
+    assert not found.enabled
+    assert found.origins == ("https://www.example.com", "*")
+    assert (found.wait, found.reply, found.client_limits) == (3, ("id", "country_code"), None)
+    assert (found.retention, found.repeat_window, found.min_seconds) == (7 * 86400, 60, 2)
+    assert (found.limits.body, found.limits.fields, found.limits.field) == (1024**2, 7, 1000)
+    assert found.disposable == {"trash.example", "mail.invalid"}
+    assert found.id_path == FieldPath("meta.id")
+    assert found.mapping.consent == {"email": "news_mail"}
+    assert found.mapping.rules["email"].required
+    assert found.mapping.rules["full_name"].joined == (FieldPath("first"), FieldPath("last"))
+    assert found.mapping.rules["mobile_phone_number"].first == (
+        Labels(("phone", "mobile"), FieldPath("data")),
+    )
+
+
+@pytest.mark.parametrize(
+    ("given_", "consent"),
+    [
+        ('"news"', {"email": "news", "mobile_phone_number": "news"}),
+        ('{ email = "a", mobile_phone_number = "b" }', {"email": "a", "mobile_phone_number": "b"}),
+    ],
+)
+def test_consent_is_one_box_or_one_for_each(read: Read, given_: str, consent: dict[str, str]) -> None:
+    found = read(DESTINATION, FORM.replace('kind = "form"', f'kind = "form"\nconsent = {given_}'))
+    assert found.sources["newsletter"].mapping.consent == consent
+
+
+def test_secrets_may_be_a_list_for_rotation_and_may_be_files(read: Read, tmp_path: Path) -> None:
+    """Catalogue 45."""
+    (tmp_path / "old").write_text("old secret\n")
+    text = HOOK.replace('"env:CRM_SECRET"', f'["env:CRM_SECRET", "file:{tmp_path}/old"]')
+    assert read(DESTINATION, text).sources["crm"].secrets == (SECRET.encode(), b"old secret")
+
+
+def test_the_shipped_configuration_works_with_a_token(environ: dict[str, str]) -> None:
+    environ = {**environ, "RELAY_CONFIG": str(ROOT / "relay.toml"), "ZAPIER_SECRET": SECRET}
+    found = settings.load(environ)
+    assert not found.is_sandbox
+    assert found.made_up == {}
+    newsletter, zapier = found.sources["newsletter"], found.sources["zapier"]
+    assert (newsletter.kind, zapier.kind) == ("form", "webhook")
+    person = {"email": "jane@example.com", "phone": "+12025550123", "first_name": "Jane", "last_name": "Doe"}
+    assert newsletter.mapping.apply(person).profile == {
+        "email": "jane@example.com",
+        "mobile_phone_number": "+12025550123",
+        "full_name": "Jane Doe",
+    }
+    assert zapier.mapping.apply({"email": "jane@example.com"}).ok
+    shown = Evidence({"authorization": f"Bearer {SECRET}"}, {}, b"")
+    assert zapier.admits(shown, 0)
+    assert not zapier.admits(replace(shown, headers={}), 0)
+
+
+# --- sandbox mode ---------------------------------------------------------------------------------------
+
+
+def test_without_a_token_the_sandbox_takes_its_place_in_memory(environ: dict[str, str]) -> None:
+    environ = {"RELAY_CONFIG": str(ROOT / "relay.toml")}
+    assert lacks_token(environ)
+    found = settings.load(environ, sandbox_url=SANDBOX)
+    destination = found.destinations["ocamba"]
+    assert (destination.url, destination.token, destination.sandbox) == (SANDBOX, "sandbox", True)
+    assert found.is_sandbox
+    assert found.database_url == "sqlite:///var/sandbox.db"
+    secret = found.made_up["zapier"]
+    assert found.sources["zapier"].secrets == (secret.encode(),)
+    assert settings.load(environ, sandbox_url=SANDBOX).made_up["zapier"] == secret
+
+
+def test_with_a_token_the_sandbox_is_not_used(read: Read, environ: dict[str, str]) -> None:
+    found = read(_options={"sandbox_url": SANDBOX})
+    assert not found.is_sandbox
+    assert found.destinations["ocamba"].token == TOKEN
+    assert not lacks_token(environ)
+
+
+def test_a_database_that_is_named_is_used_in_sandbox_mode_too(read: Read, environ: dict[str, str]) -> None:
+    found = read(OCAMBA_TOKEN=None, _options={"sandbox_url": SANDBOX})
+    assert found.database_url == environ["RELAY_DATABASE_URL"]
+
+
+@pytest.mark.parametrize("encoding", ["utf8", "base64", "whsec"])
+def test_a_secret_that_is_made_up_is_encoded_as_its_sender_would(read: Read, encoding: str) -> None:
+    verify = f"""
+    [sources.crm%d.verify]
+    scheme = "hmac-sha256"
+    header = "X-Sig"
+    secret_encoding = "{encoding}"
+    """
+    hooks = [HOOK.replace("crm", f"crm{n}").replace("CRM_SECRET", "NONE") + verify % n for n in range(20)]
+    found = read(DESTINATION, *hooks, OCAMBA_TOKEN=None, _options={"sandbox_url": SANDBOX})
+    assert len(set(found.made_up.values())) == 20
+    for source in found.sources.values():
+        assert source.verifier is not None
+        assert source.secrets == (source.verifier.key(found.made_up[source.name]),)
+        assert len(source.secrets[0]) >= 16
+
+
+def test_sandbox_mode_listens_on_loopback_only(problems: Any) -> None:
+    found = problems(HOST="0.0.0.0", OCAMBA_TOKEN=None, _options={"sandbox_url": SANDBOX})
+    assert "OCAMBA_TOKEN" in found["HOST"]
+
+
+def test_without_a_sandbox_a_missing_token_is_a_problem(problems: Any) -> None:
+    assert problems(OCAMBA_TOKEN=None) == {
+        "destinations.ocamba.token": "the environment variable OCAMBA_TOKEN is not set"
+    }
+
+
+def test_commands_that_send_nothing_need_no_token_and_no_secrets(read: Read) -> None:
+    found = read(OCAMBA_TOKEN=None, CRM_SECRET=None, RELAY_DATABASE_URL=None, _options={"offline": True})
+    assert found.is_sandbox
+    assert found.database_url == "sqlite:///var/sandbox.db"
+    assert found.sources["crm"].secrets == ()
+    assert not found.sources["crm"].admits(Evidence({"authorization": "Bearer "}, {"token": ""}, b""), 0)
+
+
+# --- problems, one at a time ----------------------------------------------------------------------------
+
+VERIFY = '[sources.crm.verify]\nscheme = "hmac-sha256"\n'
+# The configuration, the key that is named, and what is said of it.
+MISTAKES: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "nothing": (("",), "destinations", "at least one is needed"),
+    "no source": ((DESTINATION,), "sources", "at least one is needed"),
+    "unknown table": ((DESTINATION, FORM, "[source.x]"), "source", "unknown key; did you mean sources?"),
+    "unknown table, far off": ((DESTINATION, FORM, "[colours]"), "colours", "docs/configuration.md"),
+    "destinations no table": (("destinations = 5", FORM), "destinations", "must be a table"),
+    "destination no table": (("[destinations]\nocamba = 5", FORM), "destinations.ocamba", "must be a table"),
+    "source no table": ((DESTINATION, "[sources]\nx = []"), "sources.x", "must be a table"),
+    "no token": (("[destinations.ocamba]", FORM), "destinations.ocamba.token", "is needed"),
+    "token in the file": (
+        ('[destinations.ocamba]\ntoken = "canary-token-of-upstream"', FORM),
+        "destinations.ocamba.token",
+        "secrets do not belong in this file",
+    ),
+    "token from nowhere": (
+        ('[destinations.ocamba]\ntoken = "env:"', FORM),
+        "destinations.ocamba.token",
+        'must be "env:NAME" or "file:/path"',
+    ),
+    "token file missing": (
+        ('[destinations.ocamba]\ntoken = "file:/nowhere/token"', FORM),
+        "destinations.ocamba.token",
+        "cannot read /nowhere/token: No such file or directory",
+    ),
+    "unknown key of a destination": (
+        (DESTINATION + "paralel = 4", FORM),
+        "destinations.ocamba.paralel",
+        "unknown key; did you mean parallel?",
+    ),
+    "http": (
+        (DESTINATION + 'url = "http://api.example.com/"', FORM),
+        "destinations.ocamba.url",
+        "must be https",
+    ),
+    "no address": (
+        (DESTINATION + 'url = "api.example.com"', FORM),
+        "destinations.ocamba.url",
+        "https address",
+    ),
+    "password in the address": (
+        (DESTINATION + 'url = "https://a:b@api.example.com/"', FORM),
+        "destinations.ocamba.url",
+        "must not hold a user name",
+    ),
+    "bad port": (
+        (DESTINATION + 'url = "https://api.example.com:99999/"', FORM),
+        "destinations.ocamba.url",
+        "https address",
+    ),
+    "limits nonsense": ((DESTINATION + 'limits = "fast"', FORM), "destinations.ocamba.limits", "10/second"),
+    "limits zero": ((DESTINATION + 'limits = "0/second"', FORM), "destinations.ocamba.limits", "at least 1"),
+    "limits contradict": (
+        (DESTINATION + 'limits = "10/second; 5/minute"', FORM),
+        "destinations.ocamba.limits",
+        "5/minute makes 10/second impossible",
+    ),
+    "limits none": ((DESTINATION + 'limits = "none"', FORM), "destinations.ocamba.limits", "10/second"),
+    "parallel 0": ((DESTINATION + "parallel = 0", FORM), "destinations.ocamba.parallel", "1 to 64"),
+    "parallel text": (
+        (DESTINATION + 'parallel = "many"', FORM),
+        "destinations.ocamba.parallel",
+        "whole number",
+    ),
+    "parallel a half": (
+        (DESTINATION + "parallel = 1.5", FORM),
+        "destinations.ocamba.parallel",
+        "whole number",
+    ),
+    "deadline": ((DESTINATION + "deadline = 1000", FORM), "destinations.ocamba.deadline", "0.1 to 120"),
+    "deadline nan": (
+        (DESTINATION + "deadline = nan", FORM),
+        "destinations.ocamba.deadline",
+        "must be a number",
+    ),
+    "ambiguous": (
+        (DESTINATION + 'ambiguous = "hope"', FORM),
+        "destinations.ocamba.ambiguous",
+        'must be "retry", "park"',
+    ),
+    "give up": ((DESTINATION + 'give_up_after = "soon"', FORM), "destinations.ocamba.give_up_after", '"72h"'),
+    "give up, negative": (
+        (DESTINATION + "give_up_after = -1", FORM),
+        "destinations.ocamba.give_up_after",
+        '"72h"',
+    ),
+    "give up, infinite": (
+        (DESTINATION + "give_up_after = inf", FORM),
+        "destinations.ocamba.give_up_after",
+        '"72h"',
+    ),
+    "empty schedule": ((DESTINATION + "retry = []", FORM), "destinations.ocamba.retry", "at least one wait"),
+    "schedule no list": ((DESTINATION + 'retry = "5s"', FORM), "destinations.ocamba.retry", "must be a list"),
+    "schedule": ((DESTINATION + 'retry = ["5s", "x"]', FORM), "destinations.ocamba.retry.1", '"10m"'),
+    "name of a destination": (
+        ('[destinations."My account"]\ntoken = "env:OCAMBA_TOKEN"', FORM),
+        "destinations.My account",
+        "lower-case letters",
+    ),
+    "name of a source": (
+        (DESTINATION, FORM.replace("newsletter", '"a/b"')),
+        "sources.a/b",
+        "lower-case letters",
+    ),
+    "no kind": ((DESTINATION, "[sources.x.fields]\nemail = 'e'"), "sources.x.kind", "is needed"),
+    "kind": ((DESTINATION, FORM.replace('"form"', '"mail"')), "sources.newsletter.kind", '"form", "webhook"'),
+    "no contact mapped": (
+        (DESTINATION, FORM.replace("email = ", "full_name = ")),
+        "sources.newsletter.fields",
+        "must map email or mobile_phone_number",
+    ),
+    "no fields": (
+        (DESTINATION, '[sources.x]\nkind = "form"'),
+        "sources.x.fields",
+        "must map email or mobile_phone_number",
+    ),
+    "field unknown upstream": (
+        (DESTINATION, FORM + 'city = "city"'),
+        "sources.newsletter.fields.city",
+        "is no field of Create Profile",
+    ),
+    "field of an update": (
+        (DESTINATION, FORM + 'lists = "lists"'),
+        "sources.newsletter.fields.lists",
+        "[sources.x.update]",
+    ),
+    "rule without a place": (
+        (DESTINATION, FORM + "full_name = {}"),
+        "sources.newsletter.fields.full_name",
+        "needs one of from, first, labels or value",
+    ),
+    "rule with value and place": (
+        (DESTINATION, FORM + 'full_name = { from = "a", value = "b" }'),
+        "sources.newsletter.fields.full_name",
+        "needs one of from, first, labels or value",
+    ),
+    "rule no table": (
+        (DESTINATION, FORM + "full_name = 5"),
+        "sources.newsletter.fields.full_name",
+        "must be a table",
+    ),
+    "rule key": (
+        (DESTINATION, FORM + 'full_name = { from = "a", max = 5 }'),
+        "sources.newsletter.fields.full_name.max",
+        "unknown key",
+    ),
+    "rule type": (
+        (DESTINATION, FORM + 'full_name = { from = "a", type = "string" }'),
+        "sources.newsletter.fields.full_name.type",
+        '"text"',
+    ),
+    "e-mail as text": (
+        (DESTINATION, FORM.replace('"email"', '{ from = "email", type = "text" }')),
+        "sources.newsletter.fields.email.type",
+        'must be "email"',
+    ),
+    "labels a number": (
+        (DESTINATION, FORM + "full_name = { labels = 5 }"),
+        "sources.newsletter.fields.full_name",
+        "labels must be a list",
+    ),
+    "labels numbers": (
+        (DESTINATION, FORM + "full_name = { first = [{ labels = [5] }] }"),
+        "sources.newsletter.fields.full_name",
+        "labels must be a list",
+    ),
+    "labels blank": (
+        (DESTINATION, FORM + 'full_name = { labels = ["***"] }'),
+        "sources.newsletter.fields.full_name",
+        "letter or digit",
+    ),
+    "labels unknown": (
+        (DESTINATION, FORM + 'full_name = { labels = "nickname" }'),
+        "sources.newsletter.fields.full_name",
+        'knows no labels "nickname"',
+    ),
+    "strip": (
+        (DESTINATION, FORM + 'full_name = { first = [{ labels = ["a"], strip = "(" }] }'),
+        "sources.newsletter.fields.full_name",
+        "is not a regular expression",
+    ),
+    "place in a list": (
+        (DESTINATION, FORM + "full_name = { from = [5] }"),
+        "sources.newsletter.fields.full_name",
+        "a path must be a text",
+    ),
+    "consent": (
+        (DESTINATION, FORM.replace('"form"', '"form"\nconsent = { mail = "x" }')),
+        "sources.newsletter.consent",
+        "must be a field name",
+    ),
+    "verify of a form": (
+        (DESTINATION, FORM.replace('"form"', '"form"\nsecret = "env:CRM_SECRET"')),
+        "sources.newsletter.verify",
+        'is for kind = "webhook"',
+    ),
+    "no verify": (
+        (DESTINATION, HOOK.replace('secret = "env:CRM_SECRET"', "")),
+        "sources.crm.verify",
+        "is needed: a preset, a verify table, secret alone",
+    ),
+    "no secret": (
+        (DESTINATION, HOOK.replace('secret = "env:CRM_SECRET"', "") + VERIFY + 'header = "X"'),
+        "sources.crm.secret",
+        'is needed, like secret = "env:NAME"',
+    ),
+    "no secrets": (
+        (DESTINATION, HOOK.replace('"env:CRM_SECRET"', "[]")),
+        "sources.crm.secret",
+        "is needed",
+    ),
+    "empty reference": (
+        (DESTINATION, HOOK.replace('"env:CRM_SECRET"', '""')),
+        "sources.crm.secret",
+        'must be "env:NAME"',
+    ),
+    "secret in the file": (
+        (DESTINATION, HOOK.replace("env:CRM_SECRET", SECRET)),
+        "sources.crm.secret",
+        "secrets do not belong in this file",
+    ),
+    "secret not set": (
+        (DESTINATION, HOOK.replace("CRM_SECRET", "OTHER_SECRET")),
+        "sources.crm.secret",
+        "the environment variable OTHER_SECRET is not set",
+    ),
+    "secret not so encoded": (
+        (DESTINATION, HOOK + VERIFY + 'header = "X"\nsecret_encoding = "base64"'),
+        "sources.crm.secret",
+        "the secret is not base64-encoded",
+    ),
+    "verify no table": ((DESTINATION, HOOK + 'verify = "some"'), "sources.crm.fields.verify", "no field"),
+    "verify a word": (
+        (DESTINATION, HOOK.replace("secret", 'verify = "some"\nsecret')),
+        "sources.crm.verify",
+        "must be a table",
+    ),
+    "no scheme": ((DESTINATION, HOOK + "[sources.crm.verify]"), "sources.crm.verify.scheme", "is needed"),
+    "scheme": (
+        (DESTINATION, HOOK + '[sources.crm.verify]\nscheme = "md5"'),
+        "sources.crm.verify.scheme",
+        "hmac-sha256",
+    ),
+    "no place of the proof": ((DESTINATION, HOOK + VERIFY), "sources.crm.verify", "header, query or body"),
+    "signature in the query": (
+        (DESTINATION, HOOK + VERIFY + 'query = "sig"'),
+        "sources.crm.verify",
+        "takes its proof from a header",
+    ),
+    "placeholder": (
+        (DESTINATION, HOOK + VERIFY + 'header = "X"\nsigned = "{body}{nonce}"'),
+        "sources.crm.verify.signed",
+        "knows no {nonce}",
+    ),
+    "body not signed": (
+        (DESTINATION, HOOK + VERIFY + 'header = "X"\nsigned = "{url}"'),
+        "sources.crm.verify.signed",
+        "must cover {body}",
+    ),
+    "id not named": (
+        (DESTINATION, HOOK + VERIFY + 'header = "X"\nsigned = "{id}.{body}"'),
+        "sources.crm.verify.signed",
+        "name the id_header",
+    ),
+    "timestamp not named": (
+        (DESTINATION, HOOK + VERIFY + 'header = "X"\nsigned = "{timestamp}.{body}"'),
+        "sources.crm.verify.signed",
+        "name the timestamp_header",
+    ),
+    "address without a public one": (
+        (DESTINATION, HOOK + VERIFY + 'header = "X"\nsigned = "{url}{body}"'),
+        "sources.crm.verify.signed",
+        "set RELAY_PUBLIC_URL",
+    ),
+    "tolerance": (
+        (DESTINATION, HOOK + VERIFY + 'header = "X"\ntolerance = 0'),
+        "sources.crm.verify.tolerance",
+        "1 to 86400",
+    ),
+    "preset": (
+        (DESTINATION, HOOK.replace('"webhook"', '"webhook"\npreset = "typform"')),
+        "sources.crm.preset",
+        'knows no preset "typform"; did you mean typeform?',
+    ),
+    "preset that cannot be": (
+        (DESTINATION, HOOK.replace('"webhook"', '"webhook"\npreset = "meta"')),
+        "sources.crm.preset",
+        '"meta" cannot work',
+    ),
+    "preset no text": (
+        (DESTINATION, HOOK.replace('"webhook"', '"webhook"\npreset = ["typeform"]')),
+        "sources.crm.preset",
+        "knows no preset",
+    ),
+    "preset outside": (
+        (DESTINATION, HOOK.replace('"webhook"', '"webhook"\npreset = "../../relay"')),
+        "sources.crm.preset",
+        "knows no preset",
+    ),
+    "destination": (
+        (DESTINATION, FORM.replace('"form"', '"form"\ndestination = "ocambo"')),
+        "sources.newsletter.destination",
+        'knows no "ocambo"; did you mean ocamba?',
+    ),
+    "which destination": (
+        (DESTINATION, DESTINATION.replace("ocamba", "other"), FORM),
+        "sources.newsletter.destination",
+        "is needed, as there are several",
+    ),
+    "region": (
+        (DESTINATION, FORM.replace('"form"', '"form"\nregion = "UK"')),
+        "sources.newsletter.region",
+        'use a code like "DE"',
+    ),
+    "thanks": (
+        (DESTINATION, FORM.replace('"form"', '"form"\nthanks = "/thanks"')),
+        "sources.newsletter.thanks",
+        "must be a whole address",
+    ),
+    "thanks a script": (
+        (DESTINATION, FORM.replace('"form"', '"form"\nthanks = "javascript:alert(1)"')),
+        "sources.newsletter.thanks",
+        "must be a whole address",
+    ),
+    "origin with a path": (
+        (DESTINATION, FORM.replace('"form"', '"form"\norigins = ["https://example.com/x"]')),
+        "sources.newsletter.origins",
+        "without a path",
+    ),
+    "origin without a scheme": (
+        (DESTINATION, FORM.replace('"form"', '"form"\norigins = ["example.com"]')),
+        "sources.newsletter.origins",
+        "write https://www.example.com",
+    ),
+    "origins no list": (
+        (DESTINATION, FORM.replace('"form"', '"form"\norigins = "https://example.com"')),
+        "sources.newsletter.origins",
+        "must be a list",
+    ),
+    "empty origin": (
+        (DESTINATION, FORM.replace('"form"', '"form"\norigins = [""]')),
+        "sources.newsletter.origins.0",
+        "must not be empty",
+    ),
+    "wait": ((DESTINATION, HOOK.replace('"webhook"', '"webhook"\nwait = 60')), "sources.crm.wait", "0 to 30"),
+    "success status": (
+        (DESTINATION, HOOK.replace('"webhook"', '"webhook"\nsuccess_status = 302')),
+        "sources.crm.success_status",
+        "200 to 299",
+    ),
+    "enabled": (
+        (DESTINATION, FORM.replace('"form"', '"form"\nenabled = "no"')),
+        "sources.newsletter.enabled",
+        "must be true or false",
+    ),
+    "client limits": (
+        (DESTINATION, FORM.replace('"form"', '"form"\nclient_limits = "many"')),
+        "sources.newsletter.client_limits",
+        'or "none"',
+    ),
+    "size": (
+        (DESTINATION, FORM.replace('"form"', '"form"\nmax_body = "big"')),
+        "sources.newsletter.max_body",
+        '"256KiB"',
+    ),
+    "size zero": (
+        (DESTINATION, FORM.replace('"form"', '"form"\nmax_field = 0')),
+        "sources.newsletter.max_field",
+        '"256KiB"',
+    ),
+    "expression": (
+        (DESTINATION, FORM.replace('"form"', '"form"\nonly = "a["')),
+        "sources.newsletter.only",
+        "is not a JMESPath expression",
+    ),
+    "pattern": (
+        (DESTINATION, HOOK.replace('"webhook"', '"webhook"\nping = { body = "(" }')),
+        "sources.crm.ping.body",
+        "is not a regular expression",
+    ),
+    "key of a table": (
+        (DESTINATION, HOOK.replace('"webhook"', '"webhook"\nping = { boddy = "x" }')),
+        "sources.crm.ping.boddy",
+        "unknown key",
+    ),
+    "header": (
+        (DESTINATION, HOOK.replace('"webhook"', '"webhook"\nonly_header = { name = "X" }')),
+        "sources.crm.only_header.values",
+        "is needed",
+    ),
+    "titles": (
+        (
+            DESTINATION,
+            HOOK + '[sources.crm.entries]\nlist = "a"\nnames = ["b"]\nvalue = "c"\ntitles = { list = "d" }',
+        ),
+        "sources.crm.entries.titles",
+        "must have list, id and title",
+    ),
+    "handshake": (
+        (DESTINATION, HOOK.replace('"webhook"', '"webhook"\nhandshake = { kind = "dance" }')),
+        "sources.crm.handshake.kind",
+        '"echo"',
+    ),
+    "captcha over http": (
+        (
+            DESTINATION,
+            FORM
+            + '[sources.newsletter.captcha]\nurl="http://x.example/"\nsecret="env:CRM_SECRET"\nfield="c"',
+        ),
+        "sources.newsletter.captcha.url",
+        "must be https",
+    ),
+    "colour": (
+        (DESTINATION, FORM + '[sources.newsletter.page]\naccent = "red"'),
+        "sources.newsletter.page.accent",
+        "must be a colour like #1a5fb4",
+    ),
+    "list of domains": (
+        (DESTINATION, FORM.replace('"form"', '"form"\ndisposable = "/nowhere"')),
+        "sources.newsletter.disposable",
+        "cannot read /nowhere",
+    ),
+}
+
+
+@pytest.mark.parametrize(("parts", "key", "says"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_is_named_by_its_key_with_what_would_be_right(
+    problems: Any, parts: tuple[str, ...], key: str, says: str
+) -> None:
+    found = problems(*parts)
+    assert says in found.get(key, f"nothing of {key}, but of {found}")
+
+
+def test_a_file_that_cannot_be_read_is_one_problem(environ: dict[str, str]) -> None:
+    with pytest.raises(Unusable) as unusable:
+        settings.load(environ)
+    (problem,) = unusable.value.problems
+    assert str(problem).endswith("relay.toml: cannot be read: No such file or directory; set RELAY_CONFIG")
+
+
+@pytest.mark.parametrize("content", [b"[destinations\n", b"a = \xff", b"a = 1\na = 2"])
+def test_a_file_that_is_not_toml_is_one_problem(environ: dict[str, str], content: bytes) -> None:
+    Path(environ["RELAY_CONFIG"]).write_bytes(content)
+    with pytest.raises(Unusable) as unusable:
+        settings.load(environ)
+    (problem,) = unusable.value.problems
+    assert problem.where == environ["RELAY_CONFIG"]
+    assert re.search("is not (TOML|UTF-8)", problem.what)
+    assert not lacks_token(environ)
+
+
+def test_all_problems_are_told_at_once(problems: Any) -> None:
+    found = problems(
+        DESTINATION + 'limits = "0/second"\nparalel = 2',
+        FORM.replace('"form"', '"form"\nregion = "XX"\nwait = 90'),
+        HOOK.replace("CRM_SECRET", "NONE") + 'city = "x"',
+        RELAY_ROLE="king",
+        RELAY_COLOUR="red",
+        PORT="http",
+        RELAY_ADMIN_TOKEN="short",
+    )
+    assert {
+        "RELAY_ROLE",
+        "RELAY_COLOUR",
+        "PORT",
+        "RELAY_ADMIN_TOKEN",
+        "destinations.ocamba.paralel",
+        "sources.newsletter.wait",
+        "sources.crm.secret",
+        "sources.crm.fields.city",
+    } <= found.keys()
+    assert len(found) >= 8
+
+
+def test_a_problem_of_one_source_is_not_blamed_on_others(problems: Any) -> None:
+    assert list(problems(DESTINATION, FORM, HOOK + 'city = "x"')) == ["sources.crm.fields.city"]
+    assert list(problems(DESTINATION + "parallel = 0", FORM, HOOK)) == ["destinations.ocamba.parallel"]
+
+
+# --- the environment ------------------------------------------------------------------------------------
+
+KEY = vault.new_key()
+WRONG: list[tuple[str, str, str]] = [
+    ("RELAY_DATABASE_URL", "relay.db", "must be sqlite:///path/to/relay.db"),
+    ("RELAY_DATABASE_URL", "sqlite://", "must be sqlite:///"),
+    ("RELAY_DATABASE_URL", "sqlite:///", "must be sqlite:///"),
+    ("RELAY_DATABASE_URL", "sqlite:///:memory:", "must be sqlite:///"),
+    ("RELAY_DATABASE_URL", "postgresql://u:canary-token-of-upstream@h/d", "postgresql+psycopg://"),
+    ("RELAY_DATABASE_URL", "mysql://h/d", "postgresql+psycopg://"),
+    ("RELAY_LIMITS_URL", "memcached://h", "must be memory:// or redis://"),
+    ("RELAY_LIMITS_URL", "redis://h:canary-token-of-upstream/0", "must be memory:// or redis://"),
+    ("RELAY_SECRET_KEYS", "canary-token-of-upstream", "is not 32 bytes"),
+    ("RELAY_SECRET_KEYS", f"{KEY},00", "is not 32 bytes"),
+    ("RELAY_ADMIN_TOKEN", "x" * 23, "at least 24 characters"),
+    ("RELAY_ALERT_URL", "alerts.example.com", "must be an address"),
+    ("RELAY_ALERT_URL", "ftp://alerts.example.com", "must be an address"),
+    ("RELAY_PUBLIC_URL", "relay.example.com", "must be an address like https://"),
+    ("RELAY_PUBLIC_URL", "https://relay.example.com/?a=b", "must be an address like https://"),
+    ("RELAY_PUBLIC_URL", "https://relay.example.com:0/", "must be an address like https://"),
+    ("RELAY_ROLE", "ALL", "must be all or web or dispatcher"),
+    ("RELAY_ROLE", "web", "needs PostgreSQL: set RELAY_DATABASE_URL"),
+    ("RELAY_ROLE", "dispatcher", "needs PostgreSQL: set RELAY_DATABASE_URL"),
+    ("RELAY_TRUSTED_PROXIES", "yes", "must be a whole number from 0 to 10"),
+    ("RELAY_TRUSTED_PROXIES", "-1", "must be a whole number from 0 to 10"),
+    ("RELAY_TRUSTED_PROXIES", "11", "must be a whole number from 0 to 10"),
+    ("RELAY_ALLOW_EPHEMERAL", "yes", "must be"),
+    ("RELAY_LOG_LEVEL", "LOUD", "must be DEBUG or INFO"),
+    ("PORT", "65536", "must be a whole number from 0 to 65535"),
+    ("PORT", "８０００", "must be a whole number"),
+    ("PORT", "1e3", "must be a whole number"),
+    ("WEB_THREADS", "1", "must be a whole number from 2"),
+    ("RELAY_CONFIGS", "x", "did you mean RELAY_CONFIG?"),
+    ("RELAY_XYZZY", "44", "is not a variable of the relay; remove it"),
+    ("RELAY_CONFIG_FILE_FILE", "x", "is not a variable of the relay"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "says"), WRONG)
+def test_a_wrong_variable_is_named_with_what_would_be_right(
+    problems: Any, name: str, value: str, says: str
+) -> None:
+    """Catalogue 68, 141."""
+    found = problems(**{name: value})
+    assert list(found) == [name]
+    assert says in found[name]
+
+
+def test_postgresql_needs_keys_and_allows_every_role(read: Read, problems: Any) -> None:
+    url = "postgresql+psycopg://relay@127.0.0.1/relay"
+    assert "keys new" in problems(RELAY_DATABASE_URL=url)["RELAY_SECRET_KEYS"]
+    for role in ("all", "web", "dispatcher"):
+        found = read(RELAY_DATABASE_URL=url, RELAY_SECRET_KEYS=KEY, RELAY_ROLE=role)
+        assert (found.role, found.secret_keys, found.is_sqlite) == (role, (KEY,), False)
+
+
+def test_variables_are_read(read: Read) -> None:
+    found = read(
+        RELAY_SECRET_KEYS=f" {KEY} , {KEY[::-1]},",
+        RELAY_ADMIN_TOKEN="a" * 24,
+        RELAY_METRICS_TOKEN="public",
+        RELAY_ALERT_URL="https://alerts.example.com/v1/?key=a&token=b",
+        RELAY_PUBLIC_URL="https://relay.example.com/",
+        RELAY_TRUSTED_PROXIES="2",
+        RELAY_LOG_LEVEL="debug",
+        RELAY_LIMITS_URL="redis://127.0.0.1:6379/1",
+        HOST="::1",
+        PORT="0",
+        WEB_THREADS="4",
+    )
+    assert found.secret_keys == (KEY, KEY[::-1])
+    assert (found.admin_token, found.metrics_token) == ("a" * 24, "public")
+    assert found.alert_url == "https://alerts.example.com/v1/?key=a&token=b"
+    assert found.public_url == "https://relay.example.com"
+    assert (found.trusted_proxies, found.log_level) == (2, "DEBUG")
+    assert (found.host, found.port, found.threads) == ("::1", 0, 4)
+
+
+def test_without_variables_the_defaults_are_those_of_the_contract() -> None:
+    values, problems = read_environment({})
+    assert problems == []
+    assert values == {
+        "RELAY_CONFIG": "relay.toml",
+        "RELAY_DATABASE_URL": "sqlite:///var/relay.db",
+        "RELAY_LIMITS_URL": "memory://",
+        "RELAY_SECRET_KEYS": (),
+        "RELAY_ADMIN_TOKEN": "",
+        "RELAY_METRICS_TOKEN": "",
+        "RELAY_ALERT_URL": "",
+        "RELAY_PUBLIC_URL": "",
+        "RELAY_ROLE": "all",
+        "RELAY_TRUSTED_PROXIES": 0,
+        "RELAY_ALLOW_EPHEMERAL": "",
+        "RELAY_LOG_LEVEL": "INFO",
+        "HOST": "127.0.0.1",
+        "PORT": 8000,
+        "WEB_THREADS": 16,
+    }
+
+
+def test_an_empty_variable_is_like_none() -> None:
+    values, problems = read_environment({"PORT": "", "RELAY_ROLE": "", "RELAY_ADMIN_TOKEN": ""})
+    assert (problems, values["PORT"], values["RELAY_ROLE"]) == ([], 8000, "all")
+
+
+@pytest.mark.parametrize("variable", environment.VARIABLES, ids=lambda variable: variable.name)
+def test_every_variable_may_be_a_file(variable: environment.Variable, tmp_path: Path) -> None:
+    good = {
+        "RELAY_SECRET_KEYS": KEY,
+        "RELAY_ADMIN_TOKEN": "a" * 24,
+        "RELAY_ALERT_URL": "https://a.example",
+        "RELAY_PUBLIC_URL": "https://a.example",
+        "RELAY_METRICS_TOKEN": "m",
+        "RELAY_ALLOW_EPHEMERAL": "1",
+    }
+    text = good.get(variable.name, variable.default)
+    (tmp_path / "value").write_text(text + "\n")
+    values, problems = read_environment({f"{variable.name}_FILE": str(tmp_path / "value")})
+    assert problems == []
+    assert values[variable.name] == variable.read(text)
+
+
+def test_a_file_of_a_variable_must_be_there_and_be_the_only_one(problems: Any, tmp_path: Path) -> None:
+    assert problems(PORT_FILE="/nowhere/port") == {
+        "PORT": "cannot read /nowhere/port: No such file or directory"
+    }
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    assert "not UTF-8" in problems(PORT_FILE=str(tmp_path / "binary"))["PORT"]
+    (tmp_path / "port").write_text("9000")
+    assert "keep one" in problems(PORT="8000", PORT_FILE=str(tmp_path / "port"))["PORT"]
+    twice = problems(
+        RELAY_DATABASE_URL_FILE=str(tmp_path / "port"), OCAMBA_TOKEN=None, _options={"sandbox_url": SANDBOX}
+    )
+    assert "keep one" in twice["RELAY_DATABASE_URL"]
+
+
+def test_secrets_may_come_from_files_by_their_variable(read: Read, problems: Any, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    found = read(OCAMBA_TOKEN=None, OCAMBA_TOKEN_FILE=str(tmp_path / "token"))
+    assert found.destinations["ocamba"].token == TOKEN
+    said = problems(OCAMBA_TOKEN=None, OCAMBA_TOKEN_FILE="/nowhere", _options={"sandbox_url": SANDBOX})
+    assert said == {"destinations.ocamba.token": "cannot read /nowhere: No such file or directory"}
+
+
+def test_an_empty_token_file_is_no_sandbox(problems: Any, tmp_path: Path) -> None:
+    """A mistake with the token must not swallow real people."""
+    (tmp_path / "token").write_text("\n")
+    said = problems(
+        OCAMBA_TOKEN=None, OCAMBA_TOKEN_FILE=str(tmp_path / "token"), _options={"sandbox_url": SANDBOX}
+    )
+    assert list(said) == ["destinations.ocamba.token"]
+
+
+@pytest.mark.parametrize("token", ["two words", "tab\t", "line\nbreak", "café", "nul\x00"])
+def test_a_token_that_no_header_can_carry_is_refused(problems: Any, token: str) -> None:
+    """Catalogue 50."""
+    said = problems(OCAMBA_TOKEN=token)
+    assert "visible ASCII" in said["destinations.ocamba.token"]
+    assert token not in str(said)
+
+
+# --- secrets stay secret --------------------------------------------------------------------------------
+
+
+def test_no_secret_is_in_a_representation(read: Read) -> None:
+    """I5."""
+    admin = "canary-admin-token-canary"
+    found = read(RELAY_SECRET_KEYS=KEY, RELAY_ADMIN_TOKEN=admin, RELAY_METRICS_TOKEN="canary-metrics")
+    text = repr(found) + repr(found.destinations) + repr(found.sources) + str(found)
+    for secret in (TOKEN, SECRET, KEY, admin, "canary-metrics"):
+        assert secret not in text
+
+
+# --- presets --------------------------------------------------------------------------------------------
+
+
+def hook(lines: str = "", fields: str = "", tables: str = "") -> str:
+    """A source made with the preset for Typeform."""
+    return f"""
+[sources.crm]
+kind = "webhook"
+preset = "typeform"
+secret = "env:CRM_SECRET"
+{lines}
+[sources.crm.fields]
+{fields}
+{tables}
+"""
+
+
+def test_a_sources_own_keys_override_its_presets_key_by_key(read: Read) -> None:
+    preset = reader.preset("typeform")["source"]
+    assert preset["verify"]["header"] == "Typeform-Signature"
+    plain_ = read(DESTINATION, hook()).sources["crm"]
+    own = read(
+        DESTINATION,
+        hook(
+            'wait = 9\nonly = "x"\non_failure = "report"',
+            'full_name = "me"',
+            "[sources.crm.verify]\ntolerance = 7\nprefix = 'v='",
+        ),
+    ).sources["crm"]
+    assert plain_.verifier is not None
+    assert own.verifier == replace(plain_.verifier, tolerance=7, prefix="v=")
+    assert own.mapping.rules["email"] == plain_.mapping.rules["email"]
+    assert own.mapping.rules["full_name"].joined == (FieldPath("me"),)
+    assert plain_.mapping.rules["full_name"].joined != (FieldPath("me"),)
+    assert (own.wait, own.on_failure) == (9, "report")
+    assert own.id_path == plain_.id_path
+    assert own.mapping.entries == plain_.mapping.entries
+
+
+def test_naming_the_same_scheme_keeps_what_the_preset_knows_of_it(read: Read) -> None:
+    tables = '[sources.crm.verify]\nscheme = "hmac-sha256"\ntolerance = 7'
+    found = read(DESTINATION, hook(tables=tables)).sources["crm"].verifier
+    assert found is not None
+    assert (found.header, found.tolerance) == ("Typeform-Signature", 7)
+
+
+def test_another_scheme_shares_nothing_with_the_presets(read: Read) -> None:
+    tables = '[sources.crm.verify]\nscheme = "token"\nheader = "X-Token"'
+    found = read(DESTINATION, hook(tables=tables)).sources["crm"].verifier
+    assert found is not None
+    assert (found.scheme, found.header, found.prefix) == ("token", "X-Token", "")
+
+
+def test_a_preset_may_be_opened_to_all(read: Read) -> None:
+    text = hook('verify = "none"').replace('secret = "env:CRM_SECRET"', "")
+    assert read(DESTINATION, text).sources["crm"].verifier is None
+
+
+def test_a_preset_needs_its_secret(problems: Any) -> None:
+    """Catalogue 47."""
+    said = problems(DESTINATION, hook().replace('secret = "env:CRM_SECRET"', ""))
+    assert said == {"sources.crm.secret": 'is needed, like secret = "env:NAME"'}
+
+
+# --- reading a token again ------------------------------------------------------------------------------
+
+
+def test_a_tokens_file_is_read_again(read: Read, tmp_path: Path) -> None:
+    """Catalogue 88."""
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    destination = read(f'[destinations.ocamba]\ntoken = "file:{file}"', FORM).destinations["ocamba"]
+    assert destination.token == "first"
+    file.write_text("second")
+    assert reread_token(destination) == replace(destination, token="second")
+    for broken in ("", "two words", "é"):
+        file.write_text(broken)
+        assert reread_token(destination) is destination
+    file.unlink()
+    assert reread_token(destination) is destination
+
+
+def test_a_token_from_the_environment_is_not_read_again(read: Read) -> None:
+    destination = read().destinations["ocamba"]
+    assert reread_token(destination) is destination
+
+
+# --- a disk that forgets (catalogue 114) ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("platform", ["DYNO", "K_SERVICE"])
+def test_a_platform_that_wipes_its_disk_is_refused_unless_that_is_wanted(
+    read: Read, problems: Any, platform: str
+) -> None:
+    said = problems(**{platform: "web.1"})
+    assert "postgresql+psycopg://" in said["RELAY_DATABASE_URL"]
+    assert "RELAY_ALLOW_EPHEMERAL=1" in said["RELAY_DATABASE_URL"]
+    found = read(**{platform: "web.1"}, RELAY_ALLOW_EPHEMERAL="1")
+    assert any(platform in warning for warning in found.warnings)
+    url = "postgresql+psycopg://relay@127.0.0.1/relay"
+    assert read(**{platform: "web.1"}, RELAY_DATABASE_URL=url, RELAY_SECRET_KEYS=KEY)
+
+
+def test_debug_mode_is_refused_with_a_real_token(problems: Any) -> None:
+    """Catalogue 68."""
+    assert list(problems(FLASK_DEBUG="1")) == ["FLASK_DEBUG"]
+
+
+# --- whatever stands in the file ------------------------------------------------------------------------
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 10**12)
+    | st.floats()
+    | st.sampled_from(["", "x", "env:CRM_SECRET", "none", "a[", "10/second", "5s", "(", "email", "typeform"])
+)
+TREES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["from", "first", "labels", "within", "strip", "value", "name", "scheme", "list", "x"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
+)
+SOURCE_KEYS = sorted({field.data_key or name for name, field in tables.SourceSchema().fields.items()})
+DESTINATION_KEYS = sorted(tables.DestinationSchema().fields)
+
+
+def toml(value: Any) -> str:
+    """A value as TOML writes it."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(k)} = {toml(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, float):
+        return "inf" if value == math.inf else "-inf" if value == -math.inf else repr(value)
+    return json.dumps(value)
+
+
+def without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_none(one) for key, one in value.items() if one is not None}
+    return [without_none(one) for one in value if one is not None] if isinstance(value, list) else value
+
+
+@hypothesis(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.dictionaries(st.sampled_from(SOURCE_KEYS), TREES, max_size=5),
+    st.dictionaries(st.sampled_from(DESTINATION_KEYS), TREES, max_size=3),
+    st.dictionaries(
+        st.sampled_from(["email", "full_name", "mobile_phone_number", "city"]), TREES, max_size=3
+    ),
+    st.sampled_from(["form", "webhook"]),
+)
+def test_whatever_stands_in_the_file_is_usable_or_a_list_of_problems(
+    environ: dict[str, str], source: Any, destination: Any, fields: Any, kind: str
+) -> None:
+    """Catalogue 141: never a traceback."""
+    config = {
+        "destinations": {"ocamba": {"token": "env:OCAMBA_TOKEN", **destination}},
+        "sources": {"x": {"kind": kind, "fields": fields, **source}},
+    }
+    text = "\n".join(f"{name} = {toml(without_none(table))}" for name, table in config.items())
+    Path(environ["RELAY_CONFIG"]).write_text(text)
+    try:
+        found = settings.load(environ)
+    except Unusable as unusable:
+        assert unusable.problems
+        for problem in unusable.problems:
+            _check_wording(problem)
+        return
+    for one in found.sources.values():
+        one.mapping.apply({"email": "jane@example.com"})
+        one.is_excluded({}, {})
