@@ -1,0 +1,113 @@
+"""A load of form posts over kept-alive connections, in one process of its own: ``python -m benchmarks.load``.
+
+Prints one JSON object: requests per second and latencies in milliseconds.
+"""
+
+import argparse
+import json
+import selectors
+import socket
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Connection:
+    """One client: sends the next request when the answer to the last one is whole."""
+
+    sock: socket.socket
+    started: float = 0.0
+    buffer: bytearray = field(default_factory=bytearray)
+
+    def complete(self) -> int | None:
+        """Return the status once the whole answer is here."""
+        end = self.buffer.find(b"\r\n\r\n")
+        if end < 0:
+            return None
+        head = self.buffer[:end].lower()
+        at = head.find(b"content-length:")
+        length = int(head[at + 15 :].split(b"\r\n", 1)[0])
+        if len(self.buffer) < end + 4 + length:
+            return None
+        status = int(self.buffer[9:12])
+        del self.buffer[: end + 4 + length]
+        return status
+
+
+def request(path: str, run: str, number: int, padding: str) -> bytes:
+    """Return a form post of a person nobody has posted before."""
+    body = f"email=p{number}.{run}%40example.com&first_name=Pat&last_name=Doe{number}{padding}".encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def run(port: int, path: str, connections: int, seconds: float, run_id: str) -> dict[str, object]:
+    """Post for so long and return what was seen."""
+    selector = selectors.DefaultSelector()
+    for _ in range(connections):
+        sock = socket.create_connection(("127.0.0.1", port))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        selector.register(sock, selectors.EVENT_READ, Connection(sock))
+    number, latencies, statuses = 0, [], Counter[int]()
+    begun = time.perf_counter()
+    until = begun + seconds
+
+    def send(connection: Connection) -> None:
+        nonlocal number
+        number += 1
+        connection.started = time.perf_counter()
+        connection.sock.sendall(request(path, run_id, number, ""))
+
+    for key in list(selector.get_map().values()):
+        send(key.data)
+    busy = connections
+    while busy:
+        for key, _ in selector.select(5):
+            connection = key.data
+            data = connection.sock.recv(65536)
+            if not data:
+                raise SystemExit("the server closed a connection")
+            connection.buffer += data
+            status = connection.complete()
+            if status is None:
+                continue
+            now = time.perf_counter()
+            latencies.append(now - connection.started)
+            statuses[status] += 1
+            if now < until:
+                send(connection)
+            else:
+                busy -= 1
+    elapsed = time.perf_counter() - begun
+    for key in list(selector.get_map().values()):
+        key.data.sock.close()
+    latencies.sort()
+    return {
+        "rate": len(latencies) / elapsed,
+        "count": len(latencies),
+        "statuses": dict(statuses),
+        **{name: at(latencies, share) for name, share in PERCENTILES.items()},
+    }
+
+
+PERCENTILES = {"p50_ms": 0.5, "p99_ms": 0.99, "p999_ms": 0.999}
+
+
+def at(latencies: list[float], share: float) -> float:
+    """Return a percentile in milliseconds."""
+    return latencies[min(len(latencies) - 1, int(len(latencies) * share))] * 1000
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("port", type=int)
+    parser.add_argument("path")
+    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--run", default=str(time.time_ns()))
+    asked = parser.parse_args()
+    print(json.dumps(run(asked.port, asked.path, asked.connections, asked.seconds, asked.run)))

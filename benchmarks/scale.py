@@ -1,0 +1,194 @@
+"""Many processes on one PostgreSQL and one Redis: ``python -m benchmarks.scale [--seconds N]``.
+
+With 1 M delivered rows and a backlog of 100 k present, 1, 2 and 4 relays send to one strict upstream: no
+window is exceeded in any phase at the receiver, at least 97 % of the quota is used, four processes accept
+at 0.9 of one's rate or more, and a claim takes little longer than on an almost empty table.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from benchmarks.run import Figure, post_load
+from relay import vault as vaults
+from relay.delivery import Delivery
+from relay.destination import Destination
+from relay.entry import Claim, Entry, Turn
+from relay.outbox import Outbox
+from relay.quota import parse_windows
+from tests.kit.relay import RelayProcess, config
+from tests.kit.services import postgres, redis
+from tests.kit.upstream import ScriptedUpstream, created, delay
+
+LIMITS = "10/second; 150/minute"
+DELIVERED, BACKLOG = 1_000_000, 100_000
+PHASES = (1, 2, 4)
+_BULK = 1000
+
+
+@contextmanager
+def outbox(url: str, key: str) -> Iterator[Outbox]:
+    """Open the outbox beside the relays."""
+    box = Outbox(url, vaults.Vault([vaults.parse_key(key)]), time.time)
+    box.prepare({"ocamba": account()})
+    try:
+        yield box
+    finally:
+        box.stop()
+
+
+def account(limits: str = LIMITS) -> Destination:
+    """Return the destination of every row."""
+    return Destination("ocamba", "http://127.0.0.1:9/", "token", parse_windows(limits))
+
+
+def fill_delivered(box: Outbox, count: int) -> None:
+    """Add rows that are done, as the database makes them fastest."""
+    with box._engine.begin() as conn:
+        conn.execute(
+            sa.text(
+                "INSERT INTO deliveries (receipt, source, destination, state, received_at, due_at,"
+                " changed_at, delivered_at, repeat_key, email_hash, profile_id)"
+                " SELECT md5('d' || n), 'newsletter', 'ocamba', 'delivered', n, n, n, n,"
+                " decode(md5('r' || n), 'hex'), decode(md5('e' || n), 'hex'),"
+                " '17430755068336100383' FROM generate_series(1, :count) AS n"
+            ),
+            {"count": count},
+        )
+        conn.execute(
+            sa.text(
+                "INSERT INTO attempts (receipt, destination, kind, probe, started_at, held_until, ended_at,"
+                " seconds, outcome, status) SELECT md5('d' || n), 'ocamba', 'create', false, n, n, n, 0.2,"
+                " 'delivered', 201"
+                " FROM generate_series(1, :count) AS n"
+            ),
+            {"count": count},
+        )
+
+
+def fill_backlog(box: Outbox, count: int) -> None:
+    """Add rows that wait, with real payloads."""
+    for start in range(0, count, _BULK):
+        with box._engine.begin() as conn:
+            box._store_batch(conn, [_entry(box, number) for number in range(start, start + _BULK)])
+
+
+def _entry(box: Outbox, number: int) -> Entry:
+    receipt = box.vault.receipt()
+    profile = {"email": f"backlog{number}@example.com", "full_name": "Pat Doe"}
+    now = time.time()
+    delivery = Delivery(receipt, "newsletter", "ocamba", "queued", now, now)
+    return Entry(
+        delivery=delivery,
+        box=box.vault.seal({"profile": profile}, receipt),
+        repeat_key=box.vault.hash("content", str(number)),
+        window=600,
+    )
+
+
+def claim_seconds(url: str, key: str, count: int = 200) -> float:
+    """Return the median seconds of a claim; what was claimed is put back."""
+    taken = []
+    destination = account("1000000/second")
+    with outbox(url, key) as box:
+        turn = Turn()
+        for _ in range(count):
+            begun = time.perf_counter()
+            claimed = box.claim(destination, turn)
+            taken.append(time.perf_counter() - begun)
+            if not isinstance(claimed, Claim):
+                raise SystemExit(f"nothing to claim: {claimed}")
+            with box._engine.begin() as conn:
+                conn.execute(
+                    sa.text("UPDATE deliveries SET state = 'queued' WHERE receipt = :receipt"),
+                    {"receipt": claimed.delivery.receipt},
+                )
+                conn.execute(sa.text("DELETE FROM attempts WHERE id = :id"), {"id": claimed.attempt})
+    return statistics.median(taken)
+
+
+def phase(count: int, url: str, limits_url: str, key: str, seconds: float) -> tuple[list[Figure], float]:
+    """Run so many relays on the backlog; return what the receiver saw, and the rate of accepting."""
+    latencies = iter(range(10**9))
+
+    def answer(_: Any) -> Any:
+        return delay((next(latencies) % 4) * 0.1, created())
+
+    environment = {"RELAY_SECRET_KEYS": key, "RELAY_LIMITS_URL": limits_url}
+    with ScriptedUpstream(answer, windows=[(10, 1.0), (150, 60.0)]) as upstream, ExitStack() as running:
+        settings = config(upstream.url, limits=LIMITS)
+        for source in settings["sources"].values():
+            source.update(client_limits="none", source_limits="none", recipient_limits="none")
+        relays = [
+            running.enter_context(RelayProcess(settings, database_url=url, env=environment))
+            for _ in range(count)
+        ]
+        upstream.wait_for(1, timeout=90)  # the phase before may have used the minute up
+        time.sleep(seconds)
+        at = [arrival.at for arrival in upstream.arrivals]
+        used = len([one for one in at if at[0] + 60 < one <= at[0] + seconds]) / (150 * (seconds - 60) / 60)
+        rate = statistics.median(together(relays) for _ in range(3))
+        how = f"{count} processes, {len(at)} calls"
+        figures = [
+            Figure(f"most calls in any second, {count} processes", upstream.worst(1.0), 10, False, "", how),
+            Figure(f"most calls in any minute, {count} processes", upstream.worst(60.0), 150, False, "", how),
+            Figure(f"429 answers, {count} processes", upstream.violations, 0, False, "", how),
+            Figure(f"quota used, {count} processes", used * 100, 97, True, " %", how),
+        ]
+    return figures, rate
+
+
+def together(relays: list[RelayProcess]) -> float:
+    """Return how many submissions a second all relays accept together."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(len(relays)) as pool:
+        return sum(found["rate"] for found in pool.map(lambda one: post_load(one.port, 4), relays))
+
+
+def main() -> int:
+    """Measure, print, and return 1 if a target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=180, help="of sending per phase")
+    parser.add_argument("--rows", type=int, default=DELIVERED)
+    parser.add_argument("--backlog", type=int, default=BACKLOG)
+    asked = parser.parse_args()
+    key = vaults.new_key()
+    figures: list[Figure] = []
+    with postgres() as server, redis() as cache:
+        url = server.create_database()
+        with outbox(url, key) as box:
+            fill_delivered(box, 1000)
+            fill_backlog(box, 5 * _BULK)
+        small = claim_seconds(url, key)
+        print(f"claim at 1 k rows: {small * 1000:.2f} ms; filling …", flush=True)
+        with outbox(url, key) as box, box._engine.begin() as conn:
+            conn.execute(sa.text("TRUNCATE deliveries, attempts"))
+        with outbox(url, key) as box:
+            fill_delivered(box, asked.rows)
+            fill_backlog(box, asked.backlog)
+        server.execute("VACUUM ANALYZE", url.rpartition("/")[2])
+        large = claim_seconds(url, key)
+        how = f"{asked.rows} delivered, {asked.backlog} queued; {small * 1000:.2f} → {large * 1000:.2f} ms"
+        figures.append(Figure("claim p50 ÷ on a small table", large / small, 1.5, False, "×", how))
+        print(figures[-1], flush=True)
+        rates = {}
+        for count in PHASES:
+            found, rates[count] = phase(count, url, cache.url, key, asked.seconds)
+            figures += found
+            print(*found, sep="\n", flush=True)
+        ratio = rates[PHASES[-1]] / rates[PHASES[0]]
+        how = ", ".join(f"{count}: {rate:.0f}/s" for count, rate in rates.items())
+        figures.append(Figure("accept rate, 4 processes ÷ 1", ratio, 0.9, True, "×", how))
+        print(figures[-1], flush=True)
+    return 0 if all(figure.met for figure in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
