@@ -48,6 +48,7 @@ from relay.tables import (
     VerifySchema,
     by_key,
     flatten,
+    pattern,
 )
 from relay.verification import BEARER, Verifier
 
@@ -548,7 +549,11 @@ def _place(given: Any) -> Place:
         within, strip = given.get("within"), given.get("strip")
         if isinstance(within, str | None) and isinstance(strip, str | None):
             within = FieldPath(within) if within else None
-            return Labels(_labels(given.get("labels")), within, _pattern(strip) if strip else None)
+            try:
+                compiled = pattern(strip) if strip else None
+            except ValueError as error:
+                raise ValueError(f"strip {error}") from None
+            return Labels(_labels(given.get("labels")), within, compiled)
     raise ValueError("a path must be a text, or a table with labels")
 
 
@@ -560,13 +565,6 @@ def _labels(given: Any) -> tuple[str, ...]:
     if not all(reduced):
         raise ValueError("a label must have a letter or digit")
     return reduced
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except re.error:
-        raise ValueError(f'"{text}" is not a regular expression') from None
 
 
 def _shared_labels(name: str) -> list[str]:
@@ -595,7 +593,7 @@ def _header(table: dict[str, Any] | None) -> HeaderIs | None:
 def _ping(table: dict[str, Any] | None) -> Ping | None:
     if table is None:
         return None
-    body = re.compile(table["body"]) if "body" in table else None
+    body = pattern(table["body"]) if "body" in table else None
     return Ping(body, _header(table.get("header")))
 
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+import warnings
 from typing import Any
 
 import jmespath
@@ -71,13 +72,26 @@ class Expression(fields.Field[str]):
         return str(value)
 
 
+def pattern(text: str) -> re.Pattern[str]:
+    """Compile a regular expression; raise ValueError, saying why, if Python may not read it as meant."""
+    try:
+        with warnings.catch_warnings(action="error"):  # "[[a]": to be read otherwise in a coming Python
+            return re.compile(text)
+    except (re.error, Warning, OverflowError, RecursionError) as error:
+        raise ValueError(f"is not a regular expression: {error}") from None
+
+
 class Pattern(fields.Field[str]):
+    """A regular expression, as its text."""
+
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        if not isinstance(value, str):
+            raise ValidationError("must be a text")
         try:
-            re.compile(str(value))
-        except re.error:
-            raise ValidationError("is not a regular expression") from None
-        return str(value)
+            pattern(value)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+        return value
 
 
 def _strings(**options: Any) -> fields.List[Any]:

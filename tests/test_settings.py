@@ -699,6 +699,11 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str, str]] = {
         "sources.newsletter.only",
         "is not a JMESPath expression",
     ),
+    "a pattern that Python may read otherwise one day": (
+        (DESTINATION, HOOK.replace('"webhook"', '"webhook"\nping = { body = "[[a]" }')),
+        "sources.crm.ping.body",
+        "is not a regular expression: Possible nested set",
+    ),
     "pattern": (
         (DESTINATION, HOOK.replace('"webhook"', '"webhook"\nping = { body = "(" }')),
         "sources.crm.ping.body",
