@@ -1,5 +1,6 @@
 """Clients that are slow or hostile, straight against the server, without a proxy in front."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -133,3 +134,25 @@ def test_pipelined_requests_are_all_answered(relay):
     with Raw(relay.port) as raw:
         raw.send(b"".join(posts))
         assert [raw.read().status for _ in posts] == [202] * 5
+
+
+@pytest.mark.parametrize("gap", [None, 0.0005, 0.1], ids=["at once", "soon", "later"])
+def test_26_half_of_a_next_request_keeps_nobody_out(relay, gap):
+    """The half comes with the first request, while its thread looks for it, or when the thread has gone."""
+    body = b"email=next%40example.com"
+    whole = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    half = HALVES["half the body"]
+    with contextlib.ExitStack() as open_ones:
+        clients = [open_ones.enter_context(Raw(relay.port)) for _ in range(40)]
+        for client in clients:
+            client.send(whole + half if gap is None else whole)
+            assert client.read().status in (200, 202)
+            if gap is not None:
+                time.sleep(gap)
+                client.send(half)
+        begun = time.monotonic()
+        for number in range(3):
+            assert relay.form({"email": f"next{number}.{gap}@example.com"}).status == 202
+        assert time.monotonic() - begun < 2
+        clients[-1].send(b"%40example.com".ljust(50, b"&"))
+        assert clients[-1].read().status in (200, 202)

@@ -42,7 +42,7 @@ def create_app(relay: Relay) -> RelayApp:
     problems.register(app)
     for face in (submit, pages, script, operations, api, description):
         app.register_blueprint(face.blueprint)
-    app.wsgi_app = _with_headers(app.wsgi_app)  # type: ignore[assignment,method-assign]
+    app.wsgi_app = _with_headers(submit.straight(app, app.wsgi_app, relay))  # type: ignore[assignment,method-assign]
     return app
 
 

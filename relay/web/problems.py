@@ -45,10 +45,14 @@ def _waiting(response: Response) -> Response:
     return response
 
 
+def may_want_page(environ: dict[str, Any]) -> bool:
+    """Whether the caller takes HTML; ``wants_page`` tells whether it is liked better than JSON."""
+    return "text/html" in environ.get("HTTP_ACCEPT", "")
+
+
 def wants_page() -> bool:
     """Whether the caller would rather read HTML than JSON."""
-    accept = request.environ.get("HTTP_ACCEPT", "")
-    if "text/html" not in accept:
+    if not may_want_page(request.environ):
         return False
     best = request.accept_mimetypes.best_match(["application/json", "text/html"])
     return best == "text/html"

@@ -1,12 +1,16 @@
 """``/submit/<source>``: exactly the announced bytes in, a sanitized result out."""
 
 import ipaddress
+import json
 import logging
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
-from flask import Blueprint, Response, current_app, redirect, request
+from flask import Blueprint, Flask, Response, current_app, redirect, request
+from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.routing import Rule
+from werkzeug.wrappers import Request
 
 from relay import events, submission
 from relay.intake import Incoming, Refusal, Taken
@@ -14,21 +18,77 @@ from relay.running import Relay
 from relay.source import Source
 from relay.submission import BadBody
 from relay.web import pages
-from relay.web.problems import problem, shown, wants_page
+from relay.web.problems import may_want_page, problem, shown, wants_page
 
 blueprint = Blueprint("submit", __name__)
+_PATH = "/submit/"
 _FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
 _PROXY_WARNING = (
     "requests come through a proxy that is not trusted: set RELAY_TRUSTED_PROXIES to the number of proxies, "
     "or all visitors share one limit"
 )
 
+Environ = dict[str, Any]
+Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+
 
 class _Refused(Exception):
-    """The request ends here with a response."""
+    """The request is refused before its body was looked at."""
 
-    def __init__(self, response: Response) -> None:
-        self.response = response
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+def straight(app: Flask, inner: Wsgi, relay: Relay) -> Wsgi:
+    """Take submissions in without the framework around them; it answers all that is not plain success.
+
+    Making Flask's contexts costs as much as storing a submission does, and this is the one path that
+    many people use at once.
+    """
+
+    def outer(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if environ["REQUEST_METHOD"] != "POST" or not path.startswith(_PATH):
+            return inner(environ, start_response)
+        intake = relay.intake  # once: a reload must not change it half-way
+        source = intake.settings.sources.get(path[len(_PATH) :].removesuffix("/"))
+        if source is None:
+            return inner(environ, start_response)
+        try:
+            incoming = _read(relay, source, environ)
+            result = intake.receive(source, incoming)
+        except Exception as problem:  # noqa: BLE001 - answered where every error of the application is
+            with app.request_context(environ):
+                return _failed(app, relay, source, problem)(environ, start_response)
+        if isinstance(result, Refusal) or may_want_page(environ) or result.status == 204:
+            with app.request_context(environ):
+                return _answered(relay, source, result, bool(incoming.flaw))(environ, start_response)
+        body = json.dumps(result.body).encode()
+        start_response(
+            f"{result.status} {HTTP_STATUS_CODES.get(result.status, 'Success')}",
+            [
+                ("Content-Type", "application/json"),
+                ("Content-Length", str(len(body))),
+                *cors(relay, source, environ).items(),
+            ],
+        )
+        return [body]
+
+    return outer
+
+
+def _failed(app: Flask, relay: Relay, source: Source, problem: Exception) -> Response:
+    if not isinstance(problem, _Refused):
+        return app.make_response(app.handle_user_exception(problem))
+    response = shown(problem.status, str(problem))
+    _note(relay, source, response)
+    return with_cors(relay, source, _closing(response))
+
+
+def _answered(relay: Relay, source: Source, result: Taken | Refusal, is_flawed: bool) -> Response:
+    response = with_cors(relay, source, _answer(source, result))
+    return _closing(response) if is_flawed else response
 
 
 # A rule without methods takes every one, so that an unknown source is told before a wrong method.
@@ -37,23 +97,12 @@ blueprint.record(lambda setup: setup.app.url_map.add(Rule("/submit/<name>", endp
 
 @blueprint.endpoint("submit.submit")
 def submit(name: str) -> Response:
-    """Take a submission, or answer what browsers and senders ask before they send one."""
+    """Answer what browsers and senders ask before they send a submission; see ``straight``."""
     relay: Relay = current_app.relay  # type: ignore[attr-defined]
-    intake = relay.intake  # once: a reload must not change it half-way
-    source = intake.settings.sources.get(name)
+    source = relay.intake.settings.sources.get(name)
     if source is None:
         return _closing(shown(404, "There is no such source."))
-    if request.method == "OPTIONS":
-        return _preflight(relay, source)
-    if request.method != "POST":
-        return _handshake(source)
-    try:
-        incoming = _read(relay, source)
-    except _Refused as refused:
-        _note(relay, source, refused.response)
-        return with_cors(relay, source, _closing(refused.response))
-    response = with_cors(relay, source, _answer(source, intake.receive(source, incoming)))
-    return _closing(response) if incoming.flaw else response
+    return _preflight(relay, source) if request.method == "OPTIONS" else _handshake(source)
 
 
 def _note(relay: Relay, source: Source, response: Response) -> None:
@@ -72,18 +121,17 @@ def _note(relay: Relay, source: Source, response: Response) -> None:
 # --- reading ------------------------------------------------------------------------------------------
 
 
-def _read(relay: Relay, source: Source) -> Incoming:
+def _read(relay: Relay, source: Source, environ: Environ) -> Incoming:
     """Return the request, its body as long as announced. Raises _Refused."""
-    environ = request.environ
     if relay.settings.role == "dispatcher":
-        raise _Refused(shown(503, "This process only sends; submissions are taken by another."))
+        raise _Refused(503, "This process only sends; submissions are taken by another.")
     if not source.enabled:
-        raise _Refused(shown(503, "This source is switched off."))
-    if not source.allows_origin(environ.get("HTTP_ORIGIN"), _own_origins(relay)):
-        raise _Refused(shown(403, "Pages of this site may not post here; see origins in the configuration."))
+        raise _Refused(503, "This source is switched off.")
+    if not source.allows_origin(environ.get("HTTP_ORIGIN"), _own_origins(relay, environ)):
+        raise _Refused(403, "Pages of this site may not post here; see origins in the configuration.")
     length = _announced(environ)
     if length is not None and length > source.limits.body:
-        raise _Refused(shown(413, f"The body is longer than {source.limits.body} bytes."))
+        raise _Refused(413, f"The body is longer than {source.limits.body} bytes.")
     content_type = _content_type(environ, length)
     raw, flaw = _body(environ, length, source.limits.body)
     return Incoming(
@@ -98,29 +146,29 @@ def _read(relay: Relay, source: Source) -> Incoming:
     )
 
 
-def _announced(environ: dict[str, Any]) -> int | None:
+def _announced(environ: Environ) -> int | None:
     """Return the announced length, None for a chunked body. Raises _Refused."""
     if environ.get("HTTP_TRANSFER_ENCODING"):
         return None
     if not environ.get("CONTENT_LENGTH"):
-        raise _Refused(shown(411, "Send a Content-Length, or a chunked body."))
+        raise _Refused(411, "Send a Content-Length, or a chunked body.")
     return int(environ["CONTENT_LENGTH"])  # gunicorn lets digits only through
 
 
-def _content_type(environ: dict[str, Any], length: int | None) -> str:
+def _content_type(environ: Environ, length: int | None) -> str:
     if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
-        raise _Refused(shown(415, "Send the body without a Content-Encoding."))
+        raise _Refused(415, "Send the body without a Content-Encoding.")
     content_type: str = environ.get("CONTENT_TYPE", "")
     if not content_type and length == 0:
         return ""
     try:
         submission.media_type(content_type)
     except BadBody as refused:
-        raise _Refused(shown(refused.status, str(refused))) from None
+        raise _Refused(refused.status, str(refused)) from None
     return content_type
 
 
-def _body(environ: dict[str, Any], length: int | None, cap: int) -> tuple[bytes, str]:
+def _body(environ: Environ, length: int | None, cap: int) -> tuple[bytes, str]:
     """Read the body to its end, at most one byte over the cap; return it, and what is wrong with it.
 
     gunicorn hands a body that was cut off in flight over as if it were whole, so its length is compared.
@@ -132,13 +180,13 @@ def _body(environ: dict[str, Any], length: int | None, cap: int) -> tuple[bytes,
     except Exception:  # noqa: BLE001 - gunicorn has a class of its own for every way a chunk can be wrong
         return b"", "The chunked body is malformed or unfinished."
     if length is None and len(raw) > cap:
-        raise _Refused(shown(413, f"The body is longer than {cap} bytes."))
+        raise _Refused(413, f"The body is longer than {cap} bytes.")
     if length is not None and len(raw) != length:
         return raw, "The body was cut short."
     return raw, ""
 
 
-def _headers(environ: dict[str, Any]) -> dict[str, str]:
+def _headers(environ: Environ) -> dict[str, str]:
     return {
         name[5:].replace("_", "-").lower(): value
         for name, value in environ.items()
@@ -146,11 +194,11 @@ def _headers(environ: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _query(environ: dict[str, Any]) -> dict[str, str]:
-    return request.args.to_dict() if environ.get("QUERY_STRING") else {}
+def _query(environ: Environ) -> dict[str, str]:
+    return Request(environ).args.to_dict() if environ.get("QUERY_STRING") else {}
 
 
-def _url(relay: Relay, environ: dict[str, Any]) -> str:
+def _url(relay: Relay, environ: Environ) -> str:
     """Return the address the sender used, as far as it may be covered by its signature."""
     base = relay.settings.public_url
     if not base:
@@ -159,7 +207,7 @@ def _url(relay: Relay, environ: dict[str, Any]) -> str:
     return f"{base}{environ['PATH_INFO']}" + (f"?{query}" if query else "")
 
 
-def client_key(relay: Relay, environ: dict[str, Any]) -> str | None:
+def client_key(relay: Relay, environ: Environ) -> str | None:
     """Return what a client is counted by: its address, IPv6 by /64; None if a proxy hides it.
 
     Only the configured number of proxies is believed, counted from our end: what stands further left
@@ -245,8 +293,7 @@ def _closing(response: Response) -> Response:
 # --- what comes before a submission -------------------------------------------------------------------
 
 
-def _own_origins(relay: Relay) -> tuple[str, ...]:
-    environ = request.environ
+def _own_origins(relay: Relay, environ: Environ) -> tuple[str, ...]:
     host = environ.get("HTTP_HOST", "")
     own = [f"{environ['wsgi.url_scheme']}://{host}"]
     if relay.settings.trusted_proxies:
@@ -256,23 +303,30 @@ def _own_origins(relay: Relay) -> tuple[str, ...]:
     return tuple(own)
 
 
-def with_cors(relay: Relay, source: Source, response: Response) -> Response:
-    """Let pages of allowed sites read the answer; never with credentials."""
+def cors(relay: Relay, source: Source, environ: Environ) -> dict[str, str]:
+    """Return the headers that let pages of allowed sites read the answer; never with credentials."""
     if not source.is_form:
-        return response
-    response.headers["Vary"] = "Origin, Accept"
-    origin = request.environ.get("HTTP_ORIGIN")
-    if origin and origin != "null" and source.allows_origin(origin, _own_origins(relay)):
-        response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Expose-Headers"] = "X-Request-ID, Retry-After"
+        return {}
+    headers = {"Vary": "Origin, Accept"}
+    origin = environ.get("HTTP_ORIGIN")
+    if origin and origin != "null" and source.allows_origin(origin, _own_origins(relay, environ)):
+        headers["Access-Control-Allow-Origin"] = origin
+        headers["Access-Control-Expose-Headers"] = "X-Request-ID, Retry-After"
+    return headers
+
+
+def with_cors(relay: Relay, source: Source, response: Response) -> Response:
+    """Let pages of allowed sites read a response."""
+    response.headers.update(cors(relay, source, request.environ))
     return response
 
 
 def _preflight(relay: Relay, source: Source) -> Response:
-    origin = request.environ.get("HTTP_ORIGIN")
+    environ = request.environ
+    origin = environ.get("HTTP_ORIGIN")
     if not source.is_form or not origin or origin == "null":
         return with_cors(relay, source, shown(403, "Only pages of allowed sites may ask."))
-    if not source.allows_origin(origin, _own_origins(relay)):
+    if not source.allows_origin(origin, _own_origins(relay, environ)):
         return with_cors(relay, source, shown(403, "Pages of this site may not post here."))
     response = with_cors(relay, source, Response(status=204))
     response.headers["Access-Control-Allow-Methods"] = "POST"
