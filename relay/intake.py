@@ -406,10 +406,11 @@ class Intake:
         health = self._outbox.health(destination.name)
         now, held = self._outbox.ledger(destination)
         latency = self._dispatcher.latency(destination.name) if self._dispatcher else 0.3
+        parallel = health.lane_width(destination)
         return _Forecast(
             waiting=self._outbox.waiting(destination.name),
             is_held=health.is_held(now),
-            eta_of=lambda ahead: quota.eta(destination.windows, held, ahead, latency, now),
+            eta_of=lambda ahead: quota.eta(destination.windows, held, ahead, latency, parallel, now),
         )
 
 

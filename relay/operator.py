@@ -149,7 +149,8 @@ class Operator:
         mine = [row for row in backlog if row[0] == destination.name and row[1] in (QUEUED, SENDING)]
         count = sum(row[2] for row in mine)
         is_held = health.is_held(now)
-        eta = None if is_held else round(quota.eta(destination.windows, held, max(0, count - 1), 0.3, now))
+        ahead, parallel = max(0, count - 1), health.lane_width(destination)
+        eta = None if is_held else round(quota.eta(destination.windows, held, ahead, 0.3, parallel, now))
         return {
             "hold_until": receipts.iso(health.ends_at) if is_held else None,
             "hold_reason": health.hold_reason if is_held else None,

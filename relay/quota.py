@@ -95,20 +95,23 @@ def is_half_used(windows: Sequence[Window], held: Sequence[float], now: float) -
     return any(2 * used(window, held, now) >= window.limit for window in windows)
 
 
-def eta(windows: Sequence[Window], held: Sequence[float], ahead: int, latency: float, now: float) -> float:
+def eta(
+    windows: Sequence[Window], held: Sequence[float], ahead: int, latency: float, parallel: int, now: float
+) -> float:
     """Return in how many seconds a call will start that has ``ahead`` calls before it.
 
-    Plays the windows through for the first calls and goes on at the steady rate of the slowest.
-    ``latency`` is the usual seconds of one call.
+    Plays the first calls through and goes on at the steady rate of what is slowest. ``latency`` is the usual
+    seconds of one call, ``parallel`` how many may be under way at once.
     """
-    ends = list(held)
+    slots, ends = list(held), [now] * parallel
     start = now
     for _ in range(min(ahead, _SIMULATED) + 1):
-        start = max(start, next_free(windows, ends, start))
-        insort(ends, start + latency)
+        start = max(start, next_free(windows, slots, start), ends[-parallel])
+        ends.append(start + latency)
+        insort(slots, start + latency)
     beyond = max(0, ahead - _SIMULATED)
     slowest = max(((window.seconds + latency) / window.limit for window in windows), default=0.0)
-    return start - now + beyond * slowest
+    return start - now + beyond * max(slowest, latency / parallel)
 
 
 # --- limits at the door ---------------------------------------------------------------------------

@@ -212,13 +212,22 @@ def test_starts_never_go_back() -> None:
 # --- in how many seconds ------------------------------------------------------------------------------
 
 
-def played(windows: tuple[Window, ...], held: list[float], ahead: int, latency: float) -> float:
+def played(
+    windows: tuple[Window, ...], held: list[float], ahead: int, latency: float, parallel: int
+) -> float:
     """When the call with so many before it starts, if each takes exactly so long."""
-    now, ends = NOW, sorted(held)
+    now, slots, under_way = NOW, sorted(held), list[float]()
     for _ in range(ahead + 1):
-        while (free := next_free(windows, ends, now)) > now:
-            now = free
-        insort(ends, now + latency)
+        while True:
+            under_way = [end for end in under_way if end > now]
+            later = next_free(windows, slots, now)
+            if len(under_way) >= parallel:
+                later = max(later, min(under_way))
+            if later <= now:
+                break
+            now = later
+        under_way.append(now + latency)
+        insort(slots, now + latency)
     return now - NOW
 
 
@@ -228,29 +237,31 @@ def played(windows: tuple[Window, ...], held: list[float], ahead: int, latency: 
     st.lists(st.floats(-70, 20), max_size=160),
     st.integers(0, 300),
     st.sampled_from([0.0, 0.1, 0.3, 3.0]),
+    st.sampled_from([1, 2, 8]),
 )
 def test_an_eta_is_what_a_simulation_says(
-    windows: tuple[Window, ...], ago: list[float], ahead: int, latency: float
+    windows: tuple[Window, ...], ago: list[float], ahead: int, latency: float, parallel: int
 ) -> None:
     held = sorted(NOW + seconds for seconds in ago)
-    forecast = eta(windows, held, ahead, latency, NOW)
-    assert forecast == pytest.approx(played(windows, held, ahead, latency), abs=1e-3)
+    forecast = eta(windows, held, ahead, latency, parallel, NOW)
+    assert forecast == pytest.approx(played(windows, held, ahead, latency, parallel), abs=1e-3)
 
 
-def test_an_eta_far_away_follows_the_steady_rate() -> None:
-    forecast = eta(ACCOUNT, [], 5000, 0.1, NOW)
-    assert forecast == pytest.approx(played(ACCOUNT, [], 5000, 0.1), rel=0.02)
+@pytest.mark.parametrize(("latency", "parallel"), [(0.1, 8), (3.0, 2), (10.0, 1)])
+def test_an_eta_far_away_follows_the_steady_rate(latency: float, parallel: int) -> None:
+    forecast = eta(ACCOUNT, [], 5000, latency, parallel, NOW)
+    assert forecast == pytest.approx(played(ACCOUNT, [], 5000, latency, parallel), rel=0.02)
 
 
 def test_an_eta_with_nothing_before_it_is_now() -> None:
-    assert eta(ACCOUNT, [], 0, 0.3, NOW) == 0
-    assert eta(ACCOUNT, [], 9, 0.3, NOW) == 0
-    assert eta(ACCOUNT, [NOW] * 10, 0, 0.3, NOW) == pytest.approx(1 + MARGIN, abs=1e-6)
+    assert eta(ACCOUNT, [], 0, 0.3, 8, NOW) == 0
+    assert eta(ACCOUNT, [], 7, 0.3, 8, NOW) == 0
+    assert eta(ACCOUNT, [NOW] * 10, 0, 0.3, 8, NOW) == pytest.approx(1 + MARGIN, abs=1e-6)
 
 
 def test_an_eta_of_a_long_queue_costs_little() -> None:
     started = time.thread_time()
-    eta(ACCOUNT, [NOW] * 150, 1_000_000, 0.3, NOW)
+    eta(ACCOUNT, [NOW] * 150, 1_000_000, 0.3, 8, NOW)
     assert time.thread_time() - started < 0.2
 
 
