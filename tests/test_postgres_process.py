@@ -122,7 +122,7 @@ def drained(site: Site, timeout: float = 60.0) -> None:
 # --- accepting and sending apart ----------------------------------------------------------------------
 
 
-def test_what_two_take_two_others_send_within_the_windows(site: Site) -> None:
+def test_101_what_two_take_two_others_send_within_the_windows(site: Site) -> None:
     """G 101: the windows hold for all of them together, and are used."""
     site.upstream.forget()
     before = [site.sent_by(process) for process in site.senders]
@@ -433,7 +433,7 @@ def test_129_one_that_sleeps_past_its_lease_is_overtaken(postgres_url: str, ambi
 
 
 @pytest.mark.slow
-def test_a_killed_dispatchers_work_is_taken_over(postgres_url: str) -> None:
+def test_74_a_killed_dispatchers_work_is_taken_over(postgres_url: str) -> None:
     go = threading.Event()
     with ExitStack() as stack:
         upstream = stack.enter_context(ScriptedUpstream([hold(go)]))

@@ -65,8 +65,7 @@ def test_limits_are_written_in_the_librarys_notation(text: str, windows: tuple[W
         ("10/second; 25/10 second; 20/minute", "20/minute makes 25/10 second impossible"),
     ],
 )
-def test_impossible_limits_are_refused(text: str, says: str) -> None:
-    """Catalogue 105."""
+def test_105_impossible_limits_are_refused(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         parse_windows(text)
 

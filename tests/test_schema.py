@@ -133,7 +133,7 @@ def test_many_that_migrate_at_once_take_each_step_once(url: str) -> None:
         one.dispose()
 
 
-def test_a_newer_database_is_refused(engine: sa.Engine) -> None:
+def test_120_a_newer_database_is_refused(engine: sa.Engine) -> None:
     migrate(engine, LATER)
 
     with pytest.raises(Newer, match=f"version {len(LATER)}.* knows {len(STEPS)}"):
@@ -142,7 +142,7 @@ def test_a_newer_database_is_refused(engine: sa.Engine) -> None:
     assert "colour" in columns(engine)
 
 
-def test_an_outbox_leaves_a_newer_database_untouched(tmp_path: Path) -> None:
+def test_120_an_outbox_leaves_a_newer_database_untouched(tmp_path: Path) -> None:
     path = tmp_path / "relay.db"
     engine = engine_for(f"sqlite:///{path}")
     migrate(engine, LATER)
@@ -159,7 +159,7 @@ def test_an_outbox_leaves_a_newer_database_untouched(tmp_path: Path) -> None:
 
 
 @pytest.mark.postgres
-def test_an_outbox_leaves_a_newer_postgresql_untouched(postgres_url: str) -> None:
+def test_120_an_outbox_leaves_a_newer_postgresql_untouched(postgres_url: str) -> None:
     engine = engine_for(postgres_url)
     migrate(engine, LATER)
 
@@ -214,7 +214,7 @@ def python(program: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_processes_that_start_together_on_an_empty_database_agree(url: str) -> None:
+def test_76_processes_that_start_together_on_an_empty_database_agree(url: str) -> None:
     """None is turned away, there is one hash key, and the tables are made once."""
     processes = [python(PREPARE, url, KEY) for _ in range(4)]
 
@@ -229,7 +229,7 @@ def test_processes_that_start_together_on_an_empty_database_agree(url: str) -> N
     engine.dispose()
 
 
-def test_one_killed_in_the_middle_of_a_step_leaves_the_older_version(url: str) -> None:
+def test_76_one_killed_in_the_middle_of_a_step_leaves_the_older_version(url: str) -> None:
     engine = engine_for(url)
     migrate(engine)
     with engine.begin() as conn:
@@ -254,7 +254,7 @@ def test_one_killed_in_the_middle_of_a_step_leaves_the_older_version(url: str) -
     engine.dispose()
 
 
-def test_one_killed_while_it_makes_the_tables_leaves_an_empty_database(tmp_path: Path) -> None:
+def test_76_one_killed_while_it_makes_the_tables_leaves_an_empty_database(tmp_path: Path) -> None:
     path = tmp_path / "relay.db"
     with python(STUCK, f"sqlite:///{path}") as process:
         assert process.stdout is not None
