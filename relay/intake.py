@@ -141,7 +141,10 @@ class Intake:
         if is_whole and source.ping and source.ping.matches(incoming.raw, incoming.headers):
             return self._nothing_to_do(source), "excluded"
         parsed = _Parsed(source, incoming)
-        if not source.admits(self._evidence(incoming, parsed), time.time()):
+        evidence = self._evidence(incoming, parsed)
+        if not source.admits(evidence, time.time()):
+            if source.is_only_untimely(evidence, time.time()):
+                _note_skew(source, incoming)
             return Refusal(401, "The proof of the sender is missing or wrong."), "rejected"
         if not is_whole:
             return Refusal(400, incoming.flaw), "rejected"
@@ -506,6 +509,18 @@ def _page(headers: Mapping[str, str]) -> str | None:
     if parts.scheme not in ("http", "https") or not parts.netloc:
         return None
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:500]
+
+
+def _note_skew(source: Source, incoming: Incoming) -> None:
+    """Say why a right signature was refused; the sender is told no more than others."""
+    events.note(
+        "clock.skew",
+        level=logging.WARNING,
+        source=source.name,
+        request_id=incoming.request_id,
+        problem="the signature is right and its time is not: the clock of this machine or of the sender is "
+        "wrong, or an old message was sent again",
+    )
 
 
 def content_key(vault: Any, source: str, key: str, mapped: Mapped) -> bytes:

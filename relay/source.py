@@ -108,6 +108,10 @@ class Source:
         """Whether the sender has proven itself; a source without a verifier admits everybody."""
         return self.verifier is None or self.verifier.proves(evidence, self.secrets, now)
 
+    def is_only_untimely(self, evidence: Evidence, now: float) -> bool:
+        """Whether a sender that was not admitted would have been at another time: a clock is wrong."""
+        return self.verifier is not None and self.verifier.is_only_untimely(evidence, self.secrets, now)
+
     def allows_origin(self, origin: str | None, own: tuple[str, ...]) -> bool:
         """Whether a page of this origin may post here.
 

@@ -7,9 +7,10 @@ import base64
 import binascii
 import hashlib
 import hmac
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jmespath
@@ -84,6 +85,10 @@ class Verifier:
         if self.scheme in HMACS:
             return self._is_signed(evidence, secrets, now)
         return self._is_known(evidence, secrets)
+
+    def is_only_untimely(self, evidence: Evidence, secrets: tuple[bytes, ...], now: float) -> bool:
+        """Whether nothing but its time is wrong with evidence that does not prove."""
+        return replace(self, tolerance=math.inf).proves(evidence, secrets, now)
 
     def key(self, secret: str) -> bytes:
         """Return the bytes of a configured secret. Raises ValueError if it is not so encoded."""

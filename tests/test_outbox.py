@@ -40,10 +40,11 @@ from relay.delivery import (
 from relay.destination import PAUSED, PROBE_SECONDS, RESTORED, Destination
 from relay.dispatcher import decide
 from relay.entry import Claim, Decision, Entry, Known, NothingYet, Stored, ToCheck, Turn
-from relay.outbox import LEASE_GRACE_SECONDS, Outbox
+from relay.outbox import Outbox
 from relay.outcome import Delivered, Later, Misconfigured, Outcome, Refused, Unclear, Wait
 from relay.quota import Window, parse_windows, used
 from relay.schema import attempts, deliveries, destinations, holds, meta
+from relay.sending import LEASE_GRACE_SECONDS
 from relay.vault import Vault, new_key, parse_key
 from tests.kit import services
 from tests.kit.upstream import worst
@@ -1430,7 +1431,9 @@ def test_125_after_a_reboot_every_recent_slot_counts_as_taken_now(sqlite_store: 
 # --- backup and restore -------------------------------------------------------------------------------
 
 
-def test_115_a_backup_made_under_load_holds_what_was_stored_before(sqlite_store: Store, tmp_path: Path) -> None:
+def test_115_a_backup_made_under_load_holds_what_was_stored_before(
+    sqlite_store: Store, tmp_path: Path
+) -> None:
     outbox = sqlite_store.opened[0]
     filled_quickly(outbox, 8000)
     before = {one["receipt"] for one in outbox.rows(limit=100_000)}
@@ -1459,7 +1462,9 @@ def test_115_a_backup_made_under_load_holds_what_was_stored_before(sqlite_store:
     assert (tmp_path / "copy.db").stat().st_mode & 0o777 == 0o600
 
 
-def test_115_a_restored_copy_sends_nothing_until_a_person_says_so(sqlite_store: Store, tmp_path: Path) -> None:
+def test_115_a_restored_copy_sends_nothing_until_a_person_says_so(
+    sqlite_store: Store, tmp_path: Path
+) -> None:
     outbox = sqlite_store.opened[0]
     queued, sending, done = fill(outbox, "ada", "eve", "bob")
     claims = [claim(outbox) for _ in range(3)]
@@ -1581,7 +1586,9 @@ def test_a_pretend_database_takes_no_real_people(store: Store) -> None:
 FINISHED = 50_000
 
 
-def test_119_finished_rows_cost_nothing_when_claiming_looking_or_tidying(store: Store, outbox: Outbox) -> None:
+def test_119_finished_rows_cost_nothing_when_claiming_looking_or_tidying(
+    store: Store, outbox: Outbox
+) -> None:
     """S 119 in small: none of these may walk through what is done."""
     now = outbox.time()
     many = [

@@ -408,6 +408,17 @@ def test_an_old_message_is_not_taken_again(message: Message) -> None:
     assert not message.proves(now=NOW - 301)
 
 
+@pytest.mark.parametrize("message", [PAIRS, TIMESTAMPED, STANDARD], ids=["pairs", "header", "standard"])
+def test_122_a_proof_that_is_right_but_for_its_time_is_told_from_a_wrong_one(message: Message) -> None:
+    def only_untimely(body: bytes, secret: bytes) -> bool:
+        evidence = Evidence(headers=message.headers, query={}, body=body)
+        return message.verifier.is_only_untimely(evidence, (secret,), NOW + 600)
+
+    assert only_untimely(message.body, SECRET)
+    assert not only_untimely(message.body + b" ", SECRET)
+    assert not only_untimely(message.body, OTHER)
+
+
 def test_a_timestamp_that_is_not_the_signed_one_proves_nothing() -> None:
     assert not TIMESTAMPED.proves(headers=TIMESTAMPED.with_header("x-time", str(int(NOW) + 1)))
 
