@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.faults import calls, clocks, crashes, storage
-from tests.faults.trial import Fault, Lacking, Result, Trial
+from tests.faults.trial import Fault, Result, Trial
 from tests.kit.services import Missing
 
 FAULTS: tuple[Fault, ...] = (*crashes.FAULTS, *storage.FAULTS, *clocks.FAULTS, *calls.FAULTS)
@@ -94,7 +94,7 @@ def _tried(trial: Trial) -> Result:
     try:
         with trial:
             trial.result.fault.run(trial)
-    except (Lacking, Missing) as lacking:
+    except Missing as lacking:
         trial.result.lacking = str(lacking)
         trial.say(f"SKIPPED, this machine lacks something: {lacking}")
     except Exception as error:

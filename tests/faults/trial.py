@@ -15,6 +15,7 @@ from typing import Any, Self
 from tests.kit.client import Sent, Submitters, heard, numbered, post_form
 from tests.kit.judge import Calm, judge
 from tests.kit.relay import RelayProcess, config
+from tests.kit.services import Missing
 from tests.kit.upstream import Arrival, ScriptedUpstream
 
 FAST: dict[str, Any] = {
@@ -29,7 +30,7 @@ REAL: dict[str, Any] = FAST | {"limits": "10/second; 150/minute"}
 REAL_LIMITS = ((10, 1.0), (150, 60.0))
 
 
-class Lacking(Exception):
+class Lacking(Missing):
     """This machine lacks what the fault needs; the message says what would provide it."""
 
 
