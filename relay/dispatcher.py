@@ -22,9 +22,10 @@ from relay.database import Unavailable
 from relay.delivery import Delivery
 from relay.destination import Destination, Sent
 from relay.entry import Claim, Decide, Decision, Known, NothingYet, Turn
-from relay.outbox import LEASE_GRACE_SECONDS, Outbox
+from relay.outbox import Outbox
 from relay.outcome import Delivered, Later, Misconfigured, NotSent, Outcome, Refused, Unclear, Wait
 from relay.receipt import NEVER_STORED, iso
+from relay.sending import LEASE_GRACE_SECONDS
 from relay.settings import Settings, reread_token
 from relay.vault import KeyMissing
 

@@ -16,6 +16,7 @@ from relay.delivery import (
     HELD,
     INVALID,
     KEPT,
+    QUEUED,
     SENDING,
     Delivery,
 )
@@ -189,7 +190,7 @@ def delivery_of(row: Any) -> Delivery:
 
 def in_state(state: str) -> tuple[Any, ...]:
     """Return the condition under which the index of unfinished rows serves a state."""
-    return (UNFINISHED,) if state in (ALL_QUEUED, SENDING, *KEPT) else ()
+    return (UNFINISHED,) if state in (QUEUED, SENDING, *KEPT) else ()
 
 
 def changes_of(delivery: Delivery) -> dict[str, Any]:

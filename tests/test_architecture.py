@@ -24,7 +24,17 @@ VALUE_FROM_SHARED = ("destination", "quota", ["Window"])
 
 EDGES = {
     "settings": ("environment", "tables", "reader", "settings"),
-    "outbox": ("schema", "database", "entry", "statements", "outbox"),
+    "outbox": (
+        "schema",
+        "database",
+        "entry",
+        "statements",
+        "storing",
+        "sending",
+        "listing",
+        "upkeep",
+        "outbox",
+    ),
     "upstream": ("upstream",),
 }
 """Each speaks to one outside thing, and none to another; later modules of one use the earlier."""
@@ -47,7 +57,10 @@ HOMES = {
     "redis": (),
     "marshmallow": ("mapping", "tables", "reader", "web.description"),
     "jmespath": ("mapping", "verification", "tables", "reader"),
-    "sqlalchemy": ("outbox", "statements", "database", "schema"),
+    "sqlalchemy": (
+        *("schema", "database", "statements"),
+        *("storing", "sending", "listing", "upkeep", "outbox"),
+    ),
     "psycopg": (),
     "sqlite3": ("database",),
     "pysqlite3": ("database",),

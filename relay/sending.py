@@ -1,0 +1,278 @@
+"""Sending, inside a transaction: hand deliveries out, record what came of them, keep the ledger and holds."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from relay.delivery import DELIVERED, SENDING, Delivery
+from relay.destination import Destination, Health
+from relay.entry import Claim, Decide, Decision, Known, NothingYet, Turn
+from relay.quota import is_half_used, next_free
+from relay.schema import attempts, deliveries, destinations, holds
+from relay.statements import (
+    ATTEMPT,
+    FINISH,
+    FRESH_AFTER,
+    FRESH_ANY,
+    HEALTH,
+    IS_SENDING,
+    LEDGER,
+    NEXT_DUE,
+    NEXT_RETRY,
+    SETTLE,
+    START,
+    changes_of,
+    delivery_of,
+)
+
+LEASE_GRACE_SECONDS = 10.0
+"""A lease is the deadline of a call and this much, for what comes before and after it."""
+_RETRY_EVERY = 10
+_AT_ONCE = 1000
+
+
+class Sending:
+    """The steps by which deliveries are sent. ``now`` returns the time all processes agree on."""
+
+    def __init__(self, now: Callable[[Connection], float], known: Mapping[str, Destination]) -> None:
+        """``known``: the destinations by name; it may grow."""
+        self._now = now
+        self._destinations = known
+
+    def claim(self, conn: Connection, destination: Destination, turn: Turn) -> Claim | NothingYet:
+        """Hand out the next delivery: its attempt recorded as started, and its slot taken."""
+        health = health_of(conn, destination.name, lock=True)
+        now = self._now(conn)
+        if health.hold_reason and not health.is_held(now):
+            health = replace(health, hold_until=None, hold_reason=None)
+            save_health(conn, destination.name, health, now)
+        if health.is_held(now) and not health.may_probe(now):
+            return NothingYet(health.ends_at or math.inf, "held")
+        recent = ledger(conn, destination, now)
+        if sum(open_ for _, open_ in recent) >= health.lane_width(destination):
+            return NothingYet(math.inf, "parallel")
+        slots = [held for held, _ in recent]
+        free = next_free(destination.windows, slots, now)
+        if free > now:
+            return NothingYet(free, "quota")
+        probe = health.is_held(now)
+        # Thousands of retries would use up each minute in its first seconds, and keep fresh ones waiting.
+        no_retry = now < turn.retry_at and is_half_used(destination.windows, slots, now)
+        row = _next(conn, destination.name, turn, now, no_retry)
+        if row is None:
+            due = next_due(conn, destination.name)
+            return NothingYet(max(due, turn.retry_at) if no_retry else due, "empty")
+        return _start(conn, destination, health, row, now, probe)
+
+    def record(
+        self, conn: Connection, claim: Claim, seconds: float, decide: Decide, end_known: bool
+    ) -> Decision | None:
+        """Record how an attempt ended; None if the delivery is no longer this claim's."""
+        name = claim.delivery.destination
+        health = health_of(conn, name, lock=True)
+        now = self._now(conn)
+        decision = decide(claim.delivery, self._known(conn, claim.delivery, health, now))
+        guarded = {"this_receipt": claim.delivery.receipt, "this_fence": claim.delivery.fence}
+        settled = _settled(decision, now)
+        unchanged = {"keep_payload": "payload" not in settled, "new_payload": None, "new_reply": None}
+        values = {**unchanged, **{f"new_{name}": value for name, value in settled.items()}}
+        changed = conn.execute(SETTLE, {**guarded, **values}).rowcount
+        _finish(conn, claim.attempt, decision, seconds, now if end_known else None, now)
+        if not changed:
+            return None
+        if decision.health != health:
+            save_health(conn, name, decision.health, now)
+        return decision
+
+    def recover(self, conn: Connection, decide: Decide, every: bool) -> list[Decision]:
+        """Settle what is being sent by nobody: ``every`` such delivery, or those past their lease."""
+        now = self._now(conn)
+        gone = [IS_SENDING] if every else [IS_SENDING, deliveries.c.lease_until < now]
+        # The destination before the row, as a result that comes in takes them: else both wait for ever.
+        for name in sorted(conn.scalars(sa.select(deliveries.c.destination).where(*gone).distinct())):
+            health_of(conn, name, lock=True)
+        query = sa.select(deliveries).where(*gone).limit(_AT_ONCE)
+        rows = conn.execute(locked(conn, query)).mappings().all()
+        return [self._recover_one(conn, row, decide, now) for row in rows]
+
+    def _recover_one(self, conn: Connection, row: Any, decide: Decide, now: float) -> Decision:
+        delivery = delivery_of(row)
+        health = health_of(conn, delivery.destination, lock=True)
+        decision = decide(delivery, self._known(conn, delivery, health, now))
+        conn.execute(
+            sa.update(deliveries)
+            .where(deliveries.c.receipt == delivery.receipt, deliveries.c.fence == delivery.fence)
+            .values(**_settled(decision, now), fence=delivery.fence + 1)
+        )
+        conn.execute(
+            sa.update(attempts)
+            .where(attempts.c.receipt == delivery.receipt, attempts.c.ended_at.is_(None))
+            .values(ended_at=now, outcome=decision.outcome.word)
+        )
+        if decision.health != health:
+            save_health(conn, delivery.destination, decision.health, now)
+        return decision
+
+    def _known(self, conn: Connection, delivery: Delivery, health: Health, now: float) -> Known:
+        return Known(
+            now,
+            health,
+            lambda: _sendable_seconds(conn, delivery, now),
+            lambda: self._has_room(conn, delivery.destination, now),
+        )
+
+    def _has_room(self, conn: Connection, name: str, now: float) -> bool:
+        destination = self._destinations.get(name)
+        if destination is None:
+            return False
+        held = [held for held, _ in ledger(conn, destination, now)]
+        return next_free(destination.windows, held, now) <= now
+
+
+def ledger(conn: Connection, destination: Destination, now: float) -> list[tuple[float, bool]]:
+    """Return, by time, when each recent slot's call ended or its lease ends, and whether it is open."""
+    widest = max(window.seconds for window in destination.windows)
+    rows = conn.execute(LEDGER, {"destination": destination.name, "since": now - widest - 1})
+    return [(held, ended is None and held > now) for held, ended in rows]
+
+
+def _next(conn: Connection, name: str, turn: Turn, now: float, no_retry: bool) -> Any:
+    """Return the row to send: sources take turns with their oldest fresh one.
+
+    Every tenth slot goes to a due retry or replay.
+    """
+    values = {"destination": name, "now": now, "source": turn.source}
+    lanes = [FRESH_AFTER, FRESH_ANY]
+    if not no_retry:
+        first = turn.count % _RETRY_EVERY == _RETRY_EVERY - 1
+        lanes = [NEXT_RETRY, *lanes] if first else [*lanes, NEXT_RETRY]
+    for lane in lanes:
+        if row := conn.execute(locked(conn, lane), values).mappings().first():
+            return row
+    return None
+
+
+def locked(conn: Connection, query: Any) -> Any:
+    """Have a query lock the rows it returns, and pass over those that another process has locked."""
+    return query if conn.dialect.name == "sqlite" else query.with_for_update(skip_locked=True)
+
+
+def next_due(conn: Connection, name: str) -> float:
+    """Return when the next retry is due, infinite if none is."""
+    due = conn.scalar(NEXT_DUE, {"destination": name})
+    return math.inf if due is None else float(due)
+
+
+def _start(
+    conn: Connection,
+    destination: Destination,
+    health: Health,
+    row: Any,
+    now: float,
+    probe: bool,
+) -> Claim:
+    delivery = replace(delivery_of(row), state=SENDING)
+    delivery = replace(delivery, fence=delivery.fence + 1, sends=delivery.sends + 1)
+    lease_until = now + destination.deadline + LEASE_GRACE_SECONDS
+    conn.execute(
+        START,
+        {
+            "this_receipt": delivery.receipt,
+            "fence": delivery.fence,
+            "sends": delivery.sends,
+            "lease_until": lease_until,
+        },
+    )
+    attempt = conn.execute(
+        ATTEMPT,
+        {
+            "receipt": delivery.receipt,
+            "destination": destination.name,
+            "started_at": now,
+            "held_until": lease_until,
+            "kind": "update" if delivery.is_update else "create",
+            "probe": probe,
+        },
+    ).scalar_one()
+    if probe:  # nobody else may probe until this one is back
+        save_health(conn, destination.name, replace(health, hold_until=lease_until), now)
+    return Claim(delivery, attempt, lease_until, now, probe, row["payload"])
+
+
+def _settled(decision: Decision, now: float) -> dict[str, Any]:
+    delivery = decision.delivery
+    values = {**changes_of(delivery), "changed_at": now, "lease_until": None}
+    if decision.reply is not None:
+        values["reply"] = json.dumps(decision.reply)
+    if decision.box is not None:
+        values["payload"] = decision.box
+    elif delivery.state == DELIVERED and not delivery.dropped:
+        values["payload"] = None
+    return values
+
+
+def _finish(
+    conn: Connection,
+    attempt: int,
+    decision: Decision,
+    seconds: float,
+    held_until: float | None,
+    now: float,
+) -> None:
+    conn.execute(
+        FINISH,
+        {
+            "this_attempt": attempt,
+            "new_ended_at": now,
+            "new_seconds": seconds,
+            "new_outcome": decision.outcome.word,
+            "new_status": decision.outcome.status,
+            "new_held_until": held_until,
+        },
+    )
+
+
+def _sendable_seconds(conn: Connection, delivery: Delivery, now: float) -> float:
+    """Return a delivery's age, or that of its replay, without the time its destination was held."""
+    since = delivery.received_at if delivery.replayed_at is None else delivery.replayed_at
+    rows = conn.execute(
+        sa.select(holds.c.started_at, holds.c.ended_at).where(
+            holds.c.destination == delivery.destination,
+            sa.or_(holds.c.ended_at.is_(None), holds.c.ended_at > since),
+        )
+    )
+    held: float = sum(
+        max(0.0, (now if ended is None else ended) - max(started, since)) for started, ended in rows
+    )
+    return now - since - held
+
+
+def health_of(conn: Connection, name: str, *, lock: bool = False) -> Health:
+    """Return what is known of a destination; with ``lock`` nobody else changes it in this transaction."""
+    query = HEALTH if not lock or conn.dialect.name == "sqlite" else HEALTH.with_for_update()
+    row = conn.execute(query, {"this_name": name}).mappings().first()
+    if row is None:
+        return Health()
+    values = {key: row[key] for key in row if key != "name"}
+    values["failing"] = tuple(json.loads(values["failing"] or "[]"))
+    return Health(**values)
+
+
+def save_health(conn: Connection, name: str, health: Health, now: float) -> None:
+    """Keep what is known of a destination now, and a row for each hold that begins or ends."""
+    before = health_of(conn, name)
+    values = {field.name: getattr(health, field.name) for field in fields(Health)}
+    values["failing"] = json.dumps(health.failing)
+    conn.execute(sa.update(destinations).where(destinations.c.name == name).values(values))
+    if before.hold_reason == health.hold_reason:
+        return
+    # One row per hold: they are taken off a delivery's age, and tell an operator what happened.
+    ended = holds.c.destination == name, holds.c.ended_at.is_(None)
+    conn.execute(sa.update(holds).where(*ended).values(ended_at=now))
+    if health.hold_reason:
+        conn.execute(sa.insert(holds).values(destination=name, started_at=now, reason=health.hold_reason))

@@ -1,0 +1,116 @@
+"""Storing, inside a transaction: put entries in, or find the earlier ones that they repeat."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from relay.database import Unavailable
+from relay.delivery import INVALID, KEY_REUSED, QUEUED, Delivery
+from relay.entry import Entry, Stored
+from relay.schema import deliveries
+from relay.statements import (
+    INVALID_KEYS,
+    REUSED,
+    changes_of,
+    delivery_of,
+    give_key_up,
+    insert_all,
+    is_superseded,
+    row_of,
+)
+from relay.vault import Vault
+
+
+def store(
+    conn: Connection, entries: Sequence[Entry], now: float, vault: Vault, *, any_invalid: bool
+) -> list[Stored]:
+    """Store entries, most of them with one statement; say of each what became of it.
+
+    ``any_invalid``: whether there may be an invalid delivery that one of them mends.
+    """
+    invalid = _invalid_ones(conn, entries) if any_invalid else set()
+    plain = [entry for entry in entries if entry.is_plain and entry.raw_key not in invalid]
+    inserted = set(insert_all(conn, [row_of(entry) for entry in plain]))
+    return [
+        Stored(entry.delivery)
+        if entry.delivery.receipt in inserted
+        else _store_one(conn, entry, now, vault, may_mend=entry.raw_key in invalid)
+        for entry in entries
+    ]
+
+
+def _invalid_ones(conn: Connection, entries: Sequence[Entry]) -> set[bytes]:
+    """Return the keys under which the same bytes are stored as invalid."""
+    keys = [entry.raw_key for entry in entries if entry.raw_key and entry.delivery.state != INVALID]
+    if not keys:
+        return set()
+    return {key for key in conn.scalars(INVALID_KEYS, {"keys": keys}) if key}
+
+
+def _store_one(conn: Connection, entry: Entry, now: float, vault: Vault, *, may_mend: bool) -> Stored:
+    """Store an entry that may have something in common with an earlier one.
+
+    ``may_mend``: whether the same bytes are there, as invalid.
+    """
+    if may_mend and entry.delivery.state == QUEUED:
+        if mended := find(conn, deliveries.c.repeat_key == entry.raw_key):
+            if mended.state == INVALID:
+                return Stored(_promote(conn, mended, entry, now, vault), repeat=True)
+    if entry.plain_key:
+        earlier = find(conn, deliveries.c.repeat_key == entry.plain_key)
+        if earlier and not is_superseded(earlier, entry.window, now):
+            return repeat_of(conn, earlier)
+    if entry.id_hash and _is_reused(conn, entry):
+        entry = replace(entry, delivery=replace(entry.delivery, reason=KEY_REUSED))
+    for _ in range(3):
+        if list(insert_all(conn, [row_of(entry)])):
+            return Stored(entry.delivery)
+        earlier = find(conn, deliveries.c.repeat_key == entry.repeat_key)
+        if earlier and not is_superseded(earlier, entry.window, now):
+            return repeat_of(conn, earlier)
+        if earlier:
+            give_key_up(conn, earlier)
+    raise Unavailable("a repeat changed while it was looked at")
+
+
+def repeat_of(conn: Connection, earlier: Delivery) -> Stored:
+    """Return an earlier delivery as its repeat is told of it: with what may be seen of upstream's answer."""
+    text = conn.scalar(sa.select(deliveries.c.reply).where(deliveries.c.receipt == earlier.receipt))
+    return Stored(earlier, repeat=True, reply=json.loads(text) if text else None)
+
+
+def _is_reused(conn: Connection, entry: Entry) -> bool:
+    keys = {"id_hash": entry.id_hash, "repeat_key": entry.repeat_key}
+    return conn.scalar(REUSED, keys) is not None
+
+
+def _promote(conn: Connection, delivery: Delivery, entry: Entry, now: float, vault: Vault) -> Delivery:
+    """Queue an invalid delivery whose repeat could be mapped."""
+    taken = find(conn, deliveries.c.repeat_key == entry.repeat_key)
+    mended = replace(delivery, state=QUEUED, reason=None, due_at=now, dropped=entry.delivery.dropped)
+    mended = replace(mended, lane=entry.delivery.lane)
+    conn.execute(
+        sa.update(deliveries)
+        .where(deliveries.c.receipt == delivery.receipt, deliveries.c.state == INVALID)
+        .values(
+            **changes_of(mended),
+            payload=vault.seal(dict(entry.delivery.payload), delivery.receipt),
+            repeat_key=None if taken else entry.repeat_key,
+            email_hash=entry.email_hash,
+            phone_hash=entry.phone_hash,
+            consent=entry.consent,
+            changed_at=now,
+            replayed_at=now,
+        )
+    )
+    return mended
+
+
+def find(conn: Connection, condition: Any) -> Delivery | None:
+    """Return the delivery that fulfils a condition, without its payload."""
+    row = conn.execute(sa.select(deliveries).where(condition)).mappings().first()
+    return delivery_of(row) if row else None

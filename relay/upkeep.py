@@ -1,0 +1,139 @@
+"""Upkeep, inside a transaction: the clock, what a copy or another mode means, retention, erasure, alerts."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from relay.database import Unfit
+from relay.delivery import KEPT, QUEUED, RETRY, SENDING
+from relay.destination import RESTORED
+from relay.outcome import MAX_WAIT_SECONDS
+from relay.schema import LEFT, UNFINISHED, attempts, deliveries, destinations, holds, meta
+from relay.statements import IS_SENDING, get_meta, insert_ignoring, put_meta
+
+_RECENT_ATTEMPTS = 10_000
+_AT_ONCE = 1000
+_UNSEEN_SECONDS = 30.0
+_EPISODE = "alert:"
+_EPISODES_LOCK = 0x5167_6E75_7053
+
+
+def shift(conn: Connection, seconds: float) -> None:
+    """Move what lies ahead, and what waits are counted from, by as much as the clock was set."""
+    if abs(seconds) < 1:
+        return
+    unfinished = sa.and_(UNFINISHED, deliveries.c.state.in_((QUEUED, SENDING)))
+    conn.execute(
+        sa.update(deliveries)
+        .where(unfinished)
+        .values(
+            due_at=deliveries.c.due_at + seconds,
+            lease_until=deliveries.c.lease_until + seconds,
+            received_at=deliveries.c.received_at + seconds,
+            replayed_at=deliveries.c.replayed_at + seconds,
+            forbidden_at=deliveries.c.forbidden_at + seconds,
+        )
+    )
+    conn.execute(
+        sa.update(holds).values(started_at=holds.c.started_at + seconds, ended_at=holds.c.ended_at + seconds)
+    )
+    recent = sa.select(attempts.c.id).order_by(attempts.c.id.desc()).limit(_RECENT_ATTEMPTS)
+    conn.execute(
+        sa.update(attempts)
+        .where(attempts.c.id.in_(recent.scalar_subquery()))
+        .values(held_until=attempts.c.held_until + seconds)
+    )
+    conn.execute(
+        sa.update(destinations).values(
+            hold_until=destinations.c.hold_until + seconds,
+            delivered_at=destinations.c.delivered_at + seconds,
+        )
+    )
+
+
+def forget_time(conn: Connection, now: float, longest: float) -> None:
+    """Begin anew with time: recent slots count as taken now, and no wait is longer than ``longest``."""
+    recent = sa.select(attempts.c.id).order_by(attempts.c.id.desc()).limit(_RECENT_ATTEMPTS)
+    conn.execute(
+        sa.update(attempts).where(attempts.c.id.in_(recent.scalar_subquery())).values(held_until=now)
+    )
+    for lanes, latest in ((deliveries.c.lane == RETRY, now + longest), (deliveries.c.lane != RETRY, now)):
+        late = UNFINISHED, deliveries.c.state == QUEUED, lanes, deliveries.c.due_at > latest
+        conn.execute(sa.update(deliveries).where(*late).values(due_at=latest))
+    conn.execute(
+        sa.update(destinations)
+        .where(destinations.c.hold_until > now + MAX_WAIT_SECONDS)
+        .values(hold_until=now + MAX_WAIT_SECONDS)
+    )
+
+
+def check_purpose(conn: Connection, sandbox: bool) -> None:
+    """Keep pretend and real people apart, for ever. Raises Unfit."""
+    purpose = b"sandbox" if sandbox else b"real"
+    insert_ignoring(conn, meta, {"key": "purpose", "value": purpose}, ["key"])
+    found = get_meta(conn, "purpose")
+    if found == b"sandbox" and not sandbox:
+        raise Unfit(
+            "this database was made in sandbox mode; with a real token use another: set RELAY_DATABASE_URL"
+        )
+    if found == b"real" and sandbox:
+        raise Unfit(
+            "this database holds real submissions, and there is no token: set OCAMBA_TOKEN, "
+            "or unset RELAY_DATABASE_URL to try the sandbox"
+        )
+
+
+def restore_if_copied(conn: Connection) -> None:
+    """A server started on a backup holds everything: what was queued then may have been sent since."""
+    made_at = get_meta(conn, "backup")
+    if made_at is None:
+        return
+    conn.execute(sa.delete(meta).where(meta.c.key == "backup"))
+    conn.execute(
+        sa.update(deliveries)
+        .where(deliveries.c.state.in_((QUEUED, SENDING)))
+        .values(state=QUEUED, may_be_duplicate=True)
+    )
+    # Held since the copy was made: nothing could be sent in between, so nothing gives up over it.
+    conn.execute(sa.update(holds).where(holds.c.ended_at.is_(None)).values(ended_at=float(made_at)))
+    held = sa.select(destinations.c.name, sa.literal(float(made_at)), sa.literal(RESTORED))
+    conn.execute(sa.insert(holds).from_select(["destination", "started_at", "reason"], held))
+    conn.execute(sa.update(destinations).values(hold_until=None, hold_reason=RESTORED))
+
+
+def expire(conn: Connection, source: str, before: float, limit: int) -> int:
+    """Delete what has waited for a person, and payloads kept beside delivered ones, since ``before``."""
+    old = deliveries.c.source == source, deliveries.c.changed_at < before
+    kept = sa.select(deliveries.c.receipt).where(UNFINISHED, *old, deliveries.c.state.in_(KEPT)).limit(limit)
+    receipts = list(conn.scalars(kept))
+    if receipts:
+        conn.execute(sa.delete(deliveries).where(deliveries.c.receipt.in_(receipts)))
+    left = sa.update(deliveries).where(LEFT, *old).values(payload=None)
+    return len(receipts) + int(conn.execute(left).rowcount)
+
+
+def erase(conn: Connection, receipts: Sequence[str]) -> list[str | None]:
+    """Delete deliveries that are not being sent; return the ids that their profiles have upstream."""
+    gone: list[str | None] = []
+    for start in range(0, len(receipts), _AT_ONCE):
+        some = deliveries.c.receipt.in_(receipts[start : start + _AT_ONCE])
+        query = sa.delete(deliveries).where(some, sa.not_(IS_SENDING))
+        gone += conn.scalars(query.returning(deliveries.c.profile_id))
+    return gone
+
+
+def change_episodes(conn: Connection, now: float, current: set[str]) -> tuple[set[str], set[str]]:
+    """Make ``current`` the alerts that are firing; return which began and which are over."""
+    is_shared = conn.dialect.name != "sqlite"
+    if is_shared:
+        conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_EPISODES_LOCK)))
+    known = conn.execute(sa.select(meta.c.key, meta.c.value).where(meta.c.key.startswith(_EPISODE)))
+    seen = {key.removeprefix(_EPISODE): float(value) for key, value in known}
+    for key in current:
+        put_meta(conn, _EPISODE + key, str(now).encode())
+    patience = _UNSEEN_SECONDS if is_shared else 0.0
+    over = {key for key, at in seen.items() if key not in current and now - at >= patience}
+    for key in over:
+        conn.execute(sa.delete(meta).where(meta.c.key == _EPISODE + key))
+    return current - seen.keys(), over
