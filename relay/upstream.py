@@ -254,17 +254,8 @@ class _Connection(HTTPConnection):
         super().send(data)
 
 
-class _SecureConnection(HTTPSConnection):
-    response_class = _Response
-
-    def _new_conn(self) -> socket.socket:
-        sock = super()._new_conn()
-        _call.watch.connected(sock)
-        return sock
-
-    def send(self, data: Any) -> None:
-        _note_write(self)
-        super().send(data)
+class _SecureConnection(_Connection, HTTPSConnection):
+    """The same over TLS."""
 
 
 def _note_write(connection: HTTPConnection) -> None:
@@ -284,11 +275,8 @@ class _Pool(HTTPConnectionPool):
         _close(conn)
 
 
-class _SecurePool(HTTPSConnectionPool):
+class _SecurePool(_Pool, HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
-
-    def _put_conn(self, conn: Any) -> None:
-        _close(conn)
 
 
 def _close(conn: Any) -> None:
