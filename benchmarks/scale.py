@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from benchmarks.run import Figure, post_load
+from relay import storing
 from relay import vault as vaults
 from relay.delivery import Delivery
 from relay.destination import Destination
@@ -76,7 +77,8 @@ def fill_backlog(box: Outbox, count: int) -> None:
     """Add rows that wait, with real payloads."""
     for start in range(0, count, _BULK):
         with box._engine.begin() as conn:
-            box._store_batch(conn, [_entry(box, number) for number in range(start, start + _BULK)])
+            entries = [_entry(box, number) for number in range(start, start + _BULK)]
+            storing.store(conn, entries, time.time(), box.vault, any_invalid=False)
 
 
 def _entry(box: Outbox, number: int) -> Entry:
