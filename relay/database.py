@@ -117,6 +117,9 @@ def create_private(path: Path) -> None:
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
     except OSError as problem:
         raise Unfit(f"{path} cannot be written: {problem.strerror}") from None
+    if not os.access(path, os.R_OK | os.W_OK):
+        # Before SQLite makes a WAL that may not be written either, and would stay so.
+        raise Unfit(f"{path} cannot be written: look at its owner and mode")
 
 
 def check_is_ours(path: Path) -> None:

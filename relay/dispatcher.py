@@ -180,8 +180,9 @@ class Dispatcher:
     # --- inside -------------------------------------------------------------------------------------
 
     def _open_lane(self, destination: Destination) -> None:
-        lane = self._lanes[destination.name] = _Lane(self, self._outbox, self._line, destination)
+        lane = _Lane(self, self._outbox, self._line, destination)
         lane.start()
+        self._lanes[destination.name] = lane
 
     def kept_fields(self, source: str) -> tuple[str, ...]:
         """Return the fields of upstream's answer that a source's callers may see."""

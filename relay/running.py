@@ -26,6 +26,8 @@ from relay.watch import Alert, Watch, found
 
 LOCK_SECONDS = 20.0
 """How long a second server on one SQLite file waits for the first to go, as on a restart."""
+EXIT_FAULT = 1
+"""Exit status when a part of the relay has died that only a restart brings back."""
 EXIT_UNFIT = 3
 """Exit status when the database cannot be used; gunicorn's own for a worker that cannot boot."""
 EXIT_DAMAGED = 65
@@ -198,7 +200,15 @@ class Relay:
         except (Unavailable, OSError) as problem:
             events.note("housekeeping.failed", level=logging.ERROR, problem=type(problem).__name__)
 
+    def _look_at_threads(self) -> None:
+        """Leave if nothing would be sent any more; the next start settles what was under way."""
+        for name, part in (("dispatcher", self.dispatcher), ("checker", self.checker)):
+            if part is not None and not part.is_alive() and not self._stopping.is_set():
+                events.note("relay.died", level=logging.CRITICAL, problem=f"the {name} has died")
+                self._leave(EXIT_FAULT)
+
     def _tidy(self) -> None:
+        self._look_at_threads()
         if self.settings.is_sqlite and (moved := self.clock.jump()):
             self.outbox.shift(self.clock, moved, boot())
             events.note("clock.jumped", level=logging.WARNING, seconds=round(moved, 1))
@@ -256,6 +266,10 @@ def start_or_explain(relay: Relay) -> tuple[str, int] | None:
         relay.start()
     except Damaged as problem:
         return str(problem), EXIT_DAMAGED
-    except (Unfit, Unavailable, KeyMissing) as problem:
+    except (Unfit, KeyMissing) as problem:
         return str(problem), EXIT_UNFIT
+    except Unavailable as problem:
+        # SQLite does not say which file it means.
+        where = f"{relay.settings.database_path}: " if relay.settings.is_sqlite else ""
+        return f"{where}{problem}", EXIT_UNFIT
     return None

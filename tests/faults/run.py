@@ -48,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"seed {seed} (repeat with --seed {seed}); {len(chosen)} faults, {asked.jobs} at a time", flush=True
     )
     began = time.monotonic()
-    results = _results(chosen, asked, seed)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    trials = [Trial(fault, quick=asked.quick, seed=seed, logs=asked.logs) for fault in chosen]
+    results = tried(trials, asked.jobs)
     took = time.monotonic() - began
     print(f"\n{_table(results)}\n\n{_summary(results, took, seed)}", flush=True)
     if asked.markdown:
@@ -75,11 +77,9 @@ def _chosen(only: str | None, quick: bool) -> list[Fault]:
     return [fault for fault in FAULTS if fault.quick or not quick]
 
 
-def _results(chosen: Sequence[Fault], asked: argparse.Namespace, seed: int) -> list[Result]:
+def tried(trials: Sequence[Trial], jobs: int = JOBS) -> list[Result]:
     """Try all of them, some at a time; when interrupted, end what was started and go."""
-    trials = [Trial(fault, quick=asked.quick, seed=seed, logs=asked.logs) for fault in chosen]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with ThreadPoolExecutor(max(1, asked.jobs)) as pool:
+    with ThreadPoolExecutor(max(1, jobs)) as pool:
         try:
             return list(pool.map(_tried, trials))
         except KeyboardInterrupt:
