@@ -145,6 +145,9 @@ def truncate_wal(conn: Connection) -> bool:
     """Copy the WAL into the database and empty it. False if a reader or a full disk was in the way."""
     connection: Any = conn.connection.driver_connection
     try:
+        busy, length, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if busy or copied < length:  # somebody reads for long; waiting would hold up those who write
+            return False
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except sqlite_module().OperationalError as problem:
         if "full" not in str(problem):

@@ -548,6 +548,7 @@ def order_of_calls(trial: Trial) -> None:
 KINDS = ("an answer", "a call", "the WAL emptied")
 _WRITE = re.compile(r"pwrite64\(\d+<[^>]*/relay\.db(-wal)?>.* = (\d+)$")
 _SYNC = re.compile(r"(?:fsync|fdatasync)\(\d+<[^>]*/relay\.db(-wal)?>\)? .*= 0$")
+_ASKED = re.compile(r'recvfrom\(\d+<[^>]*>, "POST /submit/')
 _SENT = {
     "an answer": re.compile(r'sendto\(\d+<[^>]*>, "HTTP/1\.1 202'),
     "a call": re.compile(r'sendto\(\d+<[^>]*>, "POST /v1/hood'),
@@ -578,17 +579,25 @@ def _whole(lines: Sequence[str]) -> Iterator[str]:
 def _unsynced(lines: Iterable[str]) -> Iterator[tuple[str, int]]:
     """For each answer, call, and emptying of the WAL: how many bytes it rests on were written, not synced.
 
-    People come one after the other, so what is being written is what the next answer or call rests on.
+    People come one after the other, so what was written since one asked is what the answer rests on; when
+    that was synced, the next thing may be being written already.
     """
     dirty = {"-wal": 0, None: 0}
+    is_stored = True
     for line in lines:
         if found := _WRITE.search(line):
             dirty[found[1]] += int(found[2])
         elif found := _SYNC.search(line):
             dirty[found[1]] = 0
+            is_stored = is_stored or found[1] == "-wal"
+        elif _ASKED.search(line):
+            is_stored = False
         for kind, pattern in _SENT.items():
             if pattern.search(line):
-                yield kind, dirty[None if kind == "the WAL emptied" else "-wal"]
+                rests_on = dirty[None if kind == "the WAL emptied" else "-wal"]
+                if kind == "an answer":
+                    rests_on = 0 if is_stored else max(1, rests_on)
+                yield kind, rests_on
 
 
 FAULTS = (
