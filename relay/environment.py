@@ -50,7 +50,7 @@ class Variable:
 def _one_of(*choices: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in choices:
-            raise ValueError("must be " + " or ".join(choices))
+            raise ValueError("must be " + " or ".join(filter(None, choices)))
         return text
 
     return read

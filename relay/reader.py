@@ -82,18 +82,23 @@ class Reader:
         self._problems.append(Problem(f"{self._file}: {where}", what))
 
     def _load(self, schema: Schema, table: Any, where: str) -> dict[str, Any] | None:
+        """Return a table, without the keys that are wrong, so that what stands beside them is checked too."""
         if not isinstance(table, dict):
             self._problem(where, "must be a table")
             return None
+        loaded: dict[str, Any]
         try:
-            loaded: dict[str, Any] = schema.load(table)
+            loaded = schema.load(table)
         except ValidationError as problem:
+            wrong = by_key(problem)
             known = {f.data_key or name for name, f in schema.fields.items()}
-            for key, messages in by_key(problem).items():
+            for key, messages in wrong.items():
                 unknown = key not in known
                 said: Any = [suggest(key, known, "unknown key")] if unknown else messages
                 self._problems += flatten(f"{self._file}: {where}.{key}", said)
-            return None
+            needed = [name for name, field in schema.fields.items() if field.required]
+            right = {key: value for key, value in table.items() if key not in wrong}
+            loaded = schema.load(right, partial=needed)
         return loaded
 
     def secret(self, reference: Any, where: str) -> str | None:
@@ -139,7 +144,7 @@ class Reader:
             else:
                 self._problem(key, "must be a table")
         destinations = self.destinations(tables["destinations"])
-        return destinations, self.sources(tables["sources"], destinations)
+        return destinations, self.sources(tables["sources"], tuple(tables["destinations"]))
 
     # --- destinations -----------------------------------------------------------------------------
 
@@ -160,14 +165,13 @@ class Reader:
             self._problem(where, "names are lower-case letters, digits, - and _")
 
     def _destination(self, name: str, loaded: dict[str, Any], where: str) -> Destination | None:
-        count = len(self._problems)
-        url, token, sandbox = loaded["url"], loaded["token"], False
+        url, token, sandbox = loaded["url"], loaded.get("token", ""), False
+        self._check_url(url, f"{where}.url")
         if self._is_missing(token) and (self._sandbox_url or self._offline):
             url, token, sandbox = self._sandbox_url or "http://127.0.0.1/", "sandbox", True
             self.uses_sandbox = True
-        else:
+        elif "token" in loaded:
             token = self.secret(token, f"{where}.token") or ""
-            self._check_url(url, f"{where}.url")
         if re.search(r"[^\x21-\x7e]", token):
             self._problem(f"{where}.token", "the token must be visible ASCII characters without spaces")
         try:
@@ -175,7 +179,7 @@ class Reader:
         except ValueError as problem:
             self._problem(f"{where}.limits", str(problem))
             return None
-        if len(self._problems) > count:
+        if self._problems:
             return None
         reference = str(loaded["token"])
         return Destination(
@@ -203,7 +207,7 @@ class Reader:
 
     # --- sources ----------------------------------------------------------------------------------
 
-    def sources(self, tables: dict[str, Any], destinations: Dict[str, Destination]) -> dict[str, Source]:
+    def sources(self, tables: dict[str, Any], destinations: tuple[str, ...]) -> dict[str, Source]:
         found = {}
         for name, table in tables.items():
             where = f"sources.{name}"
@@ -234,9 +238,13 @@ class Reader:
         return merged
 
     def _source(
-        self, name: str, loaded: dict[str, Any], where: str, destinations: Dict[str, Destination]
+        self, name: str, loaded: dict[str, Any], where: str, destinations: tuple[str, ...]
     ) -> Source | None:
-        count = len(self._problems)
+        destination = self._choose_destination(loaded, where, destinations)
+        self._check_source(loaded, where)
+        if "kind" not in loaded:
+            self._mapping(loaded, where, keep_good=True)
+            return None
         is_form = loaded["kind"] == "form"
         verifier, open_to_all = self._verifier(loaded, where)
         secrets = self._secrets(name, loaded, verifier, where)
@@ -245,8 +253,6 @@ class Reader:
         mapping = self._mapping(loaded, where, keep_good=not is_form)
         for key in ("client_limits", "source_limits", "recipient_limits"):
             loaded[key] = None if loaded[key] == "none" else loaded[key]
-        self._check_source(loaded, where)
-        destination = self._choose_destination(loaded, where, destinations)
         disposable = self._domains(loaded, where)
         captcha = self._captcha(loaded, where)
         if open_to_all:
@@ -254,7 +260,7 @@ class Reader:
         if verifier is not None and verifier.needs_url and not self._values["RELAY_PUBLIC_URL"]:
             if not (self.uses_sandbox or self._offline):
                 self._problem(f"{where}.verify.signed", "covers the address: set RELAY_PUBLIC_URL")
-        if len(self._problems) > count or mapping is None:
+        if self._problems or mapping is None:
             return None
         return Source(
             name=name,
@@ -342,9 +348,10 @@ class Reader:
                     'is needed: a preset, a verify table, secret alone (a bearer token), or verify = "none"',
                 )
             return BEARER, False
+        count = len(self._problems)
         checked = self._load(VerifySchema(), table, f"{where}.verify")
-        if checked is None:
-            return None, False
+        if checked is None or len(self._problems) > count:
+            return BEARER, False  # so that the secrets are checked too
         self._check_verify(checked, f"{where}.verify")
         return Verifier(**checked), False
 
@@ -414,12 +421,10 @@ class Reader:
         if loaded.get("handshake", {}).get("kind") in ("echo", "hmac") and "secret" not in loaded:
             self._problem(f"{where}.handshake", 'of this kind needs a secret, like secret = "env:NAME"')
 
-    def _choose_destination(
-        self, loaded: dict[str, Any], where: str, destinations: Dict[str, Destination]
-    ) -> str:
+    def _choose_destination(self, loaded: dict[str, Any], where: str, destinations: tuple[str, ...]) -> str:
         name = loaded.get("destination")
         if name is None and len(destinations) == 1:
-            return next(iter(destinations))
+            return destinations[0]
         if name is None:
             if destinations:
                 self._problem(f"{where}.destination", "is needed, as there are several")
@@ -473,8 +478,10 @@ class Reader:
         rules = {}
         for name, table in tables.items():
             if name.partition(":")[0] not in allowed:
-                hint = "; map it under [sources.x.update]" if name in UPDATE_FIELDS else ""
-                self._problem(f"{where}.{name}", f"is no field of Create Profile{hint}")
+                is_later = name in UPDATE_FIELDS
+                else_ = "map it under [sources.x.update]" if is_later else f"one of {', '.join(allowed)}"
+                what = "is no field of Create Profile"
+                self._problem(f"{where}.{name}", suggest(name, allowed, what, else_))
                 continue
             rule = self._rule(name, table, f"{where}.{name}")
             if rule is not None:
@@ -484,8 +491,9 @@ class Reader:
     def _rule(self, name: str, table: Any, where: str) -> Rule | None:
         if isinstance(table, str):
             table = {"from": table}
+        count = len(self._problems)
         loaded = self._load(RuleSchema(), table, where)
-        if loaded is None:
+        if loaded is None or len(self._problems) > count:
             return None
         origins = [key for key in ("from", "first", "labels", "value") if key in loaded]
         if not origins or ("value" in origins and len(origins) > 1):

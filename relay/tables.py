@@ -68,7 +68,7 @@ class Expression(fields.Field[str]):
         try:
             jmespath.compile(str(value))
         except Exception:  # noqa: BLE001 - jmespath leaks ValueError and others
-            raise ValidationError("is not a JMESPath expression") from None
+            raise ValidationError("is not a JMESPath expression; see https://jmespath.org") from None
         return str(value)
 
 
@@ -100,7 +100,7 @@ def _strings(**options: Any) -> fields.List[Any]:
 
 def _choice(*values: str, **options: Any) -> fields.String:
     return fields.String(
-        validate=validate.OneOf(values, error="must be " + ", ".join(f'"{v}"' for v in values)),
+        validate=validate.OneOf(values, error="must be " + " or ".join(f'"{v}"' for v in values)),
         **options,
     )
 

@@ -402,7 +402,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "ambiguous": (
         (DESTINATION + 'ambiguous = "hope"', FORM),
         "destinations.ocamba.ambiguous",
-        'must be "retry", "park"',
+        'must be "retry" or "park"',
     ),
     "give up": ((DESTINATION + 'give_up_after = "soon"', FORM), "destinations.ocamba.give_up_after", '"72h"'),
     "give up, negative": (
@@ -429,7 +429,11 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str, str]] = {
         "lower-case letters",
     ),
     "no kind": ((DESTINATION, "[sources.x.fields]\nemail = 'e'"), "sources.x.kind", "is needed"),
-    "kind": ((DESTINATION, FORM.replace('"form"', '"mail"')), "sources.newsletter.kind", '"form", "webhook"'),
+    "kind": (
+        (DESTINATION, FORM.replace('"form"', '"mail"')),
+        "sources.newsletter.kind",
+        '"form" or "webhook"',
+    ),
     "no contact mapped": (
         (DESTINATION, FORM.replace("email = ", "full_name = ")),
         "sources.newsletter.fields",
@@ -803,6 +807,34 @@ def test_all_problems_are_told_at_once(problems: Any) -> None:
     assert len(found) >= 8
 
 
+def test_what_stands_beside_a_mistake_is_checked_too(problems: Any) -> None:
+    found = problems(
+        DESTINATION.replace("token", "tokn"),
+        'url = "http://api.example.com"\nlimits = "fast"\nparallel = 0',
+        FORM.replace('"form"', '"forms"\nregion = "XX"') + 'city = "x"',
+        '[sources.crm]\nkind = "webhook"\nsecret = "env:NONE"\nthanks = "/x"\nwait = 90',
+        '[sources.crm.fields]\nemail = { from = "email", type = "mail" }',
+        '[sources.crm.verify]\nscheme = "md5"',
+    )
+    assert found.keys() == {
+        *(f"destinations.ocamba.{key}" for key in ("tokn", "token", "url", "limits", "parallel")),
+        *(f"sources.newsletter.{key}" for key in ("kind", "region", "fields.city")),
+        *(f"sources.crm.{key}" for key in ("wait", "thanks", "secret", "fields.email.type", "verify.scheme")),
+    }
+
+
+def test_the_address_of_a_destination_is_checked_in_sandbox_mode_too(problems: Any) -> None:
+    url = 'url = "http://api.example.com"'
+    found = problems(DESTINATION + url, FORM, _options={"sandbox_url": SANDBOX}, OCAMBA_TOKEN=None)
+    assert list(found) == ["destinations.ocamba.url"]
+
+
+def test_a_mistake_in_a_destination_is_not_blamed_on_its_sources(problems: Any) -> None:
+    other = '[destinations.other]\ntoken = "env:OCAMBA_TOKEN"\nparallel = 0\n'
+    form = FORM.replace('"form"', '"form"\ndestination = "other"')
+    assert list(problems(DESTINATION, other, form)) == ["destinations.other.parallel"]
+
+
 def test_a_problem_of_one_source_is_not_blamed_on_others(problems: Any) -> None:
     assert list(problems(DESTINATION, FORM, HOOK + 'city = "x"')) == ["sources.crm.fields.city"]
     assert list(problems(DESTINATION + "parallel = 0", FORM, HOOK)) == ["destinations.ocamba.parallel"]
@@ -834,7 +866,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("RELAY_TRUSTED_PROXIES", "yes", "must be a whole number from 0 to 10"),
     ("RELAY_TRUSTED_PROXIES", "-1", "must be a whole number from 0 to 10"),
     ("RELAY_TRUSTED_PROXIES", "11", "must be a whole number from 0 to 10"),
-    ("RELAY_ALLOW_EPHEMERAL", "yes", "must be"),
+    ("RELAY_ALLOW_EPHEMERAL", "yes", "must be 0 or 1"),
     ("RELAY_LOG_LEVEL", "LOUD", "must be DEBUG or INFO"),
     ("PORT", "65536", "must be a whole number from 0 to 65535"),
     ("PORT", "８０００", "must be a whole number"),
