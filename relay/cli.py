@@ -44,7 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `… | head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (Failed, CannotDo, Unavailable, Unfit, KeyMissing, OSError) as problem:
+    except OSError as problem:
+        what = f"{problem.filename}: {problem.strerror}" if problem.filename else problem
+        print(f"relay: {what}", file=sys.stderr)
+        return FAILED
+    except (Failed, CannotDo, Unavailable, Unfit, KeyMissing) as problem:
         print(f"relay: {problem}", file=sys.stderr)
         return FAILED
 
@@ -88,9 +92,11 @@ def _parser() -> argparse.ArgumentParser:
     keys = command("keys", _keys, "make a new secret key, or encrypt everything with the newest")
     keys.add_argument("action", choices=["new", "rotate"])
     erase = command("erase", _erase, "delete everything about a person, in every state")
-    erase.add_argument("--contact", required=True, help="an e-mail address or phone number, in clear")
+    erase.add_argument(
+        "--contact", type=_contact, required=True, help="an e-mail address or phone number, in clear"
+    )
     backup = command("backup", _backup, "copy the SQLite database into a new file, also while in use")
-    backup.add_argument("file")
+    backup.add_argument("file", metavar="FILE")
     return parser
 
 
@@ -142,12 +148,17 @@ def _check(asked: argparse.Namespace) -> int:
     for warning in settings.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     mode = "no token: sandbox mode" if settings.is_sandbox else "ready to send"
-    print(f"ok: {len(settings.sources)} sources, {len(settings.destinations)} destinations; {mode}")
+    sources, destinations = len(settings.sources), len(settings.destinations)
+    print(f"ok: {_count(sources, 'source')}, {_count(destinations, 'destination')}; {mode}")
     return 0
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def _try_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", nargs="?")
+    parser.add_argument("source", nargs="?", metavar="SOURCE", help="its name in relay.toml")
     parser.add_argument("file", nargs="?", metavar="FILE", help="the body; - for standard input")
     parser.add_argument(
         "--recorded",
@@ -155,7 +166,9 @@ def _try_arguments(parser: argparse.ArgumentParser) -> None:
         help="map everything stored again, and show what would change; exit 1 if anything got worse",
     )
     parser.add_argument("--type", metavar="CONTENT_TYPE", help="default: guessed from the body")
-    parser.add_argument("--header", metavar="'N: V'", action="append", default=[])
+    parser.add_argument(
+        "--header", metavar="'N: V'", action="append", default=[], help="as the sender sends it; repeatable"
+    )
 
 
 def _try(asked: argparse.Namespace) -> int:
@@ -202,7 +215,7 @@ def _try_recorded(source: str | None) -> int:
             print(f"{change.receipt}  {change.source}  {change.verdict}")
             for line in change.lines:
                 print(f"  {line}")
-    print(f"{looked} stored submissions looked at, {worse} would be worse")
+    print(f"{_count(looked, 'stored submission')} looked at, {worse} would be worse")
     return FAILED if worse else 0
 
 
@@ -336,12 +349,20 @@ def _submissions_arguments(parser: argparse.ArgumentParser) -> None:
     for chosen in (replay, discard):
         chosen.add_argument("receipt", nargs="*")
     for filtered in (listing, replay, discard):
-        filtered.add_argument("--state", choices=STATES)
-        filtered.add_argument("--source")
-        filtered.add_argument("--contact", help="an e-mail address or phone number, in clear")
-        filtered.add_argument("--limit", type=_limit, default=100)
+        filtered.add_argument("--state", metavar="STATE", choices=STATES, help=", ".join(STATES))
+        filtered.add_argument("--source", help="its name in relay.toml")
+        filtered.add_argument("--contact", type=_contact, help="an e-mail address or phone number, in clear")
+        filtered.add_argument("--limit", type=_limit, default=100, help="at most so many (default: 100)")
     for printing in (listing, show):
         printing.add_argument("--json", action="store_true", help="print exactly the API's object")
+
+
+def _contact(text: str) -> str:
+    from relay.operator import NO_CONTACT, is_contact
+
+    if not is_contact(text):
+        raise argparse.ArgumentTypeError(NO_CONTACT)
+    return text
 
 
 def _limit(text: str) -> int:
@@ -455,7 +476,11 @@ def _hold(asked: argparse.Namespace) -> int:
     operator, settings = _operator()
     names = [asked.destination] if asked.destination else list(settings.destinations)
     if len(names) > 1 or names[0] not in settings.destinations:
-        print(f"relay: name a destination: {', '.join(settings.destinations)}", file=sys.stderr)
+        known = ", ".join(settings.destinations)
+        unknown = (
+            f"there is no destination {asked.destination}" if asked.destination else "which destination?"
+        )
+        print(f"relay: {unknown}; one of {known}", file=sys.stderr)
         return ASKED_WRONGLY
     operator.hold(names[0], asked.verb)
     print(f"{names[0]}: {asked.verb}d")
@@ -486,29 +511,36 @@ def _keys(asked: argparse.Namespace) -> int:
     if asked.action == "new":
         print(new_key())
         return 0
-    operator, _ = _operator()
+    operator, settings = _operator()
     for done in operator.rotate_keys():
         print(f"{done} payloads encrypted with the newest key", flush=True)
-    print("done: older keys can be taken out of RELAY_SECRET_KEYS, except for backups that need them")
+    print(f"done: older keys can be taken out of {_keys_place(settings)}; older backups still need them")
     return 0
+
+
+def _keys_place(settings: Settings) -> str:
+    """Where the keys are: the variable, or the file beside an SQLite database."""
+    if settings.secret_keys or not settings.is_sqlite:
+        return "RELAY_SECRET_KEYS"
+    return f"{settings.database_path}.keys"
 
 
 def _erase(asked: argparse.Namespace) -> int:
     operator, _ = _operator()
     erased = operator.erase(asked.contact)
-    print(f"{erased.count} submissions erased")
+    print(f"{_count(erased.count, 'submission')} erased")
     if erased.in_flight:
-        print(f"{erased.in_flight} were being sent and are not erased yet: run this again in a minute")
+        print(f"not erased yet, as they are being sent: {erased.in_flight}; run this again in a minute")
     for profile_id in erased.profile_ids:
         print(f"delete upstream: profile {profile_id}")
     return FAILED if erased.in_flight else 0
 
 
 def _backup(asked: argparse.Namespace) -> int:
-    operator, _ = _operator()
+    operator, settings = _operator()
     try:
         operator.backup(Path(asked.file))
     except FileExistsError:
         raise Failed(f"{asked.file} exists already") from None
-    print(f"{asked.file} written; it can be read with the same RELAY_SECRET_KEYS only")
+    print(f"{asked.file} written; it can be read with the keys in {_keys_place(settings)} only")
     return 0

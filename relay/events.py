@@ -140,7 +140,7 @@ class FromLibraries(logging.Handler):
         fields: dict[str, Any] = {"message": _bare(record) if quoted else record.getMessage()}
         if record.exc_info and record.exc_info[1] is not None:
             fields["error"] = where_from(record.exc_info[1])
-        line = _line(record.created, record.levelno, record.name, fields)
+        line = _line(record.created, record.levelno, record.name.removesuffix(".error"), fields)
         _sink.write(line, urgent=True)
 
 

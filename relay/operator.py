@@ -23,6 +23,9 @@ from relay.vault import KeyMissing
 MAX_ROWS = 1000
 _MANY = 100_000
 _ROTATED_AT_ONCE = 200
+_BEFORE = r"(?:(?<![\w.!#$%&'*+/=?^`{|}~-])|(?<=\\[nrt])|(?<=\\u[0-9a-f]{4}))"
+_AFTER = r"(?![\w-]|\.\w)"
+"""Around an e-mail address that stands in a body, so that ann@… is not found in joann@…."""
 
 
 class CannotDo(ValueError):
@@ -226,7 +229,9 @@ class Operator:
         self._outbox.backup(target)
 
     def erase(self, text: str) -> "Erased":
-        """Delete every submission of a person, also those that only decrypting can find."""
+        """Delete every submission of a person, also those that only decrypting can find. Raises CannotDo."""
+        if not is_contact(text):
+            raise CannotDo(NO_CONTACT)
         hashes = self._hashes(text)
         rows = self._outbox.rows(contact_hashes=hashes, limit=_MANY)
         rows += [row for row in self._with_payload(None) if self._mentions(row, text)]
@@ -244,11 +249,11 @@ class Operator:
             payload = self._outbox.vault.open(row["payload"], row["receipt"])
         except (KeyMissing, ValueError):
             return False
-        body = unquote_plus(payload.get("body", "")).casefold()
-        digits = re.sub(r"[^0-9]", "", text)
-        if "@" not in text and len(digits) >= 6:
-            return digits.lstrip("0") in re.sub(r"[^0-9]", "", body)
-        return text.strip().casefold() in body
+        body = payload.get("body", "").casefold()
+        if "@" not in text:
+            return significant_digits(text) in re.sub(r"[^0-9]", "", unquote_plus(body))
+        whole = rf"{_BEFORE}{re.escape(text.strip().casefold())}{_AFTER}"
+        return any(re.search(whole, one) for one in (body, unquote_plus(body)))
 
     def try_recorded(self, only: str | None) -> Iterator["Change"]:
         """Map what is stored with the present configuration, and say what would be different.
@@ -320,6 +325,18 @@ class Operator:
             "repeat_key": content_key(vault, source.name, key, mapped),
         }
         return values, None if key else source.repeat_window
+
+
+NO_CONTACT = "must be an e-mail address or a phone number of at least six digits"
+
+
+def is_contact(text: str) -> bool:
+    """Whether a text is enough of a contact to look for it in bodies."""
+    return "@" in text.strip(" @") or ("@" not in text and len(significant_digits(text)) >= 6)
+
+
+def significant_digits(text: str) -> str:
+    return re.sub(r"[^0-9]", "", text).lstrip("0")
 
 
 @dataclass(frozen=True)

@@ -265,7 +265,7 @@ def test_libraries_warnings_lose_what_they_quote(log: Log, library: logging.Logg
     )
     FromLibraries().emit(record)
     (line,) = log.lines
-    assert line["event"] == "gunicorn.error"
+    assert line["event"] == "gunicorn", "the logger's name, gunicorn.error, reads like a fault"
     assert line["message"] == "Invalid request from …: '…' (7)"
 
 

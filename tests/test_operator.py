@@ -530,7 +530,7 @@ def test_a_person_is_erased_in_every_state_and_file(relay: RelayProcess) -> None
     by_phone = ran(relay, "erase", "--contact", f"+49171{digits}")
 
     assert by_mail == f"3 submissions erased\ndelete upstream: profile {profile}\n"
-    assert by_phone == "1 submissions erased\n"
+    assert by_phone == "1 submission erased\n"
     left = {row["receipt"] for row in relay.rows(history=False)}
     assert left.isdisjoint({delivered, held, unmapped, unmapped_phone}) and other in left
     assert relay.rows(history=False, contact=address) == []
@@ -538,6 +538,27 @@ def test_a_person_is_erased_in_every_state_and_file(relay: RelayProcess) -> None
     assert ran(relay, "erase", "--contact", address) == "0 submissions erased\n"
     again = relay.hook({"email": address})
     assert (again.status, "repeat" in again.json) == (202, False), "nothing of it is remembered"
+
+
+def test_nobody_else_is_erased(relay: RelayProcess) -> None:
+    ours = email("ann")
+    others = [f"jo{ours}", f"jo.{ours}", f"{ours}.example", f"{ours}x"]
+    kept = [receipt_of(relay.hook({"contact": {"mail": one}})) for one in others]
+    gone = [
+        receipt_of(relay.hook({"note": f"{before}{ours}{after}"})) for before, after in ("\n.", "< ", "<>")
+    ]
+    assert ran(relay, "erase", "--contact", ours) == "3 submissions erased\n"
+    left = {row["receipt"] for row in relay.rows(history=False)}
+    assert left.issuperset(kept) and left.isdisjoint(gone)
+
+
+@pytest.mark.parametrize("text", ["", " ", "a", "@", "x@", "12345", "000000"])
+def test_what_is_no_contact_erases_nothing(relay: RelayProcess, text: str) -> None:
+    before = len(relay.rows(history=False))
+    assert "must be an e-mail address or a phone number" in failed(
+        relay, "erase", f"--contact={text}", code=2
+    )
+    assert len(relay.rows(history=False)) == before
 
 
 def test_one_that_is_being_sent_is_erased_the_next_time(relay: RelayProcess, moods: Moods) -> None:
@@ -549,7 +570,7 @@ def test_one_that_is_being_sent_is_erased_the_next_time(relay: RelayProcess, moo
     done = relay.cli("erase", "--contact", address)
     moods.gate.set()
     assert done.returncode == 1
-    assert done.stdout.startswith("0 submissions erased\n1 were being sent")
+    assert done.stdout.startswith("0 submissions erased\nnot erased yet, as they are being sent: 1;")
     profile = relay.wait_state(receipt, "delivered")["profile_id"]
     assert ran(relay, "erase", "--contact", address).endswith(f"delete upstream: profile {profile}\n")
 
@@ -566,7 +587,7 @@ def test_a_backup_is_restored_held_and_goes_on_when_told(tmp_path: Path) -> None
             relay.wait_state(sent, "delivered")
             relay.api("POST", "/api/destinations/ocamba/pause")
             waiting = receipt_of(relay.hook({"email": email("waiting")}))
-            assert "can be read with the same RELAY_SECRET_KEYS only" in ran(relay, "backup", str(copy))
+            assert f"with the keys in {relay.database_path}.keys only" in ran(relay, "backup", str(copy))
             relay.api("POST", "/api/destinations/ocamba/resume")
             relay.wait_state(waiting, "delivered")
             keys = relay.database_path.with_name("relay.db.keys").read_text()
