@@ -101,7 +101,7 @@ def spoil():
     os.unlink(os.environ["DYING"])
     for thread in threading.enumerate():
         if thread.name == name:
-            raised = ctypes.py_object(MemoryError)
+            raised = ctypes.py_object(SystemExit)
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), raised)
 
 os.register_at_fork(after_in_child=lambda: threading.Thread(target=spoil, daemon=True).start())

@@ -1,4 +1,4 @@
-"""Groups X (135-137, 140, 141) and E (69, 73, 74, lightly) of the catalogue of faults: ends and beginnings.
+"""Groups X (135-142) and E (69, 73, 74, lightly) of the catalogue of faults: ends and beginnings.
 
 Upstream takes a moment for every call, so that there is always something in flight. Destinations park what
 is unclear: then nothing waits for a minute, and the judge can look at the end of every story.
@@ -6,22 +6,29 @@ is unclear: then nothing waits for a minute, and the judge can look at the end o
 
 import contextlib
 import http.client
+import os
 import random
+import re
+import shutil
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.kit import services
 from tests.kit.client import HOST, Raw, Submitters, encoded, head
 from tests.kit.judge import judge, leaks
-from tests.kit.processes import eventually, send
-from tests.kit.relay import GUNICORN, HOOK, NEWSLETTER, RELAY, RelayProcess, config
+from tests.kit.processes import children, eventually, free_port, send
+from tests.kit.relay import GUNICORN, HOOK, NEWSLETTER, RELAY, ROOT, RelayProcess, config
 from tests.kit.upstream import ScriptedUpstream, delay
 
 GRACE = 25.0
@@ -450,6 +457,187 @@ def test_a_folder_that_cannot_be_written_is_named() -> None:
         status, lines = refused(relay)
     assert status in (2, 3)
     assert sum("/proc/nowhere" in line for line in lines) == 1
+
+
+# --- 138: one after the other -------------------------------------------------------------------------
+
+NGINX = """
+daemon off; error_log {folder}/error.log info; pid {folder}/pid;
+events {{ worker_connections 512; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    upstream relay {{ server 127.0.0.1:{ports[0]} max_fails=0; server 127.0.0.1:{ports[1]} max_fails=0; }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://relay;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $host;
+            proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_connect_timeout 3s;
+            proxy_next_upstream error;
+        }}
+    }}
+}}
+"""
+"""As in deploy/nginx.conf, but for two relays. What could not be handed to the one goes to the other; what
+was handed over is never sent again, as nginx does by itself with POST."""
+
+
+@contextlib.contextmanager
+def nginx(folder: Path, ports: list[int]) -> Iterator[int]:
+    """A proxy before several relays; its port. Raises Missing."""
+    binary = shutil.which("nginx") or "/usr/sbin/nginx"
+    if not Path(binary).exists():
+        raise services.Missing("apt-get install -y nginx-light")
+    port = free_port()
+    settings = folder / "nginx.conf"
+    settings.write_text(NGINX.format(folder=folder, ports=ports, port=port))
+    command = [binary, "-p", str(folder), "-c", str(settings), "-e", str(folder / "error.log")]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
+        try:
+            eventually(lambda: answers(port), 10, "the proxy")
+            yield port
+        finally:
+            process.terminate()
+
+
+def answers(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((HOST, port), 1):
+        return True
+    return False
+
+
+@pytest.mark.postgres
+def test_138_restarting_one_after_the_other_behind_a_proxy_fails_nobody(
+    upstream: ScriptedUpstream, postgres_url: str, tmp_path: Path
+) -> None:
+    env = {"RELAY_SECRET_KEYS": "ab" * 32, "OCAMBA_TOKEN": "one-token-for-both", "RELAY_TRUSTED_PROXIES": "1"}
+    with contextlib.ExitStack() as stack:
+        relays = [
+            stack.enter_context(RelayProcess(settings(upstream), database_url=postgres_url, env=env))
+            for _ in range(2)
+        ]
+        port = stack.enter_context(nginx(tmp_path, [relay.port for relay in relays]))
+        with Submitters(port, threads=6, rate=60, seconds=600) as crowd:
+            for relay in relays * 2:
+                time.sleep(1)
+                assert relay.restart() == 0
+            time.sleep(1)
+            crowd.stop()
+        assert {status for sent in crowd.ledger for status in sent.outcomes} == {202}
+        assert settled(relays[0], upstream, crowd, faults=False) == []
+        assert len(crowd.ledger) > 100
+
+
+# --- 139, 142: in a container -------------------------------------------------------------------------
+
+
+def namespaced(*options: str) -> list[str]:
+    """Words before a command that run it in namespaces of its own. Raises Missing."""
+    words = ["unshare", *options]
+    if not shutil.which("unshare"):
+        raise services.Missing("apt-get install -y util-linux")
+    tried = subprocess.run([*words, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode != 0:
+        raise services.Missing(f"as root: {tried.stderr.strip()}")
+    return words
+
+
+def zombies(parent: int) -> int:
+    stats = [path.read_text() for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
+    fields = [stat.rpartition(")")[2].split() for stat in stats]
+    return sum(state == "Z" and int(ppid) == parent for state, ppid, *_ in fields)
+
+
+def test_139_as_process_1_it_reaps_orphans_and_ends_when_asked(upstream: ScriptedUpstream) -> None:
+    """Orphans of a command that was run beside it are its children; how they end is nothing to it."""
+    wrap = namespaced("--fork", "--pid", "--mount-proc", "--kill-child")
+    with RelayProcess(settings(upstream), wrap=wrap) as relay:
+        (master,) = children(relay.pid)
+        assert Path(f"/proc/{master}/status").read_text().split("NSpid:")[1].split()[1] == "1"
+        enter = ["nsenter", "--target", str(master), "--pid", "sh", "-c"]
+        for status in (0, 1, 3, 4):
+            subprocess.run([*enter, f"(sleep 0.3; exit {status}) & (sleep 0.3; kill -9 $$) &"], check=True)
+        eventually(lambda: len(children(master)) > 1, 5, "the orphans")
+        eventually(lambda: len(children(master)) == 1 and zombies(master) == 0, 10, "their end")
+        assert relay.form({"email": "ada@example.com"}).status == 202
+        relay.wait_drained()
+        os.kill(children(master)[0], signal.SIGKILL)
+        eventually(lambda: relay.readyz() == 200 and zombies(master) == 0, 20, "another worker")
+        receipt = str(relay.form({"email": "eve@example.com"}).receipt)
+        upstream.wait_for(2)
+        os.kill(master, signal.SIGTERM)
+        assert relay.wait(GRACE + 5) == 0
+        relay.start()
+        row = relay.submission(receipt)
+        assert (row["state"], row["may_be_duplicate"]) == ("delivered", False)
+
+
+def confined(folder: Path) -> list[str]:
+    """Words before a command: nobody's, without capabilities, and only this folder can be written."""
+    blocked = {top for path in (ROOT, Path(sys.base_prefix)) if (top := closed_ancestor(path))}
+    opened = []
+    for top in blocked:  # such as root's home with an interpreter in it
+        inside = [path for path in (ROOT, Path(sys.base_prefix)) if path.is_relative_to(top)]
+        kept = [folder.parent / f"kept{number}" for number in range(len(inside))]
+        for place in kept:
+            place.mkdir()
+        pairs = list(zip(inside, kept, strict=True))
+        opened += [f"mount --bind {path} {place}" for path, place in pairs]
+        opened += [f"mount -t tmpfs -o mode=755 tmpfs {top}"]
+        opened += [f"mkdir -p {path} && mount --bind {place} {path}" for path, place in pairs]
+    steps = [
+        "mount --make-rprivate /",
+        *opened,
+        f"chown -R 65534:65534 {folder}",
+        f"mount --bind {folder} {folder}",
+        "mount -o remount,bind,ro /",
+    ]
+    drop = "--reuid 65534 --regid 65534 --clear-groups --inh-caps -all --bounding-set -all --no-new-privs"
+    script = " && ".join(steps) + f' && exec setpriv {drop} "$@"'
+    return [*namespaced("--mount"), "sh", "-c", script, "sh"]
+
+
+def closed_ancestor(path: Path) -> Path | None:
+    """The uppermost folder on the way to a path that not everybody may pass."""
+    way = [*reversed(path.resolve().parents), path]
+    return next((folder for folder in way if not folder.stat().st_mode & 0o001), None)
+
+
+def test_142_confined_as_in_a_container_it_works(upstream: ScriptedUpstream, tmp_path: Path) -> None:
+    """Nothing can be written but its folder, as an ordinary user without any capability, in 128 MB."""
+    folder = tmp_path / "var"
+    folder.mkdir()
+    for path in (tmp_path, *tmp_path.parents[:2]):  # pytest keeps them to itself
+        path.chmod(0o755)
+    with RelayProcess(settings(upstream), folder=folder, wrap=confined(folder)) as relay:
+        said = Path(f"/proc/{relay.worker_pids()[0]}/status").read_text()
+        assert re.search(r"CapEff:\s+0+\n", said) and re.search(r"Uid:\s+65534\s+65534", said)
+        assert " / ro," in Path(f"/proc/{relay.worker_pids()[0]}/mounts").read_text().replace(" ext4", "")
+        with load(relay, seconds=3) as crowd:
+            pass
+        assert relay.hook({"email": "eve@example.com"}).status == 201
+        relay.hup()
+        eventually(lambda: "config.reloaded" in relay.output(), 5, "the reload")
+        assert relay.get("/forms/newsletter").status == 200
+        assert "relay_submissions_total" in relay.metrics()
+        used = sum(memory(pid) for pid in relay.pids())
+        assert used < 128 * 1024**2, f"{used / 1024**2:.0f} MB"
+        relay.wait_drained()
+        assert len(relay.rows()) == len(crowd.acknowledged) + 1
+        assert relay.restart(GRACE + 5) == 0
+        assert relay.counts() == {"delivered": len(crowd.acknowledged) + 1}
+
+
+def memory(pid: int) -> int:
+    """What a process uses by itself, and its part of what it shares."""
+    found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+    assert found
+    return int(found[1]) * 1024
 
 
 # --- two at once --------------------------------------------------------------------------------------
