@@ -167,7 +167,12 @@ def _try_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--type", metavar="CONTENT_TYPE", help="default: guessed from the body")
     parser.add_argument(
-        "--header", metavar="'N: V'", action="append", default=[], help="as the sender sends it; repeatable"
+        "--header",
+        metavar="'N: V'",
+        type=_header,
+        action="append",
+        default=[],
+        help="as the sender sends it; repeatable",
     )
 
 
@@ -185,7 +190,7 @@ def _try(asked: argparse.Namespace) -> int:
     if source is None:
         raise Failed(f"there is no source {asked.source}; one of {', '.join(settings.sources)}")
     raw = sys.stdin.buffer.read() if asked.file == "-" else Path(asked.file).read_bytes()
-    headers = dict(_header(text) for text in asked.header)
+    headers = dict(asked.header)
     kind = asked.type or headers.get("content-type") or _guess(raw)
     try:
         fields = submission.parse(raw, kind, source.limits, source.json_fields)
@@ -222,7 +227,7 @@ def _try_recorded(source: str | None) -> int:
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon:
-        raise Failed(f"--header takes 'Name: value', not {text!r}")
+        raise argparse.ArgumentTypeError(f"takes 'Name: value', not {text!r}")
     return name.strip().lower(), value.strip()
 
 

@@ -634,4 +634,5 @@ def preset(name: str) -> dict[str, Any]:
         if isinstance(reasons.get(name), dict):
             why, instead = (reasons[name].get(key, "") for key in ("why", "instead"))
             raise KeyError(f'"{name}" cannot work: {why}. {instead}'.strip())
-    raise KeyError(suggest(name, preset_names(), f'knows no preset "{name}"'))
+    known = "`python -m relay presets` lists them"
+    raise KeyError(suggest(name, preset_names(), f'knows no preset "{name}"', known))

@@ -473,6 +473,7 @@ WRONG = [
     ["erase"],
     ["backup"],
     ["try"],
+    ["try", "hook", "-", "--header", "no colon"],
 ]
 
 
