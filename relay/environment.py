@@ -115,7 +115,12 @@ VARIABLES = (
         _database,
     ),
     Variable("RELAY_LIMITS_URL", "memory://", "where per-client limits are counted", _limits_url),
-    Variable("RELAY_SECRET_KEYS", "", "keys that encrypt what is personal, newest first; made at the first start with SQLite", _keys),
+    Variable(
+        "RELAY_SECRET_KEYS",
+        "",
+        "keys that encrypt what is personal, newest first; made at the first start with SQLite",
+        _keys,
+    ),
     Variable("RELAY_ADMIN_TOKEN", "", "opens the operator API; at least 24 characters", _admin_token),
     Variable("RELAY_METRICS_TOKEN", "", "opens /metrics; `public` opens it to everybody"),
     Variable("RELAY_ALERT_URL", "", "where alerts are posted as JSON", _whole_url),
