@@ -19,6 +19,8 @@ graceful_timeout = 25
 # A container's /tmp may be a disk that stalls; the heartbeat file must not.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
 control_socket_disable = True
+# It would wait, in a thread, for the client to take the file.
+sendfile = False
 # Never believed here: the relay counts proxies itself, see RELAY_TRUSTED_PROXIES.
 forwarded_allow_ips = ""
 accesslog = None

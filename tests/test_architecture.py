@@ -42,7 +42,7 @@ EDGES = {
 VERBS = ("checker", "watch", "dispatcher", "intake", "operator", "running")
 """What is done; each may use those before it. ``running`` puts them together."""
 
-FACES = ("web", "sandbox", "serving", "cli", "worker", "__main__")
+FACES = ("web", "sandbox", "serving", "cli", "arriving", "worker", "__main__")
 """How the world meets it; each may use those before it."""
 
 HOMES = {

@@ -1,0 +1,108 @@
+"""Arriving: what has come of a request so far, and whether a thread can serve it without waiting for more."""
+
+import re
+
+COLLECTED_BYTES = 256 * 1024
+"""Bodies are collected up to this size, or to what the most generous source takes."""
+_HEAD_BYTES = 64 * 1024
+_LINE_BYTES = 8 * 1024
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*(?:\r\n|$)")
+_EXPECT = re.compile(rb"\r\nexpect:[ \t]*([^\r]*)")
+_CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
+
+
+class Arriving:
+    """A request on its way. Each byte is looked at once, however many pieces they come in.
+
+    What is no proper request is ready as it is: the server refuses it.
+    """
+
+    __slots__ = ("_at", "_body", "_enough", "_look", "_most", "data", "is_cut", "is_headless", "must_ask")
+
+    def __init__(self, data: bytes = b"", most: int = COLLECTED_BYTES) -> None:
+        """``most``: the largest body that is waited for."""
+        self.data = bytearray(data)
+        self.is_cut = True
+        """Whether it is not all here, or nobody can tell where it ends."""
+        self.is_headless = False
+        """Whether its head is too long to be waited for."""
+        self.must_ask = False
+        """Whether the client sends the body when it is asked to (``Expect: 100-continue``)."""
+        self._most = most
+        self._look = self._head
+        self._at = 0  # where the next look begins
+        self._enough = 1  # with less than so much, another look would tell nothing new
+        self._body = 0  # the sizes of all chunks so far
+
+    def is_ready(self) -> bool:
+        """Whether it is all here, or more of it would change nothing."""
+        while len(self.data) >= self._enough:
+            if self._look():
+                return True
+        return len(self.data) > 2 * self._most + _HEAD_BYTES  # chunks of hardly anything but sizes
+
+    def _head(self) -> bool:
+        end = self.data.find(b"\r\n\r\n", self._at)
+        if end < 0:
+            no_end_will_come = self.data.find(b"\n\n", self._at) >= 0
+            self._at = max(0, len(self.data) - 3)
+            self.is_headless = len(self.data) > _HEAD_BYTES
+            return self._needs_more() or no_end_will_come or self.is_headless
+        head = bytes(self.data[:end]).lower()
+        self._at = end + 4
+        expected = _EXPECT.search(head)
+        if expected and expected[1].strip() != b"100-continue":
+            return True
+        return self._body_of(head, is_asked_for=expected is not None)
+
+    def _body_of(self, head: bytes, is_asked_for: bool) -> bool:
+        if b"\r\ntransfer-encoding:" in head:
+            self._look = self._chunk
+            self._enough = self._at + 1
+        else:
+            length = _LENGTH.search(head)
+            size = int(length[1]) if length else 0
+            if size > self._most:
+                return True  # it is refused without its body
+            self._look = self._end
+            self._enough = self._at + size
+        is_old = head.partition(b"\r\n")[0].endswith(b"http/1.0")
+        self.must_ask = is_asked_for and not is_old and len(self.data) < self._enough
+        return False
+
+    def _chunk(self) -> bool:
+        """Step over a chunk: its size, its bytes, the end of its line."""
+        if self.data[self._at - 2 : self._at] != b"\r\n":
+            return True
+        end = self.data.find(b"\r\n", self._at)
+        if end < 0:
+            return self._needs_more() or len(self.data) - self._at > _LINE_BYTES
+        size = _CHUNK_SIZE.fullmatch(bytes(self.data[self._at : end]))
+        if size is None:
+            return True
+        length = int(size[1], 16)
+        if length == 0:
+            self._look, self._at = self._trailers, end
+            return False
+        self._body += length
+        self._at = self._enough = end + 2 + length + 2
+        if self._body > self._most:  # one byte too many is enough to refuse it
+            self._look, self._enough = self._too_much, self._at - 2 - (self._body - self._most) + 1
+        return False
+
+    def _trailers(self) -> bool:
+        if self.data.find(b"\r\n\r\n", self._at) >= 0:
+            return self._end()
+        self._at = max(self._at, len(self.data) - 3)
+        return self._needs_more()
+
+    def _needs_more(self) -> bool:
+        self._enough = len(self.data) + 1
+        return False
+
+    def _too_much(self) -> bool:
+        return True
+
+    def _end(self) -> bool:
+        self.is_cut = False
+        return True
