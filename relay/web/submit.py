@@ -48,7 +48,7 @@ def straight(app: Flask, inner: Wsgi, relay: Relay) -> Wsgi:
     """
 
     def outer(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        path = environ["PATH_INFO"]
+        path = "/" + environ["PATH_INFO"].lstrip("/")  # an address made of a base that ends with a slash
         if environ["REQUEST_METHOD"] != "POST" or not path.startswith(_PATH):
             return inner(environ, start_response)
         intake = relay.intake  # once: a reload must not change it half-way
@@ -80,7 +80,7 @@ def straight(app: Flask, inner: Wsgi, relay: Relay) -> Wsgi:
 
 def _failed(app: Flask, relay: Relay, source: Source, problem: Exception) -> Response:
     if not isinstance(problem, _Refused):
-        return app.make_response(app.handle_user_exception(problem))
+        return with_cors(relay, source, app.make_response(app.handle_user_exception(problem)))
     response = shown(problem.status, str(problem))
     _note(relay, source, response)
     return with_cors(relay, source, _closing(response))
