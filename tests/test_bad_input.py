@@ -1,4 +1,4 @@
-"""Group A of the catalogue of faults: what people, programs and attackers put into a body.
+"""Groups A and B (36, 37) of the catalogue of faults: what people, programs and attackers put into a body.
 
 Everything goes over real sockets into a real server. A name's number is the catalogue's. What is taken
 must reach upstream in the documented form; what is refused must leave neither a row nor a call.
@@ -13,6 +13,7 @@ import time
 import urllib.parse
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -35,7 +36,8 @@ NO_LIMITS = {"client_limits": "none", "source_limits": "none", "recipient_limits
 # Both sources wait for upstream's verdict, so that an answer names the profile that was made.
 FORM_SOURCE = NEWSLETTER | NO_LIMITS | {"wait": 10, "reply": ["id"]}
 HOOK_SOURCE = HOOK | {"region": "DE", "wait": 10}
-SOURCES = {"newsletter": FORM_SOURCE, "hook": HOOK_SOURCE}
+LONG_SOURCE = FORM_SOURCE | {"max_field": "128KiB"}
+SOURCES = {"newsletter": FORM_SOURCE, "hook": HOOK_SOURCE, "long": LONG_SOURCE}
 
 
 @pytest.fixture(scope="module")
@@ -1094,6 +1096,76 @@ def test_25_other_types_are_refused(relay: RelayProcess, content_type: str | Non
 def test_25_a_types_case_and_blanks_do_not_matter(relay: RelayProcess) -> None:
     body = json.dumps({"email": person()}).encode()
     assert post(relay, body, "Application/JSON ;charset=UTF-8").status == 201
+
+
+# --- 36, 37: what costs much --------------------------------------------------------------------------
+
+LABOUR = {
+    "labels": "a@" + "a-" * 50_000,
+    "one label": "a@" + "a" * 100_000 + ".example.com",
+    "dots": "a@" + "a." * 50_000 + "com",
+    "local dots": "a." * 50_000 + "@example.com",
+    "ats": "@" * 80_000,
+    "quotes": '"' * 80_000 + "@example.com",
+    "international": "a@" + "ü" * 40_000 + ".com",
+    "punycode": "a@xn--" + "a" * 100_000 + ".com",
+    "brackets": "(" * 80_000,
+    "digits": "+49" + "1" * 100_000,
+    "spaced digits": "+4 9 " * 20_000,
+    "paths": "/../" * 25_000,
+    "blanks": " " * 100_000,
+    "line ends": "\r\n" * 40_000,
+    "marks": "e" + "\u0301" * 40_000,
+    "joined": "\u200d" * 25_000,
+    "many words": "a b " * 25_000,
+}
+
+
+@pytest.mark.parametrize("name", LABOUR)
+@pytest.mark.parametrize("source", ["newsletter", "long"])
+def test_36_no_text_makes_the_relay_toil(relay: RelayProcess, source: str, name: str) -> None:
+    """As every field of a form; the second source lets texts of this length through to what reads them."""
+    for field in ("email", "phone", "first_name", "relay_ts"):
+        fields = {"email": person(), "first_name": "Ada"} | {field: LABOUR[name]}
+        took = []
+        for _ in range(5):  # the best of five: other tests may be using the machine
+            began = time.monotonic()
+            answer = request(
+                relay.port,
+                "POST",
+                f"/submit/{source}",
+                encoded(fields),
+                {"Content-Type": FORM, "Accept": JSON},
+            )
+            took.append(time.monotonic() - began)
+            allowed = (413,) if source == "newsletter" else (201, 202, 422)
+            assert answer.status in allowed, (field, answer.status, answer.text[:300])
+            if min(took) < 0.05:
+                break
+        assert min(took) < 0.05, (field, took)
+
+
+def test_37_fifty_of_the_largest_bodies_at_once_are_taken(relay: RelayProcess) -> None:
+    worker = relay.worker_pids()
+    bodies = [largest(person()) for _ in range(50)]
+    most = [relay.rss()]
+    with ThreadPoolExecutor(50) as crowd:
+        waiting = [crowd.submit(post, relay, body, JSON, "hook") for body in bodies]
+        while not all(one.done() for one in waiting):
+            most.append(relay.rss())
+            time.sleep(0.02)
+    assert {one.result().status for one in waiting} <= {201, 202}
+    assert max(most) < 300_000_000, max(most)
+    assert relay.worker_pids() == worker
+
+
+def largest(email: str) -> bytes:
+    """JSON of exactly as many bytes as may be, in as many keys."""
+    fields = {"email": email} | {f"f{n}": "x" * 1300 for n in range(198)}
+    room = CAP - len(json.dumps(fields | {"rest": ""}))
+    body = json.dumps(fields | {"rest": "x" * room}).encode()
+    assert len(body) == CAP
+    return body
 
 
 # --- and the way there --------------------------------------------------------------------------------

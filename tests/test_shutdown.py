@@ -444,6 +444,15 @@ def test_141_what_is_wrong_is_said_in_a_line_each(kind: str) -> None:
         assert any(word in line for line in lines), (word, lines)
 
 
+@pytest.mark.parametrize("limits", ["0/second", "-1/second", "10/second; 5/minute", "fast", "none", ""])
+def test_105_limits_that_make_no_sense_are_refused(limits: str) -> None:
+    with RelayProcess(config("http://127.0.0.1:9/", limits=limits), start=False) as relay:
+        status, lines = refused(relay)
+    assert status == 2
+    (line,) = lines
+    assert "destinations.ocamba.limits" in line
+
+
 def test_141_serve_says_the_same() -> None:
     """Without a token it would take the sandbox; so here the secret is what is missing."""
     with RelayProcess(GOOD | {"colour": "red"}, mode="serve", start=False) as relay:

@@ -417,9 +417,8 @@ def test_119_a_million_delivered_ones_cost_those_who_come_nothing(upstream: Scri
         assert seconds[297] < 0.2, seconds[-10:]
         rows = [relay.submission(receipt) for _, receipt in answers]
         assert {row["state"] for row in rows} == {"delivered"}
-        eventually(lambda: left(relay) == 0, 180, "all whose time is over being deleted", 1)
-        took = [row["history"][0]["at"] for row in rows]
-        assert took == sorted(took)
+        eventually(lambda: left(relay) < 20_000, 15, "some whose time is over being deleted", 1)
+        assert left(relay) >= 19_000, "a batch at a time"
 
 
 def timed(relay: RelayProcess) -> tuple[float, str]:

@@ -76,7 +76,7 @@ def _starts_again(trial: Trial, relay: RelayProcess, upstream: ScriptedUpstream,
 
 
 def while_storing(trial: Trial) -> None:
-    """KILL at the n-th call from the moment on that people sign up; they try again until they are heard."""
+    """E69: KILL at the n-th call once people sign up; they try again until they are heard."""
     upstream = trial.upstream()
     relay = trial.relay(upstream.url)
     relay.api("POST", f"{ACCOUNT}/pause")
@@ -85,13 +85,15 @@ def while_storing(trial: Trial) -> None:
         trial.crowd(relay, threads=2, count=2, pause=0.05).start().join()
 
     _at_every_call(trial, relay, STORING, act)
+    trial.expect(trial.quick or trial.result.tries >= 40, f"E69 only {trial.result.tries} points")
     relay.api("POST", f"{ACCOUNT}/resume")
     trial.drain(relay)
     trial.reconcile(relay, upstream.arrivals)
 
 
 def while_sending(trial: Trial) -> None:
-    """KILL at the n-th call from the moment on that stored submissions may be sent."""
+    """E70, E72: KILL at the n-th call from the moment on that stored submissions may be sent; also before
+    it connects."""
     upstream = trial.upstream()
     relay = trial.relay(upstream.url)
 
@@ -229,7 +231,7 @@ def _runs(pid: int) -> bool:
 
 
 def after_created(trial: Trial) -> None:
-    """kill -9 exactly after upstream created and before its answer was there."""
+    """E71: kill -9 exactly after upstream created and before its answer was there."""
     policies = ("park",) if trial.quick else ("park", "retry")
     for policy in policies:
         _dies_after_created(trial, policy)
