@@ -7,7 +7,7 @@ COLLECTED_BYTES = 256 * 1024
 _HEAD_BYTES = 64 * 1024
 _LINE_BYTES = 8 * 1024
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*(?:\r\n|$)")
-_EXPECT = re.compile(rb"\r\nexpect:[ \t]*([^\r]*)")
+_CONTINUE = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?:\r\n|$)")
 _CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 
 
@@ -50,10 +50,10 @@ class Arriving:
             return self._needs_more() or no_end_will_come or self.is_headless
         head = bytes(self.data[:end]).lower()
         self._at = end + 4
-        expected = _EXPECT.search(head)
-        if expected and expected[1].strip() != b"100-continue":
+        expects = b"\r\nexpect:" in head
+        if expects and not _CONTINUE.search(head):
             return True
-        return self._body_of(head, is_asked_for=expected is not None)
+        return self._body_of(head, is_asked_for=expects)
 
     def _body_of(self, head: bytes, is_asked_for: bool) -> bool:
         if b"\r\ntransfer-encoding:" in head:
@@ -66,8 +66,8 @@ class Arriving:
                 return True  # it is refused without its body
             self._look = self._end
             self._enough = self._at + size
-        is_old = head.partition(b"\r\n")[0].endswith(b"http/1.0")
-        self.must_ask = is_asked_for and not is_old and len(self.data) < self._enough
+        if is_asked_for and len(self.data) < self._enough:
+            self.must_ask = not head.partition(b"\r\n")[0].endswith(b"http/1.0")
         return False
 
     def _chunk(self) -> bool:

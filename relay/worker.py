@@ -315,6 +315,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if not sock.collected:
             sock.settimeout(_NEXT_SECONDS)
             sock.collected = sock.take() or b""
+            if not sock.collected:
+                return False
         arriving = Arriving(sock.collected, self._largest)
         if not arriving.is_ready():
             return False
