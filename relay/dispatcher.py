@@ -148,7 +148,8 @@ class Dispatcher:
 
     def is_alive(self) -> bool:
         """Whether every lane is at work."""
-        return all(lane.is_alive() for lane in self._lanes.values()) and self._sweeper.is_alive()
+        lanes = list(self._lanes.values())  # a reload may be changing them
+        return all(lane.is_alive() for lane in lanes) and self._sweeper.is_alive()
 
     def latency(self, destination: str) -> float:
         """Return the usual seconds of one call."""

@@ -197,8 +197,8 @@ class Relay:
     def _do(self, chore: Callable[[], None]) -> None:
         try:
             chore()
-        except (Unavailable, OSError) as problem:
-            events.note("housekeeping.failed", level=logging.ERROR, problem=type(problem).__name__)
+        except Exception as problem:  # noqa: BLE001 - the other chores go on, and this one the next time
+            events.note("housekeeping.failed", level=logging.ERROR, error=events.where_from(problem))
 
     def _look_at_threads(self) -> None:
         """Leave if nothing would be sent any more; the next start settles what was under way."""
