@@ -12,6 +12,7 @@ here SIGHUP makes the worker that runs read its configuration again.
 import contextlib
 import errno
 import logging
+import select
 import selectors
 import signal
 import socket
@@ -41,10 +42,11 @@ _PARTING_BYTES = 64 * 1024
 _COLLECTED_IN_ALL = 64 * 1024 * 1024
 # Above that, only requests that are smaller than this are collected.
 _SMALL_BYTES = 16 * 1024
+_SENT_TOGETHER_BYTES = 64 * 1024
 _LOOK_SECONDS = 0.5
 # A client that posts again at once is answered by the thread that has just answered it: giving a connection
 # back to the main loop and to a thread again costs as much as storing what it posts.
-_NEXT_SECONDS = 0.002
+_NEXT_MILLISECONDS = 2
 _NO_FILES_SECONDS = 0.1
 _UNREADABLE = {
     errors.LimitRequestLine: (414, "The address is too long"),
@@ -64,6 +66,10 @@ class _Client(socket.socket):
     is_cut = False
     """Whether more was announced, or read, than was collected: nothing that follows can be a request."""
     is_headless = False
+
+    def __init__(self, fileno: int) -> None:
+        super().__init__(fileno=fileno)
+        super().setblocking(False)
 
     def recv(self, size: int, *flags: int) -> bytes:
         piece, self.collected = self.collected[:size], self.collected[size:]
@@ -91,18 +97,21 @@ class _Client(socket.socket):
         return len(data)
 
     def sendall(self, data: Any, *flags: int) -> None:
-        if not self.unsent:
-            try:
-                data = data[super().send(data, socket.MSG_DONTWAIT) :]
-            except BlockingIOError:
-                pass
+        """Keep an answer until it is all there: each system call costs a turn of the threads."""
         self.unsent += data
+        if len(self.unsent) > _SENT_TOGETHER_BYTES:
+            self.flush()
 
     def flush(self) -> bool:
         """Send what can be sent now; whether that was all."""
         with contextlib.suppress(BlockingIOError):
-            self.unsent = self.unsent[super().send(self.unsent, socket.MSG_DONTWAIT) :]
+            self.unsent = self.unsent[super().send(self.unsent) :]
         return not self.unsent
+
+    def setblocking(self, flag: bool) -> None:
+        """Never wait. gunicorn asks for this or that around each request, and each costs a system call."""
+
+    settimeout = setblocking  # type: ignore[assignment]
 
 
 class Logger(GunicornLogger):  # type: ignore[misc]
@@ -142,7 +151,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 return
             raise
         self.nr_conns += 1
-        conn = TConn(self.cfg, _Client(fileno=plain.detach()), client, listener.getsockname())
+        conn = TConn(self.cfg, _Client(plain.detach()), client, listener.getsockname())
         self._await_request(conn)
 
     def on_client_socket_readable(self, conn: Any, client: Any) -> None:
@@ -239,7 +248,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _watch(self, conn: Any, event: int, seconds: float, then: Callable[[Any], None]) -> None:
         """Call ``then`` whenever a connection is ready for it; let it go when the time is over."""
         conn.timeout = time.monotonic() + seconds
-        conn.sock.setblocking(False)
         self._watched.add(conn)
         self.poller.register(conn.sock, event, lambda _: then(conn))
 
@@ -297,9 +305,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def handle(self, conn: Any) -> Any:
         self._without_thread.popleft()
-        while (goes_on := super().handle(conn)) and self._sends_next(conn):
+        while (goes_on := self._serve(conn)) and self._sends_next(conn):
             pass
         return goes_on and not conn.sock.is_cut
+
+    def _serve(self, conn: Any) -> Any:
+        goes_on = super().handle(conn)
+        try:
+            conn.sock.flush()
+        except OSError:  # the client has gone
+            conn.sock.unsent = b""
+            return False
+        return goes_on
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         if conn.sock.is_cut:
@@ -313,8 +330,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if not self.alive or self._without_thread or sock.is_cut or sock.unsent:
             return False
         if not sock.collected:
-            sock.settimeout(_NEXT_SECONDS)
-            sock.collected = sock.take() or b""
+            next_one = select.poll()
+            next_one.register(sock, select.POLLIN)
+            sock.collected = (next_one.poll(_NEXT_MILLISECONDS) and sock.take()) or b""
             if not sock.collected:
                 return False
         arriving = Arriving(sock.collected, self._largest)

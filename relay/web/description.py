@@ -9,7 +9,7 @@ from marshmallow import EXCLUDE, Schema, fields, validate
 
 from relay.delivery import REPLAYABLE, STATES
 from relay.mapping import Path
-from relay.running import Relay
+from relay.settings import Settings
 from relay.source import Source
 
 blueprint = Blueprint("description", __name__)
@@ -119,19 +119,23 @@ class DestinationStatus(_Described):
 
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
-    """The OpenAPI 3.1 description."""
-    relay: Relay = current_app.relay  # type: ignore[attr-defined]
-    return Response(current_app.json.dumps(_describe(relay)), mimetype="application/json")
+    """The OpenAPI 3.1 description, made once for a configuration: anybody may ask, as often as they like."""
+    settings = current_app.relay.settings  # type: ignore[attr-defined]
+    described_for, text = current_app.extensions.get("description", (None, ""))
+    if described_for is not settings:
+        text = current_app.json.dumps(_describe(settings))
+        current_app.extensions["description"] = settings, text
+    return Response(text, mimetype="application/json")
 
 
-def _describe(relay: Relay) -> dict[str, Any]:
+def _describe(settings: Settings) -> dict[str, Any]:
     spec = APISpec("Signup relay", VERSION, "3.1.0", plugins=[MarshmallowPlugin()])
     spec.components.security_scheme("admin", {"type": "http", "scheme": "bearer"})
-    for source in relay.settings.sources.values():
+    for source in settings.sources.values():
         if source.enabled:
             spec.path(f"/submit/{source.name}", operations={"post": _submit(source)})
     _describe_public(spec)
-    if relay.settings.admin_token:
+    if settings.admin_token:
         _describe_operator(spec)
     described: dict[str, Any] = spec.to_dict()
     return described

@@ -25,7 +25,7 @@ _PATH = "/submit/"
 _FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
 _PROXY_WARNING = (
     "requests come through a proxy that is not trusted: set RELAY_TRUSTED_PROXIES to the number of proxies, "
-    "or all visitors share one limit"
+    "or no visitor is limited"
 )
 
 Environ = dict[str, Any]
