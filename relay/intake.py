@@ -230,9 +230,8 @@ class Intake:
             verdict = self._dispatcher.expect(entry.delivery.receipt)
         try:
             stored = self._outbox.put(entry)
-            if stored.delivery.state == QUEUED:
-                self._arrived(stored.delivery)
-            result = self._answer(source, stored, verdict)
+            ahead = self._arrived(stored.delivery) if stored.delivery.state == QUEUED else None
+            result = self._answer(source, stored, verdict, ahead)
         finally:
             if verdict is not None and self._dispatcher is not None:
                 self._dispatcher.forget(entry.delivery.receipt)
@@ -333,11 +332,13 @@ class Intake:
         )
         return Taken(status, body, stored.delivery.receipt, stored.repeat)
 
-    def _answer(self, source: Source, stored: Stored, verdict: Verdict | None) -> Taken | Refusal:
+    def _answer(
+        self, source: Source, stored: Stored, verdict: Verdict | None, ahead: int | None
+    ) -> Taken | Refusal:
         delivery, profile = stored.delivery, None
         eta = None
         if delivery.state in (QUEUED, SENDING, HELD) and not receipts.is_silent(source):
-            eta = self._eta(source)
+            eta = self._eta(source, ahead)
         if delivery.state == QUEUED and source.wait and not stored.repeat:
             if eta is not None and eta < source.wait:
                 delivery, profile = self._wait(source, delivery, verdict)
@@ -388,21 +389,25 @@ class Intake:
                 return found.delivery, found.reply
         return delivery, None
 
-    def _arrived(self, delivery: Delivery) -> None:
+    def _arrived(self, delivery: Delivery) -> int | None:
+        """Have a new delivery sent; return how many of its source go before it, None if nobody counted."""
         forecast = self._forecasts.get(delivery.destination)
-        if forecast is not None:
-            forecast.arrived(delivery.source)
+        ahead = forecast.arrived(delivery.source) if forecast is not None else None
         if self._checker is not None and delivery.lane == CHECK:
             self._checker.wake()
         if self._dispatcher is not None:
             self._dispatcher.wake(delivery.destination, arrival=True)
+        return ahead
 
-    def _eta(self, source: Source) -> float | None:
-        """Return in how many seconds the newest submission of a source will be sent; None while held."""
+    def _eta(self, source: Source, ahead: int | None = None) -> float | None:
+        """Return in how many seconds a submission with so many before it will be sent; None while held.
+
+        Without a number: the newest submission of its source.
+        """
         known = self._forecasts.get(source.destination)
         if known is None or time.monotonic() - known.made_at > _FORECAST_SECONDS:
             known = self._forecasts[source.destination] = self._forecast(source)
-        return known.eta(source.name)
+        return known.eta(source.name, ahead)
 
     def _forecast(self, source: Source) -> "_Forecast":
         destination = self.settings.destinations[source.destination]
@@ -426,13 +431,17 @@ class _Forecast:
         self._is_held = is_held
         self._eta_of = eta_of
 
-    def arrived(self, source: str) -> None:
-        self._waiting[source] = self._waiting.get(source, 0) + 1
+    def arrived(self, source: str) -> int:
+        ahead = self._waiting.get(source, 0)
+        self._waiting[source] = ahead + 1
+        return ahead
 
-    def eta(self, source: str) -> float | None:
+    def eta(self, source: str, ahead_of_it: int | None) -> float | None:
         if self._is_held:
             return None
         own = max(0, self._waiting.get(source, 0) - 1)
+        if ahead_of_it is not None:  # others may have come since it was counted
+            own = min(own, ahead_of_it)
         others = sum(min(count, own + 1) for name, count in self._waiting.items() if name not in ("", source))
         ahead = own + others
         ahead += min(self._waiting.get("", 0), ahead // 9)

@@ -55,6 +55,7 @@ def relay(upstream: ScriptedUpstream) -> Iterator[RelayProcess]:
 @pytest.fixture
 def unharmed(relay: RelayProcess, upstream: ScriptedUpstream) -> Iterator[None]:
     """Nothing that the test does may store anything, reach upstream, or be logged as a fault."""
+    relay.wait_drained()
     before, calls = newest(relay), len(upstream.arrivals)
     yield
     assert newest(relay) == before, "something was stored"

@@ -188,7 +188,7 @@ def test_a_field_that_cannot_be_used_is_dropped_and_the_rest_goes_on(
     _, (updated,) = calls(upstream, answer, relay)
     assert updated.json["custom_properties"] == {"plan": "pro"} and "comment" not in updated.json
     done = relay.cli("try", "--recorded", "hook")
-    assert done.returncode == 0 and "stored submissions looked at" in done.stdout
+    assert done.returncode == 0 and "looked at" in done.stdout
     assert relay.submission(answer.receipt or "")["contact_hint"], "what was dropped can still be looked up"
 
 
