@@ -60,8 +60,8 @@ def fill_delivered(box: Outbox, count: int) -> None:
                     "INSERT INTO deliveries (receipt, source, destination, state, received_at, due_at,"
                     " changed_at, delivered_at, repeat_key, email_hash, profile_id)"
                     " SELECT md5('d' || n), 'newsletter', 'ocamba', 'delivered', n, n, n, n,"
-                    " decode(md5('r' || n), 'hex'), decode(md5('e' || n), 'hex'),"
-                    " '17430755068336100383' FROM generate_series(:first, :last) AS n"
+                    " decode(md5('r' || n), 'hex'), decode(md5('e' || n), 'hex'), '17430755068336100383'"
+                    " FROM generate_series(CAST(:first AS int), :last) AS n"
                 ),
                 numbers,
             )
@@ -69,7 +69,8 @@ def fill_delivered(box: Outbox, count: int) -> None:
                 sa.text(
                     "INSERT INTO attempts (receipt, destination, kind, probe, started_at, held_until,"
                     " ended_at, seconds, outcome, status) SELECT md5('d' || n), 'ocamba', 'create', false,"
-                    " n, n, n, 0.2, 'delivered', 201 FROM generate_series(:first, :last) AS n"
+                    " n, n, n, 0.2, 'delivered', 201"
+                    " FROM generate_series(CAST(:first AS int), :last) AS n"
                 ),
                 numbers,
             )
