@@ -9,6 +9,7 @@ import phonenumbers
 _PHONE_CHARACTERS = re.compile(r"[\w\s+().,;:/*#~=\-‐-―−（）．－／＋]+")
 # Direction marks and invisible blanks: address books copy numbers with them.
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_MOST_DIGITS = 15  # of E.164, with the country code
 _MAX_PHONE = 80
 
 
@@ -49,7 +50,10 @@ def phone(text: str, region: str | None = None) -> str:
     possible = phonenumbers.is_possible_number_with_reason(number)
     if possible != phonenumbers.ValidationResult.IS_POSSIBLE:
         raise _no_phone(region)
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    found: str = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    if len(found) > 1 + _MOST_DIGITS:  # the library thinks longer ones possible in some countries
+        raise _no_phone(region)
+    return found
 
 
 def _no_phone(region: str | None) -> NotAContact:

@@ -82,6 +82,8 @@ PHONES = {
     "letters": ("none", "DE", None),
     "empty": ("", "DE", None),
     "plus alone": ("+", None, None),
+    "17 digits that the library thinks possible": ("8.151799495875117e-249", "JP", None),
+    "17 digits and a country code": ("+8151799495875117249", None, None),
     "40 digits": ("1" * 40, "US", None),
     "40 digits after a plus": ("+" + "1" * 40, None, None),
     "1,000 digits": ("+" + "1" * 1000, None, None),
