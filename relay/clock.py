@@ -1,6 +1,7 @@
 """The clock: seconds since 1970 that do not jump while the process lives."""
 
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 JUMP_SECONDS = 2.0
@@ -40,3 +41,11 @@ def boot() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return ""
+
+
+def iso(at: float | None) -> str | None:
+    """Return a time in UTC as ISO 8601, or None."""
+    if at is None:
+        return None
+    text = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

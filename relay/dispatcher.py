@@ -16,15 +16,25 @@ from typing import Any
 
 from relay import delivery as states
 from relay import destination as accounts
-from relay import events, upstream
+from relay import events, metrics, upstream
 from relay import outcome as outcomes
+from relay.clock import iso
 from relay.database import Unavailable
 from relay.delivery import Delivery
 from relay.destination import Destination, Sent
 from relay.entry import Claim, Decide, Decision, Known, NothingYet, Turn
 from relay.outbox import Outbox
-from relay.outcome import Delivered, Later, Misconfigured, NotSent, Outcome, Refused, Unclear, Wait
-from relay.receipt import NEVER_STORED, iso
+from relay.outcome import (
+    NEVER_STORED,
+    Delivered,
+    Later,
+    Misconfigured,
+    NotSent,
+    Outcome,
+    Refused,
+    Unclear,
+    Wait,
+)
 from relay.sending import LEASE_GRACE_SECONDS
 from relay.settings import Settings, reread_token
 from relay.vault import KeyMissing
@@ -386,7 +396,7 @@ class _Lane:
 
 def _note(decision: Decision, seconds: float | None) -> None:
     delivery, outcome = decision.delivery, decision.outcome
-    events.count_delivery(delivery.destination, outcome.word, seconds)
+    metrics.count_delivery(delivery.destination, outcome.word, seconds)
     quiet = isinstance(outcome, Delivered)
     events.note(
         "delivery.attempted",

@@ -11,7 +11,7 @@ from dataclasses import field as factory
 from typing import Any
 from urllib.parse import urlsplit
 
-from relay import events, quota, submission, timestamp
+from relay import clock, events, metrics, quota, submission, timestamp
 from relay import receipt as receipts
 from relay.checker import Checker
 from relay.delivery import (
@@ -122,7 +122,7 @@ class Intake:
         started = time.perf_counter()
         result, word = self._receive(source, incoming)
         seconds = time.perf_counter() - started
-        events.count_submission(source.name, word, seconds)
+        metrics.count_submission(source.name, word, seconds)
         events.note(
             f"submission.{word}",
             level=logging.INFO if word in ("accepted", "repeat", "excluded") else logging.WARNING,
@@ -543,7 +543,7 @@ def consent_proof(mapped: Mapped, page: str | None, received_at: float) -> str |
     """Return which boxes were ticked, where and when, as JSON; None where no consent is asked for."""
     if mapped.consent is None:
         return None
-    at = receipts.iso(received_at)
+    at = clock.iso(received_at)
     return json.dumps({name: {**said, "page": page, "at": at} for name, said in mapped.consent.items()})
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus
 
-from relay import contact, quota, submission
-from relay import receipt as receipts
+from relay import clock, contact, quota, submission
 from relay.delivery import INVALID, QUEUED, REPLAYABLE, SENDING, STATES
 from relay.destination import Destination
 from relay.intake import consent_proof, contact_hash, content_key, update_body
@@ -105,9 +104,9 @@ class Operator:
             "reason": row["reason"],
             "attempts": row["attempts"],
             "may_be_duplicate": bool(row["may_be_duplicate"]),
-            "received_at": receipts.iso(row["received_at"]),
-            "due_at": receipts.iso(row["due_at"]) if row["state"] == QUEUED else None,
-            "delivered_at": receipts.iso(row["delivered_at"]),
+            "received_at": clock.iso(row["received_at"]),
+            "due_at": clock.iso(row["due_at"]) if row["state"] == QUEUED else None,
+            "delivered_at": clock.iso(row["delivered_at"]),
             "profile_id": row["profile_id"],
             "trace_id": row["trace_id"],
             "contact_hint": self._hint(row),
@@ -130,7 +129,7 @@ class Operator:
         return [
             {
                 "kind": row["kind"],
-                "started_at": receipts.iso(row["started_at"]),
+                "started_at": clock.iso(row["started_at"]),
                 "seconds": row["seconds"],
                 "outcome": row["outcome"],
                 "status": row["status"],
@@ -155,7 +154,7 @@ class Operator:
         ahead, parallel = max(0, count - 1), health.lane_width(destination)
         eta = None if is_held else round(quota.eta(destination.windows, held, ahead, 0.3, parallel, now))
         return {
-            "hold_until": receipts.iso(health.ends_at) if is_held else None,
+            "hold_until": clock.iso(health.ends_at) if is_held else None,
             "hold_reason": health.hold_reason if is_held else None,
             "backlog": count,
             "oldest_seconds": round(now - min(row[3] for row in mine), 1) if mine else None,

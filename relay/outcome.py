@@ -213,3 +213,7 @@ def _json(answer: Answer) -> dict[str, Any]:
 def _trace_id(answer: Answer) -> str | None:
     found = _json(answer).get("trace_id") if answer.status >= 300 else None
     return found if isinstance(found, str) and _TRACE.fullmatch(found) else None
+
+
+NEVER_STORED = ("email", "mobile_phone_number", "full_name", "metadata", "subscription")
+"""Fields of upstream's answer that are about the person: shown to a waiting caller at most."""

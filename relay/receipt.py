@@ -1,15 +1,12 @@
 """Receipt: everything an outsider may know about a submission, and what an operator may see."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from relay.delivery import DELIVERED, QUEUED, REFUSED, Delivery
 from relay.source import Source
 
 RECEIVED = "received"
-NEVER_STORED = ("email", "mobile_phone_number", "full_name", "metadata", "subscription")
-"""Fields of upstream's answer that are about the person: shown to a waiting caller at most."""
 
 
 def public_state(state: str, *, silent: bool) -> str:
@@ -55,11 +52,3 @@ def reply_fields(source: Source, delivery: Delivery, profile: Mapping[str, Any])
     """Return the profile fields the caller may see."""
     known = {**profile, "id": delivery.profile_id}
     return {name: known[name] for name in source.reply if known.get(name) is not None}
-
-
-def iso(at: float | None) -> str | None:
-    """Return a time in UTC as ISO 8601, or None."""
-    if at is None:
-        return None
-    text = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from relay import events
+from relay import events, metrics
 from relay import settings as configuration
 from relay.environment import Unusable
 from relay.settings import Settings
@@ -133,12 +133,12 @@ def share_counts() -> None:
     """Let the processes of this server count together, in memory where there is such a file system."""
     memory = "/dev/shm"
     folder = tempfile.mkdtemp(prefix="relay-metrics-", dir=memory if os.path.isdir(memory) else None)
-    os.environ[events.SHARED_COUNTS] = folder
+    os.environ[metrics.SHARED_COUNTS] = folder
 
 
 def forget_counts() -> None:
     """Remove what the processes counted in."""
-    shutil.rmtree(os.environ.get(events.SHARED_COUNTS, ""), ignore_errors=True)
+    shutil.rmtree(os.environ.get(metrics.SHARED_COUNTS, ""), ignore_errors=True)
 
 
 def left(arbiter: Any) -> None:

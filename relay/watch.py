@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay import events
+from relay.clock import iso
 from relay.delivery import DEAD, HELD, INVALID, PARKED, QUEUED
 from relay.outbox import Outbox
 from relay.outcome import Answer
-from relay.receipt import iso
 from relay.settings import Settings
 from relay.upstream import Line
 

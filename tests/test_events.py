@@ -17,15 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relay import events
-from relay.events import (
-    PERMITTED,
-    FromLibraries,
-    Unpermitted,
-    count_delivery,
-    count_submission,
-    exposition,
-    note,
-)
+from relay.events import PERMITTED, FromLibraries, Unpermitted, note
+from relay.metrics import count_delivery, count_submission, exposition
 
 RELAY = Path(events.__file__).parent
 HOSTILE = [

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from relay.clock import iso
 from relay.delivery import (
     DEAD,
     DELIVERED,
@@ -19,7 +20,8 @@ from relay.delivery import (
     Delivery,
 )
 from relay.mapping import Mapping
-from relay.receipt import NEVER_STORED, answer, is_silent, iso, public_state, reply_fields
+from relay.outcome import NEVER_STORED
+from relay.receipt import answer, is_silent, public_state, reply_fields
 from relay.source import Source
 
 ID = "17430755068336100383"

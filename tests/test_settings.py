@@ -842,7 +842,7 @@ def test_a_problem_of_one_source_is_not_blamed_on_others(problems: Any) -> None:
 
 # --- the environment ------------------------------------------------------------------------------------
 
-KEY = vault.new_key()
+KEY = "ab" * 32
 WRONG: list[tuple[str, str, str]] = [
     ("RELAY_DATABASE_URL", "relay.db", "must be sqlite:///path/to/relay.db"),
     ("RELAY_DATABASE_URL", "sqlite://", "must be sqlite:///"),

@@ -4,7 +4,7 @@ import hmac
 
 from flask import Blueprint, Response, abort, current_app, request
 
-from relay import events, quota
+from relay import metrics, quota
 from relay.delivery import KEPT, QUEUED, SENDING
 from relay.running import Relay
 from relay.web.problems import problem
@@ -33,7 +33,7 @@ def readyz() -> Response:
 
 
 @blueprint.get("/metrics")
-def metrics() -> Response:
+def exposition() -> Response:
     """Prometheus text, behind a token of its own unless that is ``public``."""
     relay: Relay = current_app.relay  # type: ignore[attr-defined]
     token = relay.settings.metrics_token
@@ -44,7 +44,7 @@ def metrics() -> Response:
         response = problem(401, "Send Authorization: Bearer with the metrics token.")
         response.headers["WWW-Authenticate"] = "Bearer"
         return response
-    text, content_type = events.exposition(_gauges(relay))
+    text, content_type = metrics.exposition(_gauges(relay))
     return Response(text, content_type=content_type)
 
 

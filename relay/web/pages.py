@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, abort, current_app, render_template, request
 
+from relay import clock, timestamp
 from relay import receipt as receipts
-from relay import timestamp
 from relay.delivery import REFUSED
 from relay.environment import LOOPBACK
 from relay.intake import Refusal
@@ -147,7 +147,7 @@ def show_receipt(receipt: str) -> Response:
     state = receipts.public_state(delivery.state, silent=receipts.is_silent(source))
     if wants_page():
         return thanks(source, is_refused=state == REFUSED)
-    body = {"receipt": receipt, "state": state, "received_at": receipts.iso(delivery.received_at)}
+    body = {"receipt": receipt, "state": state, "received_at": clock.iso(delivery.received_at)}
     return Response(current_app.json.dumps(body), mimetype="application/json")
 
 

@@ -12,7 +12,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.routing import Rule
 from werkzeug.wrappers import Request
 
-from relay import events, submission
+from relay import events, metrics, submission
 from relay.intake import Incoming, Refusal, Taken
 from relay.running import Relay
 from relay.source import Source
@@ -107,7 +107,7 @@ def submit(name: str) -> Response:
 
 def _note(relay: Relay, source: Source, response: Response) -> None:
     """Note a refusal that was given before the body was looked at."""
-    events.count_submission(source.name, "rejected")
+    metrics.count_submission(source.name, "rejected")
     events.note(
         "submission.rejected",
         level=logging.WARNING,
