@@ -5,6 +5,6 @@ import sys
 if sys.version_info < (3, 11):
     sys.exit("The relay needs Python 3.11 or newer.")
 
-from relay.cli import main
+from relay.cli.main import main
 
 sys.exit(main())

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from relay import cli, reader, settings, submission
+from relay import reader, settings, submission
+from relay.cli import main as cli
 from relay.environment import Unusable
 from relay.intake import Incoming, sender_key
 from relay.settings import Settings

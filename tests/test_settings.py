@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from relay import environment, reader, settings, tables, vault
+from relay import environment, reader, settings, tables
 from relay.environment import Problem, Unusable, read_environment
 from relay.mapping import Labels
 from relay.mapping import Path as FieldPath

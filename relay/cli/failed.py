@@ -1,0 +1,7 @@
+"""What a command that could not be done says, and how it exits."""
+
+FAILED, ASKED_WRONGLY = 1, 2
+
+
+class Failed(Exception):
+    """The command failed; the text says why."""
