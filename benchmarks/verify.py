@@ -21,7 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from relay import settings, submission
+from relay import submission
+from relay.config import settings
 from relay.verification import Evidence
 from tests.kit.relay import RelayProcess, toml
 

@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable
 
 from relay import events
+from relay.config.settings import Settings
 from relay.database import Unavailable
 from relay.delivery import FRESH
 from relay.entry import ToCheck
 from relay.outbox import Outbox
 from relay.outcome import Answer
-from relay.settings import Settings
 from relay.source import Captcha
 from relay.upstream import Line
 

@@ -19,6 +19,7 @@ from relay import destination as accounts
 from relay import events, metrics, upstream
 from relay import outcome as outcomes
 from relay.clock import iso
+from relay.config.settings import Settings, reread_token
 from relay.database import Unavailable
 from relay.delivery import Delivery
 from relay.destination import Destination, Sent
@@ -36,7 +37,6 @@ from relay.outcome import (
     Wait,
 )
 from relay.sending import LEASE_GRACE_SECONDS
-from relay.settings import Settings, reread_token
 from relay.vault import KeyMissing
 
 _IDLE_SECONDS = 2.0

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from relay import clock, events, metrics, quota, submission, timestamp
 from relay import receipt as receipts
 from relay.checker import Checker
+from relay.config.settings import Settings
 from relay.delivery import (
     CHECK,
     DELIVERED,
@@ -31,7 +32,6 @@ from relay.entry import Entry, Stored
 from relay.mapping import CONTACTS, Mapped
 from relay.outbox import Outbox
 from relay.quota import Doorkeeper
-from relay.settings import Settings
 from relay.source import Source
 from relay.submission import BadBody, Submission
 from relay.verification import Evidence

@@ -9,17 +9,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from relay import database, environment, events
+from relay import database, events
 from relay import vault as vaults
 from relay.checker import Checker
 from relay.clock import SteadyClock, boot
+from relay.config import environment
+from relay.config.settings import Settings
 from relay.database import Damaged, Unavailable, Unfit
 from relay.disk import Disk
 from relay.dispatcher import Dispatcher
 from relay.intake import Intake
 from relay.outbox import Outbox
 from relay.quota import Doorkeeper
-from relay.settings import Settings
 from relay.vault import KeyMissing, Vault
 from relay.watch import EVERY_SECONDS as WATCH_SECONDS
 from relay.watch import Alert, Watch, found

@@ -17,9 +17,9 @@ from collections.abc import Callable
 from typing import Any
 
 from relay import events, metrics
-from relay import settings as configuration
-from relay.environment import Unusable
-from relay.settings import Settings
+from relay.config import settings as configuration
+from relay.config.environment import Unusable
+from relay.config.settings import Settings
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from relay import events
 from relay.clock import iso
+from relay.config.settings import Settings
 from relay.delivery import DEAD, HELD, INVALID, PARKED, QUEUED
 from relay.outbox import Outbox
 from relay.outcome import Answer
-from relay.settings import Settings
 from relay.upstream import Line
 
 EVERY_SECONDS = 10.0

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from marshmallow import Schema, fields
 
-from relay import environment, settings, tables
+from relay.config import environment, settings
+from relay.config import schemas as tables
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])

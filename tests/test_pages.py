@@ -10,10 +10,11 @@ from urllib.parse import parse_qs, quote_plus, urlsplit
 
 import pytest
 
-from relay import environment, timestamp
-from relay import settings as configuration
-from relay.reader import preset_names
-from relay.settings import Settings
+from relay import timestamp
+from relay.config import environment
+from relay.config import settings as configuration
+from relay.config.presets import preset_names
+from relay.config.settings import Settings
 from relay.source import Source
 from relay.verification import Evidence
 from relay.web import front, pages

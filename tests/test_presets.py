@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from relay import reader, settings, submission
+from relay import submission
 from relay.cli import main as cli
-from relay.environment import Unusable
+from relay.config import presets, settings
+from relay.config.environment import Unusable
+from relay.config.settings import Settings
 from relay.intake import Incoming, sender_key
-from relay.settings import Settings
 from relay.source import Source
 from relay.verification import Evidence, Verifier
 from tests.kit.client import Answer, request
@@ -25,7 +26,7 @@ from tests.kit.relay import RelayProcess, config, toml
 from tests.kit.upstream import ScriptedUpstream
 from tests.preset_cases import CASES, NOW, PUBLIC_URL, VECTORS, Case, Vector
 
-PRESETS = reader.preset_names()
+PRESETS = presets.preset_names()
 SECRETS = {case.preset: case.secret for case in CASES}
 SIGN_UPS = [case for case in CASES if case.expect is not None]
 NO_SIGN_UPS = [case for case in CASES if case.expect is None]
@@ -252,7 +253,7 @@ def post(relay: RelayProcess, case: Case, **headers: str) -> Answer:
 
 
 def status_of(preset: str, usual: int) -> int:
-    return int(reader.preset(preset)["source"].get("success_status", usual))
+    return int(presets.preset(preset)["source"].get("success_status", usual))
 
 
 @pytest.mark.parametrize("case", SIGN_UPS, ids=case_id)
@@ -286,7 +287,7 @@ def test_a_senders_get_is_answered_if_it_makes_one(relay: RelayProcess, preset: 
         answer = request(relay.port, method, path)
         assert answer.status == (200 if preset in HANDSHAKES else 405), method
     assert relay.rows(False) == before
-    assert ("handshake" in reader.preset(preset)["source"]) == (preset in HANDSHAKES)
+    assert ("handshake" in presets.preset(preset)["source"]) == (preset in HANDSHAKES)
 
 
 def test_what_went_wrong_does_not_switch_a_hook_off(relay: RelayProcess) -> None:

@@ -16,12 +16,13 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from relay import environment, reader, settings, tables
-from relay.environment import Problem, Unusable, read_environment
+from relay.config import environment, presets, settings
+from relay.config import schemas as tables
+from relay.config.environment import Problem, Unusable, read_environment
+from relay.config.settings import Settings, lacks_token, reread_token
 from relay.mapping import Labels
 from relay.mapping import Path as FieldPath
 from relay.quota import Window
-from relay.settings import Settings, lacks_token, reread_token
 from relay.verification import BEARER, Evidence
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -1031,7 +1032,7 @@ secret = "env:CRM_SECRET"
 
 
 def test_a_sources_own_keys_override_its_presets_key_by_key(read: Read) -> None:
-    preset = reader.preset("typeform")["source"]
+    preset = presets.preset("typeform")["source"]
     assert preset["verify"]["header"] == "Typeform-Signature"
     plain_ = read(DESTINATION, hook()).sources["crm"]
     own = read(

@@ -24,8 +24,8 @@ from typing import Any
 
 import pytest
 
-from relay import settings
-from relay.environment import Unusable
+from relay.config import settings
+from relay.config.environment import Unusable
 from relay.verification import Evidence, Verifier
 from tests.kit.client import Answer, request
 from tests.kit.processes import eventually

@@ -8,10 +8,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from relay import environment, reader
-from relay import settings as configuration
 from relay.cli.failed import ASKED_WRONGLY, FAILED, Failed
 from relay.cli.submissions import _try_recorded
+from relay.config import environment, presets, reader
+from relay.config import settings as configuration
 
 
 def _check(asked: argparse.Namespace) -> int:
@@ -114,12 +114,12 @@ def _presets(asked: argparse.Namespace) -> int:
         print(_senders_page(), end="")
         return 0
     if not asked.action:
-        for name in reader.preset_names():
-            known = reader.preset(name)
+        for name in presets.preset_names():
+            known = presets.preset(name)
             print(f"{name:20} {known['sure']:11} {known['title']}")
         return 0
     try:
-        known = reader.preset(asked.name)
+        known = presets.preset(asked.name)
     except KeyError as problem:
         raise Failed(str(problem.args[0])) from None
     setup = known["setup"].strip().replace("{url}", _submit_url())
@@ -162,7 +162,7 @@ what is meant. Write `!(a.b)`.
 
 def _senders_page() -> str:
     parts = [_SENDERS, "| sender | preset | known from | proof |\n|---|---|---|---|\n"]
-    known = {name: reader.preset(name) for name in reader.preset_names()}
+    known = {name: presets.preset(name) for name in presets.preset_names()}
     for name, one in known.items():
         parts[-1] += f"| [{one['title']}](#{name}) | `{name}` | {one['sure']} | {_proof(one['source'])} |\n"
     parts += [_sender(name, one) for name, one in known.items()]

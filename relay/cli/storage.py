@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from relay import settings as configuration
 from relay.cli.configuration import _count
 from relay.cli.failed import ASKED_WRONGLY, FAILED, Failed
-from relay.settings import Settings
+from relay.config import settings as configuration
+from relay.config.settings import Settings
 
 
 def _operator() -> tuple[Any, Settings]:

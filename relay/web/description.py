@@ -7,9 +7,9 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Blueprint, Response, current_app
 from marshmallow import EXCLUDE, Schema, fields, validate
 
+from relay.config.settings import Settings
 from relay.delivery import REPLAYABLE, STATES
 from relay.mapping import Path
-from relay.settings import Settings
 from relay.source import Source
 
 blueprint = Blueprint("description", __name__)

@@ -11,8 +11,8 @@ from flask import Blueprint, Response, abort, current_app, render_template, requ
 
 from relay import clock, timestamp
 from relay import receipt as receipts
+from relay.config.environment import LOOPBACK
 from relay.delivery import REFUSED
-from relay.environment import LOOPBACK
 from relay.intake import Refusal
 from relay.running import Relay
 from relay.source import Handshake, Source

@@ -9,10 +9,10 @@ from dataclasses import field as factory
 from pathlib import Path
 from typing import Any
 
-from relay import disk
+from relay.config import filesystem
+from relay.config.environment import LOOPBACK, Problem, Unusable, is_set, read_environment, read_secret_file
+from relay.config.reader import Reader
 from relay.destination import Destination
-from relay.environment import LOOPBACK, Problem, Unusable, is_set, read_environment, read_secret_file
-from relay.reader import Reader
 from relay.source import Source
 
 SANDBOX_DATABASE = "sqlite:///var/sandbox.db"
@@ -170,17 +170,17 @@ def _check_disk(
 ) -> None:
     """Refuse, or warn of, disks that lose what was promised to be kept."""
     platform = next((name for name in _WIPED if environ.get(name)), None)
-    kind = disk.kind(path)
+    kind = filesystem.kind(path)
     said = []
     if platform is not None:
         said.append(f"{path} is on a disk that this platform ({platform}) wipes")
-    if kind in disk.NETWORK:
+    if kind in filesystem.NETWORK:
         said.append(f"{path} is on a network file system ({kind}), whose locks SQLite cannot rely on")
     if is_real and said and values["RELAY_ALLOW_EPHEMERAL"] != "1":
         problems += [Problem("RELAY_DATABASE_URL", f"{one}; {_INSTEAD}") for one in said]
     else:
         warnings += said
-    if kind in disk.PASSING and is_real:
+    if kind in filesystem.PASSING and is_real:
         warnings.append(f"{path} is on {kind}: what is kept there may be gone with the container")
 
 

@@ -1,20 +1,15 @@
 """Turns the tables of relay.toml into destinations and sources, and knows the presets."""
 
 import re
-import secrets as random
-import tomllib
 from collections.abc import Mapping as Dict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import jmespath
 from marshmallow import Schema, ValidationError
 
 from relay import quota
-from relay.contact import is_region
-from relay.destination import Destination
-from relay.environment import (
+from relay.config.environment import (
     LOOPBACK,
     Problem,
     is_public,
@@ -24,23 +19,11 @@ from relay.environment import (
     read_secret_file,
     suggest,
 )
-from relay.mapping import (
-    CONTACTS,
-    DEFAULT_TYPES,
-    PROFILE_FIELDS,
-    Entries,
-    Labels,
-    Mapping,
-    Place,
-    Rule,
-    plain,
-)
-from relay.mapping import (
-    Path as FieldPath,
-)
-from relay.source import Captcha, Handshake, HeaderIs, Ping, Source
-from relay.submission import Limits
-from relay.tables import (
+from relay.config.fields import UPDATE_FIELDS, _entries, _flat, _place
+from relay.config.presets import preset
+from relay.config.proofs import _made_up_secret
+from relay.config.reading import _NAME
+from relay.config.schemas import (
     ConfigSchema,
     DestinationSchema,
     RuleSchema,
@@ -48,13 +31,23 @@ from relay.tables import (
     VerifySchema,
     by_key,
     flatten,
-    pattern,
 )
+from relay.config.sources import _compiled, _header, _over, _ping
+from relay.contact import is_region
+from relay.destination import Destination
+from relay.mapping import (
+    CONTACTS,
+    DEFAULT_TYPES,
+    PROFILE_FIELDS,
+    Mapping,
+    Rule,
+)
+from relay.mapping import (
+    Path as FieldPath,
+)
+from relay.source import Captcha, Handshake, Source
+from relay.submission import Limits
 from relay.verification import BEARER, Verifier
-
-UPDATE_FIELDS = ("lists", "custom_properties", "organization_id", "comment")
-_PRESETS = Path(__file__).parent / "presets"
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 class Reader:
@@ -532,107 +525,4 @@ class Reader:
         return {}
 
 
-def _over(base: Any, own: Any) -> Any:
-    """Return a preset's table under the site's own, key by key; another scheme shares nothing with it."""
-    if not isinstance(base, dict) or not isinstance(own, dict):
-        return own
-    scheme = base.get("scheme")
-    return {**base, **own} if own.get("scheme", scheme) == scheme else own
-
-
-def _flat(update: dict[str, Any]) -> dict[str, Any]:
-    """Return the rules of an update, each custom property as ``custom_properties:<name>``."""
-    properties = update.get("custom_properties")
-    if not isinstance(properties, dict):
-        return update
-    rest = {name: rule for name, rule in update.items() if name != "custom_properties"}
-    return {**rest, **{f"custom_properties:{name}": rule for name, rule in properties.items()}}
-
-
-def _place(given: Any) -> Place:
-    """Return where a value is found. Raises ValueError."""
-    if isinstance(given, str) and given:
-        return FieldPath(given)
-    if isinstance(given, dict) and set(given) <= {"labels", "within", "strip"}:
-        within, strip = given.get("within"), given.get("strip")
-        if isinstance(within, str | None) and isinstance(strip, str | None):
-            within = FieldPath(within) if within else None
-            try:
-                compiled = pattern(strip) if strip else None
-            except ValueError as error:
-                raise ValueError(f"strip {error}") from None
-            return Labels(_labels(given.get("labels")), within, compiled)
-    raise ValueError("a path must be a text, or a table with labels")
-
-
-def _labels(given: Any) -> tuple[str, ...]:
-    labels = _shared_labels(given) if isinstance(given, str) else given
-    if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):
-        raise ValueError('labels must be a list of texts, or the name of a known one like "email"')
-    reduced = tuple(map(plain, labels))
-    if not all(reduced):
-        raise ValueError("a label must have a letter or digit")
-    return reduced
-
-
-def _shared_labels(name: str) -> list[str]:
-    table = tomllib.loads((_PRESETS / "_labels.toml").read_text(encoding="utf-8"))
-    if name not in table:
-        raise ValueError(f'knows no labels "{name}"')
-    return list(table[name])
-
-
-def _entries(table: dict[str, Any] | None) -> Entries | None:
-    if table is None:
-        return None
-    return Entries(**{**table, "names": tuple(table["names"])})
-
-
-def _compiled(expression: str | None) -> Any:
-    return None if expression is None else jmespath.compile(expression)
-
-
-def _header(table: dict[str, Any] | None) -> HeaderIs | None:
-    if table is None:
-        return None
-    return HeaderIs(table["name"], tuple(value.lower() for value in table["values"]))
-
-
-def _ping(table: dict[str, Any] | None) -> Ping | None:
-    if table is None:
-        return None
-    body = pattern(table["body"]) if "body" in table else None
-    return Ping(body, _header(table.get("header")))
-
-
-def _made_up_secret(name: str, verifier: Verifier) -> str:
-    """Return a secret for the sandbox that stays the same while the process lives, also over reloads."""
-    text = _MADE_UP.setdefault(name, random.token_hex(16))  # 32 digits that are good base64 too
-    if verifier.secret_encoding == "utf8":
-        return text
-    return "whsec_" + text if verifier.secret_encoding == "whsec" else text
-
-
-_MADE_UP: dict[str, str] = {}
-
-
 # --- presets ---------------------------------------------------------------------------------------
-
-
-def preset_names() -> list[str]:
-    """Return the names of the known senders."""
-    return sorted(path.stem for path in _PRESETS.glob("*.toml") if not path.stem.startswith("_"))
-
-
-def preset(name: str) -> dict[str, Any]:
-    """Return what is known of a sender. Raises KeyError, its text saying what would do."""
-    if name in preset_names():
-        return tomllib.loads((_PRESETS / f"{name}.toml").read_text(encoding="utf-8"))
-    refused = _PRESETS / "_refused.toml"
-    if refused.exists():
-        reasons = tomllib.loads(refused.read_text(encoding="utf-8"))
-        if isinstance(reasons.get(name), dict):
-            why, instead = (reasons[name].get(key, "") for key in ("why", "instead"))
-            raise KeyError(f'"{name}" cannot work: {why}. {instead}'.strip())
-    known = "`python -m relay presets` lists them"
-    raise KeyError(suggest(name, preset_names(), f'knows no preset "{name}"', known))

@@ -9,7 +9,7 @@ import jmespath
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from relay import quota
-from relay.environment import SEE, Problem
+from relay.config.environment import SEE, Problem
 from relay.mapping import (
     TYPES,
 )
