@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from relay import clock, events, metrics, quota, submission, timestamp
 from relay import receipt as receipts
-from relay.checker import Checker
 from relay.config.settings import Settings
 from relay.delivery import (
     CHECK,
@@ -27,7 +26,9 @@ from relay.delivery import (
     SENDING,
     Delivery,
 )
-from relay.dispatcher import Dispatcher, Verdict
+from relay.dispatch.captcha import Checker
+from relay.dispatch.dispatcher import Dispatcher
+from relay.dispatch.verdict import Verdict
 from relay.entry import Entry, Stored
 from relay.mapping import CONTACTS, Mapped
 from relay.outbox import Outbox

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from relay import database, events
 from relay import vault as vaults
-from relay.checker import Checker
 from relay.clock import SteadyClock, boot
 from relay.config import environment
 from relay.config.settings import Settings
 from relay.database import Damaged, Unavailable, Unfit
 from relay.disk import Disk
-from relay.dispatcher import Dispatcher
+from relay.dispatch.captcha import Checker
+from relay.dispatch.dispatcher import Dispatcher
 from relay.intake import Intake
 from relay.outbox import Outbox
 from relay.quota import Doorkeeper

@@ -13,9 +13,9 @@ from relay import events
 from relay.clock import iso
 from relay.config.settings import Settings
 from relay.delivery import DEAD, HELD, INVALID, PARKED, QUEUED
+from relay.dispatch.line import Line
 from relay.outbox import Outbox
 from relay.outcome import Answer
-from relay.upstream import Line
 
 EVERY_SECONDS = 10.0
 OLD_SECONDS = 30 * 60.0

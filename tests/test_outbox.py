@@ -38,7 +38,7 @@ from relay.delivery import (
     Delivery,
 )
 from relay.destination import PAUSED, PROBE_SECONDS, RESTORED, Destination
-from relay.dispatcher import decide
+from relay.dispatch.decide import decide
 from relay.entry import Claim, Decision, Entry, Known, NothingYet, Stored, ToCheck, Turn
 from relay.outbox import Outbox
 from relay.outcome import Delivered, Later, Misconfigured, Outcome, Refused, Unclear, Wait

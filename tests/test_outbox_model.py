@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 
 from relay.delivery import DELIVERED, QUEUED, REPLAYABLE, SENDING, STATES, Delivery
 from relay.destination import PAUSED, Destination
-from relay.dispatcher import decide
+from relay.dispatch.decide import decide
 from relay.entry import Claim, Decide, Decision, Entry, Known, Turn
 from relay.outbox import Outbox
 from relay.outcome import (

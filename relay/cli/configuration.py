@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from relay.cli.failed import ASKED_WRONGLY, FAILED, Failed
+from relay.cli.failed import ASKED_WRONGLY, FAILED, Failed, count_of
 from relay.cli.submissions import _try_recorded
 from relay.config import environment, presets, reader
 from relay.config import settings as configuration
@@ -23,12 +23,8 @@ def _check(asked: argparse.Namespace) -> int:
         print(f"warning: {warning}", file=sys.stderr)
     mode = "no token: sandbox mode" if settings.is_sandbox else "ready to send"
     sources, destinations = len(settings.sources), len(settings.destinations)
-    print(f"ok: {_count(sources, 'source')}, {_count(destinations, 'destination')}; {mode}")
+    print(f"ok: {count_of(sources, 'source')}, {count_of(destinations, 'destination')}; {mode}")
     return 0
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _try_arguments(parser: argparse.ArgumentParser) -> None:
@@ -166,7 +162,7 @@ def _senders_page() -> str:
     for name, one in known.items():
         parts[-1] += f"| [{one['title']}](#{name}) | `{name}` | {one['sure']} | {_proof(one['source'])} |\n"
     parts += [_sender(name, one) for name, one in known.items()]
-    refused = Path(reader.__file__).parent / "presets" / "_refused.toml"
+    refused = Path(reader.__file__).parents[1] / "presets" / "_refused.toml"
     parts.append("## Senders without a preset, and why\n\nNaming one of them is refused with this reason.\n")
     for name, one in tomllib.loads(refused.read_text(encoding="utf-8")).items():
         parts.append(f"**{one['title']}** (`{name}`): {one['why']}. {one['instead']}\n")

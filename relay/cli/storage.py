@@ -7,8 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from relay.cli.configuration import _count
-from relay.cli.failed import ASKED_WRONGLY, FAILED, Failed
+from relay.cli.failed import ASKED_WRONGLY, FAILED, Failed, count_of
 from relay.config import settings as configuration
 from relay.config.settings import Settings
 
@@ -99,7 +98,7 @@ def _keys_place(settings: Settings) -> str:
 def _erase(asked: argparse.Namespace) -> int:
     operator, _ = _operator()
     erased = operator.erase(asked.contact)
-    print(f"{_count(erased.count, 'submission')} erased")
+    print(f"{count_of(erased.count, 'submission')} erased")
     if erased.in_flight:
         print(f"not erased yet, as they are being sent: {erased.in_flight}; run this again in a minute")
     for profile_id in erased.profile_ids:

@@ -6,8 +6,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from relay.cli.configuration import _count
-from relay.cli.failed import ASKED_WRONGLY, FAILED
+from relay.cli.failed import ASKED_WRONGLY, FAILED, count_of
 from relay.cli.storage import _operator
 from relay.delivery import STATES
 
@@ -22,7 +21,7 @@ def _try_recorded(source: str | None) -> int:
             print(f"{change.receipt}  {change.source}  {change.verdict}")
             for line in change.lines:
                 print(f"  {line}")
-    print(f"{_count(looked, 'stored submission')} looked at, {worse} would be worse")
+    print(f"{count_of(looked, 'stored submission')} looked at, {worse} would be worse")
     return FAILED if worse else 0
 
 

@@ -17,7 +17,7 @@ from tests.kit.upstream import ScriptedUpstream, created, hold, status
 LEASE_GRACE_SECONDS = 10.0
 """relay/outbox.py: a lease is the deadline and this much."""
 SWEEP_SECONDS = 5.0
-"""relay/dispatcher.py: how often leases are looked through."""
+"""relay/dispatch/dispatcher.py: how often leases are looked through."""
 WORKER_SECONDS = 60.0
 """gunicorn.conf.py: how long a worker may give no sign of life."""
 DAY = 86400

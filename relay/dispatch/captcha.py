@@ -14,11 +14,11 @@ from relay import events
 from relay.config.settings import Settings
 from relay.database import Unavailable
 from relay.delivery import FRESH
+from relay.dispatch.line import Line
 from relay.entry import ToCheck
 from relay.outbox import Outbox
 from relay.outcome import Answer
 from relay.source import Captcha
-from relay.upstream import Line
 
 AGAIN_SECONDS = 15.0
 """After how long a submission is checked again about which the service said nothing."""

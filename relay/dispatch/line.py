@@ -1,20 +1,12 @@
-"""Upstream: the one guarded call to Create Profile (and to what else is asked over HTTP).
-
-Returns an Answer or NoAnswer and never raises for what the other side does. The guards: a wall deadline
-around the whole call, no redirects, nothing from the environment (``.netrc`` would replace the bearer
-token, proxies would receive it), no retries of the library's, a fresh connection per call, a flag that
-says whether bytes were handed to the network, and a cap on what is read.
-"""
+"""The line to one destination: a fresh connection for each call, which knows whether bytes were written."""
 
 import contextlib
 import http.client
 import json
-import os
 import socket
-import threading
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -24,25 +16,16 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
-from relay.destination import Destination
+from relay.dispatch.deadline import _call, _Watch, _watched
 from relay.outcome import Answer, NoAnswer
 
 USER_AGENT = "signup-relay/1"
+
+
 _BODY_CAP = 64 * 1024
+
+
 _CONNECT_SECONDS = 5.0
-
-
-def create(line: "Line", destination: Destination, profile: Mapping[str, Any]) -> Answer | NoAnswer:
-    """POST a profile."""
-    return line.call("POST", destination.url, profile, destination.deadline, bearer=destination.token)
-
-
-def update(
-    line: "Line", destination: Destination, profile_id: str, changes: Mapping[str, Any]
-) -> Answer | NoAnswer:
-    """PATCH a profile; sending it twice does no harm."""
-    url = f"{destination.url.rstrip('/')}/{profile_id}"
-    return line.call("PATCH", url, changes, destination.deadline, bearer=destination.token)
 
 
 class Line:
@@ -135,101 +118,6 @@ def _why(problem: Exception, watch: "_Watch") -> str:
     if "refused" in text:
         return "refused"
     return "reset" if watch.wrote else "not connected"
-
-
-# --- the wall deadline ----------------------------------------------------------------------------------
-
-
-class _Watch:
-    """What is known of a call in flight, and the means to end it."""
-
-    def __init__(self, until: float) -> None:
-        self.until = until
-        self.wrote = False
-        self.expired = False
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-
-    def connected(self, sock: socket.socket) -> None:
-        """Keep a second handle on the connection: TLS takes the first one over."""
-        with self._lock:
-            self._drop()
-            self._socket = socket.socket(fileno=os.dup(sock.fileno()))
-            if self.expired:
-                self._hang_up()
-
-    def expire(self) -> None:
-        with self._lock:
-            self.expired = True
-            self._hang_up()
-
-    def end(self) -> None:
-        with self._lock:
-            self._drop()
-
-    def _hang_up(self) -> None:
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
-
-    def _drop(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-
-
-_call = threading.local()
-
-
-class _Watchman:
-    """One thread that ends calls at their deadline; a timer each would cost a thread per call."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._watches: dict[_Watch, float] = {}
-        self._thread: threading.Thread | None = None
-
-    def add(self, watch: _Watch) -> None:
-        with self._changed:
-            self._watches[watch] = watch.until
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
-                self._thread.start()
-            if len(self._watches) == 1:
-                self._changed.notify()
-
-    def remove(self, watch: _Watch) -> None:
-        with self._changed:
-            self._watches.pop(watch, None)
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                now = time.monotonic()
-                late = [watch for watch, until in self._watches.items() if until <= now]
-                for watch in late:
-                    del self._watches[watch]
-                soonest = min(self._watches.values(), default=now + _LOOK_SECONDS)
-            for watch in late:
-                watch.expire()
-            with self._changed:
-                # A new call may have a shorter deadline than those that are waited for.
-                self._changed.wait(min(_LOOK_SECONDS, max(0.001, soonest - now)))
-
-
-_LOOK_SECONDS = 0.1
-_watchman = _Watchman()
-
-
-@contextlib.contextmanager
-def _watched(deadline: float) -> Iterator[_Watch]:
-    watch = _call.watch = _Watch(time.monotonic() + deadline)
-    _watchman.add(watch)
-    try:
-        yield watch
-    finally:
-        _watchman.remove(watch)
-        watch.end()
 
 
 class _Response(http.client.HTTPResponse):

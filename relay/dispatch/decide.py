@@ -1,0 +1,60 @@
+"""From an answer to a decision: the outcome, the next delivery, what is kept of the payload."""
+
+from typing import Any
+
+from relay import delivery as states
+from relay import destination as accounts
+from relay.delivery import Delivery
+from relay.destination import Destination, Sent
+from relay.entry import Decide, Decision, Known
+from relay.outcome import (
+    NEVER_STORED,
+    Delivered,
+    Misconfigured,
+    Outcome,
+    Refused,
+    Wait,
+)
+
+
+def decide(
+    outcome: Outcome,
+    destination: Destination,
+    *,
+    probe: bool,
+    jitter: float,
+    vault: Any,
+    keep: tuple[str, ...] = (),
+) -> Decide:
+    """Return what an outcome changes, as a function of what the outbox knows at that moment.
+
+    ``keep``: fields of upstream's answer that repeats of this submission may be shown.
+    """
+
+    def of(delivery: Delivery, known: Known) -> Decision:
+        health, now = known.health, known.now
+        resolved = accounts.resolve(health, outcome, delivery.receipt, delivery.forbidden_at)
+        if delivery.is_update and isinstance(resolved, Misconfigured) and resolved.status == 404:
+            # The profile is gone upstream: that says nothing about our address.
+            resolved = Refused(404, trace_id=resolved.trace_id)
+        settled = states.settle(delivery, resolved, destination, now, jitter, known.sendable_seconds())
+        asks = resolved.exhausted_for or isinstance(resolved, Wait)
+        sent = Sent(delivery.receipt, probe, jitter, has_room=bool(asks) and known.has_room())
+        changed = accounts.after(health, destination, resolved, sent, now)
+        reply = _reply(resolved, keep)
+        box = None
+        if settled.is_update and not delivery.is_update and not delivery.dropped:
+            # The profile exists: what is left to send is all that is still needed.
+            rest = {"update": delivery.payload.get("update")}
+            box = vault.seal(rest, delivery.receipt)
+        return Decision(settled, changed, resolved, reply, box)
+
+    return of
+
+
+def _reply(outcome: Outcome, keep: tuple[str, ...]) -> dict[str, Any] | None:
+    if not isinstance(outcome, Delivered):
+        return None
+    known = (name for name in keep if name not in NEVER_STORED and name != "id")
+    kept = {name: outcome.profile[name] for name in known if name in outcome.profile}
+    return kept or None

@@ -1,0 +1,148 @@
+"""Dispatcher: claim (with a quota slot) → send → settle → record, until told to stop.
+
+One lane per destination: a thread that claims, and a small pool that sends. A lane that is slow or
+held delays no other.
+"""
+
+import logging
+import random
+import threading
+import time
+from dataclasses import replace
+
+from relay import delivery as states
+from relay import events
+from relay.config.settings import Settings
+from relay.database import Unavailable
+from relay.delivery import Delivery
+from relay.destination import Destination
+from relay.dispatch import line
+from relay.dispatch.decide import decide
+from relay.dispatch.lane import _Lane, _note
+from relay.dispatch.verdict import Verdict
+from relay.entry import Decision, Known
+from relay.outbox import Outbox
+from relay.outcome import (
+    Delivered,
+    Unclear,
+)
+
+_SWEEP_SECONDS = 5.0
+
+
+class Dispatcher:
+    """Sends what is queued. ``outbox`` must be started."""
+
+    def __init__(self, outbox: Outbox, settings: Settings) -> None:
+        self._outbox = outbox
+        self._settings = settings
+        self._line = line.Line()
+        self._lanes: dict[str, _Lane] = {}
+        self._verdicts: dict[str, Verdict] = {}
+        self._stopping = threading.Event()
+        self._sweeper = threading.Thread(target=self._sweep, name="sweeper", daemon=True)
+
+    def start(self) -> None:
+        """Settle what a crash left behind, and begin to send."""
+        self._recover(every=self._settings.is_sqlite)
+        for destination in self._settings.destinations.values():
+            self._open_lane(destination)
+        self._sweeper.start()
+
+    def stop(self, seconds: float) -> None:
+        """Claim nothing more, and wait for the calls in flight to be recorded."""
+        self._stopping.set()
+        until = time.monotonic() + seconds
+        for lane in self._lanes.values():
+            lane.stop()
+        for lane in self._lanes.values():
+            lane.join(max(0.0, until - time.monotonic()))
+        self._line.close()
+
+    def reload(self, settings: Settings) -> None:
+        """Go on with new settings, and try every destination that is held for a fault at once."""
+        self._settings = settings
+        for name, destination in settings.destinations.items():
+            if name in self._lanes:
+                self._lanes[name].change(destination)
+            else:
+                self._outbox.prepare({name: destination})
+                self._open_lane(destination)
+            self._outbox.probe_now(name)
+            self.wake(name)
+        for name in set(self._lanes) - set(settings.destinations):
+            self._lanes.pop(name).stop()
+
+    def wake(self, destination: str, *, arrival: bool = False) -> None:
+        """Say that there may be something to send."""
+        lane = self._lanes.get(destination)
+        if lane is not None:
+            lane.wake(arrival=arrival)
+
+    def is_alive(self) -> bool:
+        """Whether every lane is at work."""
+        lanes = list(self._lanes.values())  # a reload may be changing them
+        return all(lane.is_alive() for lane in lanes) and self._sweeper.is_alive()
+
+    def latency(self, destination: str) -> float:
+        """Return the usual seconds of one call."""
+        lane = self._lanes.get(destination)
+        return lane.latency if lane is not None else 0.3
+
+    # --- verdicts -----------------------------------------------------------------------------------
+
+    def expect(self, receipt: str) -> Verdict:
+        """Register for the verdict on a delivery; before it is committed, so that none is missed."""
+        verdict = self._verdicts[receipt] = Verdict()
+        return verdict
+
+    def forget(self, receipt: str) -> None:
+        self._verdicts.pop(receipt, None)
+
+    def told(self, decision: Decision) -> None:
+        """Pass a decision on to the request that waits for it, if one does."""
+        verdict = self._verdicts.get(decision.delivery.receipt)
+        outcome = decision.outcome
+        if verdict is None or decision.delivery.state == states.SENDING:
+            return
+        if isinstance(outcome, Delivered):
+            verdict.profile = outcome.profile or verdict.profile  # to an update nothing is answered
+            if decision.delivery.is_update:  # created only: its update is about to be sent
+                return
+        verdict.tell(decision)
+
+    # --- inside -------------------------------------------------------------------------------------
+
+    def _open_lane(self, destination: Destination) -> None:
+        lane = _Lane(self, self._outbox, self._line, destination)
+        lane.start()
+        self._lanes[destination.name] = lane
+
+    def kept_fields(self, source: str) -> tuple[str, ...]:
+        """Return the fields of upstream's answer that a source's callers may see."""
+        known = self._settings.sources.get(source)
+        return known.reply if known is not None else ()
+
+    def _recover(self, *, every: bool) -> None:
+        def settled(delivery: Delivery, known: Known) -> Decision:
+            destination = self._settings.destinations.get(delivery.destination)
+            if destination is None:  # gone from the configuration: any schedule will do
+                destination = next(iter(self._settings.destinations.values()))
+            crash = Unclear(None, answered=False, why="crash")
+            made = decide(crash, destination, probe=False, jitter=random.random(), vault=self._outbox.vault)
+            # That we crashed says nothing about the destination: it would be held for all that was in flight.
+            return replace(made(delivery, known), health=known.health)
+
+        for decision in self._outbox.recover(settled, every=every):
+            _note(decision, None)
+            self.told(decision)
+
+    def _sweep(self) -> None:
+        """Find deliveries whose dispatcher has gone; on SQLite there is no other dispatcher."""
+        while not self._stopping.wait(_SWEEP_SECONDS):
+            if self._settings.is_sqlite:
+                continue
+            try:
+                self._recover(every=False)
+            except Unavailable as problem:
+                events.note("outbox.unavailable", level=logging.ERROR, problem=str(problem))
