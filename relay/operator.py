@@ -12,7 +12,7 @@ from relay import clock, contact, quota, submission
 from relay.config.settings import Settings
 from relay.delivery import INVALID, QUEUED, REPLAYABLE, SENDING, STATES
 from relay.destination import Destination
-from relay.intake import consent_proof, contact_hash, content_key, update_body
+from relay.intake.entry import consent_proof, contact_hash, content_key, update_body
 from relay.mapping import CONTACTS, Mapped
 from relay.outbox import Outbox
 from relay.source import Source

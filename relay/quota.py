@@ -5,21 +5,14 @@ its answer. So a slot is held from the recorded start until the answer *plus* th
 window of upstream, whatever its phase, sees more than its limit.
 """
 
-import threading
-import time
 from bisect import bisect_right, insort
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import limits as limits_library
-from limits.storage import MemoryStorage, storage_from_string
-from limits.strategies import MovingWindowRateLimiter
 
-MAX_KEYS = 100_000
-"""How many clients × windows are counted in memory: about 35 MB."""
 _SIMULATED = 2000
 _EVEN_SECONDS = 60
 # Clocks tick and upstream's may be a little fast; a slot comes back this much after its window.
@@ -115,86 +108,3 @@ def eta(
 
 
 # --- limits at the door ---------------------------------------------------------------------------
-
-
-class _Memory(MemoryStorage):
-    """The library's storage in memory, made fit for a door at which anybody may knock.
-
-    Its own (limits 5.8.0) keeps every key for ever, walks through all of them a hundred times a second,
-    and starts its timer without a lock. This one forgets the keys used longest ago, and needs the
-    caller's lock. Its times are monotonic: a step of the wall clock shuts nobody out.
-    """
-
-    def __init__(self, max_keys: int) -> None:
-        super().__init__()
-        self._max_keys = max_keys
-        self._hits: OrderedDict[str, list[float]] = OrderedDict()
-
-    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        hits = self._current(key, expiry)
-        if len(hits) + amount > limit:
-            return False
-        hits.extend([time.monotonic()] * amount)
-        return True
-
-    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
-        hits = self._current(key, expiry)
-        return (hits[0] if hits else time.monotonic()), len(hits)
-
-    def _current(self, key: str, expiry: int) -> list[float]:
-        hits = self._hits.setdefault(key, [])
-        self._hits.move_to_end(key)
-        if len(self._hits) > self._max_keys:
-            self._hits.popitem(last=False)
-        del hits[: bisect_right(hits, time.monotonic() - expiry)]
-        return hits
-
-
-class Doorkeeper:
-    """Counts clients, sources and recipients with the ``limits`` library.
-
-    Shared through Redis where that is configured. When Redis is away or hangs, this process counts
-    for itself and says so through ``degraded``; Redis is asked again after a pause.
-    """
-
-    def __init__(self, url: str, *, pause: float = 5.0, max_keys: int = MAX_KEYS) -> None:
-        self._lock = threading.Lock()
-        self._local = MovingWindowRateLimiter(_Memory(max_keys))
-        self._pause = pause
-        self._parsed: dict[str, list[Any]] = {}
-        self._shared: MovingWindowRateLimiter | None = None
-        self._away_until = 0.0
-        if not url.startswith("memory://"):
-            options: Any = {"socket_timeout": 0.25, "socket_connect_timeout": 0.25}
-            storage = storage_from_string(url, wrap_exceptions=True, **options)
-            self._shared = MovingWindowRateLimiter(storage)
-
-    @property
-    def degraded(self) -> bool:
-        """Whether limits are configured to be shared and are not at the moment."""
-        return self._away_until > 0
-
-    def retry_after(self, rule: str | None, *key: str) -> float | None:
-        """Count one hit. None if it is within the limits, else after how many seconds to try again."""
-        if rule is None:
-            return None
-        items = self._parsed.get(rule) or self._parsed.setdefault(rule, parse_limits(rule))
-        now = time.monotonic()
-        if self._shared is not None and now >= self._away_until:
-            try:
-                waits = self._hit(self._shared, items, key, time.time)
-                self._away_until = 0.0
-                return waits
-            except limits_library.errors.StorageError:
-                self._away_until = now + self._pause
-        with self._lock:
-            return self._hit(self._local, items, key, time.monotonic)
-
-    @staticmethod
-    def _hit(
-        limiter: MovingWindowRateLimiter, items: list[Any], key: tuple[str, ...], clock: Callable[[], float]
-    ) -> float | None:
-        for item in items:
-            if not limiter.hit(item, *key):
-                return max(1.0, limiter.get_window_stats(item, *key).reset_time - clock())
-        return None

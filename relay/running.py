@@ -18,9 +18,9 @@ from relay.database import Damaged, Unavailable, Unfit
 from relay.disk import Disk
 from relay.dispatch.captcha import Checker
 from relay.dispatch.dispatcher import Dispatcher
-from relay.intake import Intake
+from relay.intake.intake import Intake
+from relay.intake.limits import Doorkeeper
 from relay.outbox import Outbox
-from relay.quota import Doorkeeper
 from relay.vault import KeyMissing, Vault
 from relay.watch import EVERY_SECONDS as WATCH_SECONDS
 from relay.watch import Alert, Watch, found

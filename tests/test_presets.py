@@ -17,7 +17,8 @@ from relay.cli import main as cli
 from relay.config import presets, settings
 from relay.config.environment import Unusable
 from relay.config.settings import Settings
-from relay.intake import Incoming, sender_key
+from relay.intake.entry import sender_key
+from relay.intake.incoming import Incoming
 from relay.source import Source
 from relay.verification import Evidence, Verifier
 from tests.kit.client import Answer, request

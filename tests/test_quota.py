@@ -15,7 +15,8 @@ import time_machine
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from relay.quota import MAX_KEYS, Doorkeeper, Window, eta, next_free, parse_limits, parse_windows, used
+from relay.intake.limits import MAX_KEYS, Doorkeeper
+from relay.quota import Window, eta, next_free, parse_limits, parse_windows, used
 from tests.kit import services
 
 NOW = 1_790_000_000.0

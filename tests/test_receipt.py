@@ -19,9 +19,9 @@ from relay.delivery import (
     STATES,
     Delivery,
 )
+from relay.intake.receipt import answer, is_silent, public_state, reply_fields
 from relay.mapping import Mapping
 from relay.outcome import NEVER_STORED
-from relay.receipt import answer, is_silent, public_state, reply_fields
 from relay.source import Source
 
 ID = "17430755068336100383"

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, abort, current_app, render_template, request
 
 from relay import clock, timestamp
-from relay import receipt as receipts
 from relay.config.environment import LOOPBACK
 from relay.delivery import REFUSED
-from relay.intake import Refusal
+from relay.intake import receipt as receipts
+from relay.intake.incoming import Refusal
 from relay.running import Relay
 from relay.source import Handshake, Source
 from relay.web import colours, forms, front

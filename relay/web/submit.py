@@ -13,7 +13,7 @@ from werkzeug.routing import Rule
 from werkzeug.wrappers import Request
 
 from relay import events, metrics, submission
-from relay.intake import Incoming, Refusal, Taken
+from relay.intake.incoming import Incoming, Refusal, Taken
 from relay.running import Relay
 from relay.source import Source
 from relay.submission import BadBody

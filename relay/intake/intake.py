@@ -1,18 +1,12 @@
 """Intake: submission → proof → mapping → outbox → receipt. What each request came to, as a value."""
 
-import json
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from dataclasses import field as factory
 from typing import Any
-from urllib.parse import urlsplit
 
-from relay import clock, events, metrics, quota, submission, timestamp
-from relay import receipt as receipts
+from relay import events, metrics, quota, submission, timestamp
 from relay.config.settings import Settings
 from relay.delivery import (
     CHECK,
@@ -30,59 +24,30 @@ from relay.dispatch.captcha import Checker
 from relay.dispatch.dispatcher import Dispatcher
 from relay.dispatch.verdict import Verdict
 from relay.entry import Entry, Stored
+from relay.intake import receipt as receipts
+from relay.intake.entry import (
+    _original,
+    _page,
+    consent_proof,
+    contact_hash,
+    content_key,
+    sender_key,
+    update_body,
+)
+from relay.intake.forecast import _FORECAST_SECONDS, _Forecast
+from relay.intake.incoming import Incoming, Refusal, Taken
+from relay.intake.limits import Doorkeeper
+from relay.intake.suspicion import _is_disposable, _is_filled, _mailbox
 from relay.mapping import CONTACTS, Mapped
 from relay.outbox import Outbox
-from relay.quota import Doorkeeper
 from relay.source import Source
 from relay.submission import BadBody, Submission
 from relay.verification import Evidence
 
 MAX_INVALID_FORMS = 100
 _POLL_SECONDS = 0.1
-_FORECAST_SECONDS = 0.5
 # An episode of too many submissions is over when none was too many for so long.
 _EPISODE_SECONDS = 300.0
-
-
-@dataclass(frozen=True)
-class Incoming:
-    """A request as the relay's door saw it: exactly its bytes. ``client``: None if it cannot be told."""
-
-    raw: bytes = factory(repr=False)
-    content_type: str
-    headers: Mapping[str, str] = factory(repr=False)
-    query: Mapping[str, str] = factory(repr=False)
-    url: str = ""
-    client: str | None = None
-    request_id: str = ""
-    flaw: str = ""
-    """Why these are not all of the bytes that were announced; empty if they are."""
-
-
-@dataclass(frozen=True)
-class Taken:
-    """It is stored, or needs no storing (``status`` and ``body`` say so): a success for the sender."""
-
-    status: int
-    body: dict[str, Any]
-    receipt: str | None = None
-    repeat: bool = False
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """It is refused. With a ``receipt`` it was kept all the same."""
-
-    status: int
-    detail: str
-    errors: dict[str, list[str]] = factory(default_factory=dict)
-    retry_after: float | None = None
-    receipt: str | None = None
-    state: str | None = None
-    trace_id: str | None = None
-    repeat: bool = False
-    typed: Mapping[str, Any] = factory(default_factory=dict, repr=False)
-    """What was typed, for the page that shows the form again; never logged."""
 
 
 class Intake:
@@ -423,32 +388,6 @@ class Intake:
         )
 
 
-class _Forecast:
-    """When a source's newest submission will be sent, as far as could be told a moment ago."""
-
-    def __init__(self, waiting: dict[str, int], is_held: bool, eta_of: Callable[[int], float]) -> None:
-        self.made_at = time.monotonic()
-        self._waiting = waiting
-        self._is_held = is_held
-        self._eta_of = eta_of
-
-    def arrived(self, source: str) -> int:
-        ahead = self._waiting.get(source, 0)
-        self._waiting[source] = ahead + 1
-        return ahead
-
-    def eta(self, source: str, ahead_of_it: int | None) -> float | None:
-        if self._is_held:
-            return None
-        own = max(0, self._waiting.get(source, 0) - 1)
-        if ahead_of_it is not None:  # others may have come since it was counted
-            own = min(own, ahead_of_it)
-        others = sum(min(count, own + 1) for name, count in self._waiting.items() if name not in ("", source))
-        ahead = own + others
-        ahead += min(self._waiting.get("", 0), ahead // 9)
-        return max(0.0, self._eta_of(ahead) - (time.monotonic() - self.made_at))
-
-
 class _Parsed:
     """The fields of a body, parsed once: a proof in the body needs them before anything else does."""
 
@@ -475,52 +414,6 @@ class _Parsed:
             return None
 
 
-def contact_hash(vault: Any, contact: str | None) -> bytes | None:
-    """Return what a contact is searched by; e-mail addresses regardless of case."""
-    return vault.hash("contact", contact.casefold()) if contact else None
-
-
-def _is_filled(value: Any) -> bool:
-    """Whether a field that people never see came back with something in it."""
-    values = value if isinstance(value, list) else [value]
-    return any(one is not None and str(one).strip() for one in values)
-
-
-def _mailbox(contact: str) -> str:
-    """Return a contact as its mailbox mostly sees it: regardless of case and of what follows a plus."""
-    return re.sub(r"\+[^@]*(?=@)", "", contact.casefold())
-
-
-def _is_disposable(email: str, domains: frozenset[str]) -> bool:
-    """Whether the domain of an address, or one that it belongs to, is listed."""
-    labels = email.rpartition("@")[2].split(".")
-    return any(".".join(labels[at:]) in domains for at in range(len(labels)))
-
-
-def sender_key(source: Source, incoming: Incoming, fields: dict[str, Any]) -> str | None:
-    """Return what the sender calls this submission, if it says so in a usable way."""
-    if source.id_path is not None:
-        found = source.id_path.find(fields)
-        if isinstance(found, str | int) and not isinstance(found, bool) and str(found).strip():
-            return str(found).strip()[:1000]
-    for name in (source.id_header, "idempotency-key"):
-        text = incoming.headers.get(name.lower(), "").strip() if name else ""
-        if submission.is_key(text):
-            return text
-    return None
-
-
-def _page(headers: Mapping[str, str]) -> str | None:
-    """Return the page a form was filled in on, without its query string: that may name people."""
-    try:
-        parts = urlsplit(headers.get("referer", ""))
-    except ValueError:
-        return None
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        return None
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:500]
-
-
 def _note_skew(source: Source, incoming: Incoming) -> None:
     """Say why a right signature was refused; the sender is told no more than others."""
     events.note(
@@ -531,42 +424,6 @@ def _note_skew(source: Source, incoming: Incoming) -> None:
         problem="the signature is right and its time is not: the clock of this machine or of the sender is "
         "wrong, or an old message was sent again",
     )
-
-
-def content_key(vault: Any, source: str, key: str, mapped: Mapped) -> bytes:
-    """Return what a repeat is recognised by: its source, the sender's key for it, and its content."""
-    content = json.dumps([mapped.profile, mapped.extra], sort_keys=True)
-    found: bytes = vault.hash("content", source, key, content)
-    return found
-
-
-def consent_proof(mapped: Mapped, page: str | None, received_at: float) -> str | None:
-    """Return which boxes were ticked, where and when, as JSON; None where no consent is asked for."""
-    if mapped.consent is None:
-        return None
-    at = clock.iso(received_at)
-    return json.dumps({name: {**said, "page": page, "at": at} for name, said in mapped.consent.items()})
-
-
-def _original(sent: Submission) -> dict[str, Any]:
-    """Return the body as it came, so that it can be mapped again with another configuration."""
-    return {"body": sent.raw.decode("utf-8", "surrogateescape"), "content_type": sent.content_type}
-
-
-def update_body(extra: Mapping[str, Any], source: Source) -> dict[str, Any]:
-    """Return the body of the update that follows the creation."""
-    changes: dict[str, Any] = {}
-    properties: dict[str, Any] = {}
-    for name, value in extra.items():
-        field, _, inner = name.partition(":")
-        if inner:
-            properties[inner] = value
-        else:
-            changes[field] = value
-    if properties:
-        as_text = source.properties_as == "string"
-        changes["custom_properties"] = json.dumps(properties) if as_text else properties
-    return changes
 
 
 def _reason(mapped: Mapped) -> str:

@@ -1,0 +1,77 @@
+"""A mapped submission becomes an entry for the outbox."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from relay import clock, submission
+from relay.intake.incoming import Incoming
+from relay.mapping import Mapped
+from relay.source import Source
+from relay.submission import Submission
+
+
+def contact_hash(vault: Any, contact: str | None) -> bytes | None:
+    """Return what a contact is searched by; e-mail addresses regardless of case."""
+    return vault.hash("contact", contact.casefold()) if contact else None
+
+
+def sender_key(source: Source, incoming: Incoming, fields: dict[str, Any]) -> str | None:
+    """Return what the sender calls this submission, if it says so in a usable way."""
+    if source.id_path is not None:
+        found = source.id_path.find(fields)
+        if isinstance(found, str | int) and not isinstance(found, bool) and str(found).strip():
+            return str(found).strip()[:1000]
+    for name in (source.id_header, "idempotency-key"):
+        text = incoming.headers.get(name.lower(), "").strip() if name else ""
+        if submission.is_key(text):
+            return text
+    return None
+
+
+def _page(headers: Mapping[str, str]) -> str | None:
+    """Return the page a form was filled in on, without its query string: that may name people."""
+    try:
+        parts = urlsplit(headers.get("referer", ""))
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        return None
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:500]
+
+
+def content_key(vault: Any, source: str, key: str, mapped: Mapped) -> bytes:
+    """Return what a repeat is recognised by: its source, the sender's key for it, and its content."""
+    content = json.dumps([mapped.profile, mapped.extra], sort_keys=True)
+    found: bytes = vault.hash("content", source, key, content)
+    return found
+
+
+def consent_proof(mapped: Mapped, page: str | None, received_at: float) -> str | None:
+    """Return which boxes were ticked, where and when, as JSON; None where no consent is asked for."""
+    if mapped.consent is None:
+        return None
+    at = clock.iso(received_at)
+    return json.dumps({name: {**said, "page": page, "at": at} for name, said in mapped.consent.items()})
+
+
+def _original(sent: Submission) -> dict[str, Any]:
+    """Return the body as it came, so that it can be mapped again with another configuration."""
+    return {"body": sent.raw.decode("utf-8", "surrogateescape"), "content_type": sent.content_type}
+
+
+def update_body(extra: Mapping[str, Any], source: Source) -> dict[str, Any]:
+    """Return the body of the update that follows the creation."""
+    changes: dict[str, Any] = {}
+    properties: dict[str, Any] = {}
+    for name, value in extra.items():
+        field, _, inner = name.partition(":")
+        if inner:
+            properties[inner] = value
+        else:
+            changes[field] = value
+    if properties:
+        as_text = source.properties_as == "string"
+        changes["custom_properties"] = json.dumps(properties) if as_text else properties
+    return changes
