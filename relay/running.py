@@ -20,10 +20,10 @@ from relay.dispatch.captcha import Checker
 from relay.dispatch.dispatcher import Dispatcher
 from relay.intake.intake import Intake
 from relay.intake.limits import Doorkeeper
+from relay.operator.alerts import EVERY_SECONDS as WATCH_SECONDS
+from relay.operator.alerts import Alert, Watch, found
 from relay.outbox import Outbox
 from relay.vault import KeyMissing, Vault
-from relay.watch import EVERY_SECONDS as WATCH_SECONDS
-from relay.watch import Alert, Watch, found
 
 LOCK_SECONDS = 20.0
 """How long a second server on one SQLite file waits for the first to go, as on a restart."""

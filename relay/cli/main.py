@@ -21,7 +21,7 @@ from relay.config.environment import Unusable
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     from relay.database import Unavailable, Unfit
-    from relay.operator import CannotDo
+    from relay.operator.remap import CannotDo
     from relay.vault import KeyMissing
 
     asked = _parser().parse_args(arguments)

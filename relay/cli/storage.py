@@ -14,7 +14,7 @@ from relay.config.settings import Settings
 
 def _operator() -> tuple[Any, Settings]:
     """Return the operator's view of the database, beside a running server or without one."""
-    from relay.operator import Operator
+    from relay.operator.operator import Operator
     from relay.running import open_outbox
 
     settings = configuration.load(offline=True)

@@ -44,7 +44,7 @@ def _submissions_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _contact(text: str) -> str:
-    from relay.operator import NO_CONTACT, is_contact
+    from relay.operator.erasure import NO_CONTACT, is_contact
 
     if not is_contact(text):
         raise argparse.ArgumentTypeError(NO_CONTACT)
@@ -52,7 +52,7 @@ def _contact(text: str) -> str:
 
 
 def _limit(text: str) -> int:
-    from relay.operator import MAX_ROWS
+    from relay.operator.operator import MAX_ROWS
 
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_ROWS):
         raise argparse.ArgumentTypeError(f"must be 1 to {MAX_ROWS}")
@@ -65,7 +65,7 @@ def _submissions(asked: argparse.Namespace) -> int:
 
 
 def _filter(asked: argparse.Namespace) -> Any:
-    from relay.operator import Filter
+    from relay.operator.operator import Filter
 
     return Filter(asked.state, asked.source, asked.contact, None, asked.limit)
 

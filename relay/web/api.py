@@ -5,7 +5,8 @@ from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, request
 
-from relay.operator import CannotDo, Filter, Operator
+from relay.operator.operator import Filter, Operator
+from relay.operator.remap import CannotDo
 from relay.running import Relay
 from relay.web.problems import problem
 from relay.web.submit import client_key

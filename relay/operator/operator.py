@@ -2,37 +2,27 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus
 
-from relay import clock, contact, quota, submission
+from relay import clock, contact, quota
 from relay.config.settings import Settings
 from relay.delivery import INVALID, QUEUED, REPLAYABLE, SENDING, STATES
 from relay.destination import Destination
 from relay.intake.entry import consent_proof, contact_hash, content_key, update_body
-from relay.mapping import CONTACTS, Mapped
+from relay.mapping import CONTACTS
+from relay.operator.erasure import _AFTER, _BEFORE, NO_CONTACT, Erased, is_contact, significant_digits
+from relay.operator.remap import CannotDo, map_again
+from relay.operator.trial import Change, _difference
 from relay.outbox import Outbox
-from relay.source import Source
-from relay.submission import BadBody
 from relay.vault import KeyMissing
 
 MAX_ROWS = 1000
 _MANY = 100_000
 _ROTATED_AT_ONCE = 200
-_BEFORE = r"(?:(?<![\w.!#$%&'*+/=?^`{|}~-])|(?<=\\[nrt])|(?<=\\u[0-9a-f]{4}))"
-_AFTER = r"(?![\w-]|\.\w)"
-"""Around an e-mail address that stands in a body, so that ann@… is not found in joann@…."""
-
-
-class CannotDo(ValueError):
-    """The request makes no sense, or not in this state. ``missing``: there is no such submission."""
-
-    def __init__(self, why: str, *, missing: bool = False) -> None:
-        super().__init__(why)
-        self.missing = missing
 
 
 @dataclass(frozen=True)
@@ -324,58 +314,3 @@ class Operator:
             "repeat_key": content_key(vault, source.name, key, mapped),
         }
         return values, None if key else source.repeat_window
-
-
-NO_CONTACT = "must be an e-mail address or a phone number of at least six digits"
-
-
-def is_contact(text: str) -> bool:
-    """Whether a text is enough of a contact to look for it in bodies."""
-    return "@" in text.strip(" @") or ("@" not in text and len(significant_digits(text)) >= 6)
-
-
-def significant_digits(text: str) -> str:
-    return re.sub(r"[^0-9]", "", text).lstrip("0")
-
-
-@dataclass(frozen=True)
-class Erased:
-    """What was deleted; ``in_flight`` were being sent; ``profile_ids`` are upstream's to delete."""
-
-    count: int
-    in_flight: int
-    profile_ids: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Change:
-    """What another mapping would make of a stored submission: ``same`` ``changes`` ``passes`` ``fails``."""
-
-    receipt: str
-    source: str
-    verdict: str
-    lines: tuple[str, ...]
-    is_worse: bool = False
-
-
-def _difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    for name in sorted({*was, *now}):
-        if name not in was:
-            yield f"+ {name}"
-        elif name not in now:
-            yield f"- {name}"
-        elif was[name] != now[name]:
-            yield f"~ {name}"
-
-
-def map_again(source: Source, payload: dict[str, Any]) -> Mapped:
-    """Return what a kept payload comes to now. Raises CannotDo, naming the fields."""
-    raw = payload["body"].encode("utf-8", "surrogateescape")
-    try:
-        fields = submission.parse(raw, payload["content_type"], source.limits, source.json_fields)
-    except BadBody as problem:
-        raise CannotDo(str(problem)) from None
-    mapped = source.mapping.apply(fields)
-    if not mapped.ok:
-        raise CannotDo("cannot be mapped: " + ", ".join(sorted(mapped.errors)))
-    return mapped
