@@ -18,7 +18,7 @@ from relay.delivery import Delivery
 from relay.destination import Destination
 from relay.dispatch import line
 from relay.dispatch.decide import decide
-from relay.dispatch.lane import _Lane, _note
+from relay.dispatch.lane import Lane, note
 from relay.dispatch.verdict import Verdict
 from relay.entry import Decision, Known
 from relay.outbox import Outbox
@@ -37,7 +37,7 @@ class Dispatcher:
         self._outbox = outbox
         self._settings = settings
         self._line = line.Line()
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[str, Lane] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._stopping = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep, name="sweeper", daemon=True)
@@ -114,11 +114,11 @@ class Dispatcher:
     # --- inside -------------------------------------------------------------------------------------
 
     def _open_lane(self, destination: Destination) -> None:
-        lane = _Lane(self, self._outbox, self._line, destination)
+        lane = Lane(self._outbox, self._line, destination, told=self.told, kept_fields=self._kept_fields)
         lane.start()
         self._lanes[destination.name] = lane
 
-    def kept_fields(self, source: str) -> tuple[str, ...]:
+    def _kept_fields(self, source: str) -> tuple[str, ...]:
         """Return the fields of upstream's answer that a source's callers may see."""
         known = self._settings.sources.get(source)
         return known.reply if known is not None else ()
@@ -134,7 +134,7 @@ class Dispatcher:
             return replace(made(delivery, known), health=known.health)
 
         for decision in self._outbox.recover(settled, every=every):
-            _note(decision, None)
+            note(decision, None)
             self.told(decision)
 
     def _sweep(self) -> None:

@@ -5,6 +5,7 @@ import math
 import random
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from relay import delivery as states
@@ -16,7 +17,6 @@ from relay.database import Unavailable
 from relay.destination import Destination
 from relay.dispatch import line, upstream
 from relay.dispatch.decide import decide
-from relay.dispatch.dispatcher import Dispatcher
 from relay.entry import Claim, Decision, NothingYet, Turn
 from relay.outbox import Outbox
 from relay.outcome import (
@@ -42,13 +42,21 @@ _AFTER_YOU_SECONDS = 0.003
 _OVERTAKEN_SECONDS = LEASE_GRACE_SECONDS - 2
 
 
-class _Lane:
+class Lane:
     """The way to one destination."""
 
     def __init__(
-        self, dispatcher: Dispatcher, outbox: Outbox, line: line.Line, destination: Destination
+        self,
+        outbox: Outbox,
+        line: line.Line,
+        destination: Destination,
+        *,
+        told: Callable[[Decision], None],
+        kept_fields: Callable[[str], tuple[str, ...]],
     ) -> None:
-        self._dispatcher = dispatcher
+        """``told``: called with what was decided; ``kept_fields``: what a source's callers may see."""
+        self._told = told
+        self._kept_fields = kept_fields
         self._outbox = outbox
         self._line = line
         self._destination = destination
@@ -185,7 +193,7 @@ class _Lane:
             probe=claim.probe,
             jitter=random.random(),
             vault=self._outbox.vault,
-            keep=self._dispatcher.kept_fields(claim.delivery.source),
+            keep=self._kept_fields(claim.delivery.source),
         )
         end_known = not isinstance(outcome, Unclear) or outcome.answered
         while True:
@@ -207,11 +215,11 @@ class _Lane:
                 outcome=outcome.word,
             )
             return
-        _note(decision, seconds)
-        self._dispatcher.told(decision)
+        note(decision, seconds)
+        self._told(decision)
 
 
-def _note(decision: Decision, seconds: float | None) -> None:
+def note(decision: Decision, seconds: float | None) -> None:
     delivery, outcome = decision.delivery, decision.outcome
     metrics.count_delivery(delivery.destination, outcome.word, seconds)
     quiet = isinstance(outcome, Delivered)
