@@ -16,12 +16,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from benchmarks.run import Figure, post_load
-from relay import storing
 from relay import vault as vaults
 from relay.delivery import Delivery
 from relay.destination import Destination
-from relay.entry import Claim, Entry, Turn
-from relay.outbox import Outbox
+from relay.outbox import storing
+from relay.outbox.outbox import Outbox
+from relay.outbox.records import Claim, Entry, Turn
 from relay.quota import parse_windows
 from tests.kit.relay import RelayProcess, config
 from tests.kit.services import postgres, redis

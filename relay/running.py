@@ -9,20 +9,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from relay import database, events
+from relay import events
 from relay import vault as vaults
 from relay.clock import SteadyClock, boot
 from relay.config import environment
 from relay.config.settings import Settings
-from relay.database import Damaged, Unavailable, Unfit
-from relay.disk import Disk
 from relay.dispatch.captcha import Checker
 from relay.dispatch.dispatcher import Dispatcher
 from relay.intake.intake import Intake
 from relay.intake.limits import Doorkeeper
 from relay.operator.alerts import EVERY_SECONDS as WATCH_SECONDS
 from relay.operator.alerts import Alert, Watch, found
-from relay.outbox import Outbox
+from relay.outbox import sqlite
+from relay.outbox.disk import Disk
+from relay.outbox.errors import Damaged, Unavailable, Unfit
+from relay.outbox.outbox import Outbox
 from relay.vault import KeyMissing, Vault
 
 LOCK_SECONDS = 20.0
@@ -172,7 +173,7 @@ class Relay:
     def warnings(self) -> list[str]:
         """Return what an operator should know although the relay works."""
         found = [*self.settings.warnings, *sorted(self.warned)]
-        if self.settings.is_sqlite and database.is_old_sqlite():
+        if self.settings.is_sqlite and sqlite.is_old_sqlite():
             found.append("this SQLite is older than 3.51.3, which fixed a corruption bug; install pysqlite3")
         if self.doorkeeper.degraded:
             found.append("RELAY_LIMITS_URL cannot be reached: clients are limited per process")
@@ -235,7 +236,7 @@ class Relay:
 
 def sqlite_version(settings: Settings) -> str | None:
     """Return the SQLite that is used, or None."""
-    return f"SQLite {database.sqlite_module().sqlite_version}" if settings.is_sqlite else None
+    return f"SQLite {sqlite.sqlite_module().sqlite_version}" if settings.is_sqlite else None
 
 
 def _lock(file: Path, seconds: float) -> int:

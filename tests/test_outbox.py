@@ -21,7 +21,6 @@ import pytest
 import sqlalchemy as sa
 
 from relay.clock import SteadyClock
-from relay.database import Unavailable, Unfit
 from relay.delivery import (
     CHECK,
     DEAD,
@@ -39,12 +38,13 @@ from relay.delivery import (
 )
 from relay.destination import PAUSED, PROBE_SECONDS, RESTORED, Destination
 from relay.dispatch.decide import decide
-from relay.entry import Claim, Decision, Entry, Known, NothingYet, Stored, ToCheck, Turn
-from relay.outbox import Outbox
+from relay.outbox.claiming import LEASE_GRACE_SECONDS
+from relay.outbox.errors import Unavailable, Unfit
+from relay.outbox.outbox import Outbox
+from relay.outbox.records import Claim, Decision, Entry, Known, NothingYet, Stored, ToCheck, Turn
+from relay.outbox.schema import attempts, deliveries, destinations, holds, meta
 from relay.outcome import Delivered, Later, Misconfigured, Outcome, Refused, Unclear, Wait
 from relay.quota import Window, parse_windows, used
-from relay.schema import attempts, deliveries, destinations, holds, meta
-from relay.sending import LEASE_GRACE_SECONDS
 from relay.vault import Vault, new_key, parse_key
 from tests.kit import services
 from tests.kit.upstream import worst

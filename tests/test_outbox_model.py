@@ -26,8 +26,8 @@ from hypothesis.stateful import (
 from relay.delivery import DELIVERED, QUEUED, REPLAYABLE, SENDING, STATES, Delivery
 from relay.destination import PAUSED, Destination
 from relay.dispatch.decide import decide
-from relay.entry import Claim, Decide, Decision, Entry, Known, Turn
-from relay.outbox import Outbox
+from relay.outbox.outbox import Outbox
+from relay.outbox.records import Claim, Decide, Decision, Entry, Known, Turn
 from relay.outcome import (
     Delivered,
     Forbidden,

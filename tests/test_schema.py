@@ -16,11 +16,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from relay import schema
 from relay.clock import SteadyClock
-from relay.database import Unfit, engine_for
-from relay.outbox import Outbox
-from relay.schema import STEPS, Newer, deliveries, migrate, version
+from relay.outbox import schema
+from relay.outbox.database import engine_for
+from relay.outbox.errors import Unfit
+from relay.outbox.outbox import Outbox
+from relay.outbox.schema import STEPS, Newer, deliveries, migrate, version
 from relay.vault import Vault, new_key, parse_key
 from tests.kit.processes import eventually
 from tests.kit.relay import ROOT

@@ -20,8 +20,8 @@ from relay.config.environment import Unusable
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
-    from relay.database import Unavailable, Unfit
     from relay.operator.remap import CannotDo
+    from relay.outbox.errors import Unavailable, Unfit
     from relay.vault import KeyMissing
 
     asked = _parser().parse_args(arguments)

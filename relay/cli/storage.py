@@ -58,7 +58,7 @@ def _hold(asked: argparse.Namespace) -> int:
 
 
 def _migrate(asked: argparse.Namespace) -> int:
-    from relay import schema
+    from relay.outbox import schema
     from relay.running import open_outbox
 
     settings = configuration.load(offline=True)

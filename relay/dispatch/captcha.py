@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 from relay import events
 from relay.config.settings import Settings
-from relay.database import Unavailable
 from relay.delivery import FRESH
 from relay.dispatch.line import Line
-from relay.entry import ToCheck
-from relay.outbox import Outbox
+from relay.outbox.errors import Unavailable
+from relay.outbox.outbox import Outbox
+from relay.outbox.records import ToCheck
 from relay.outcome import Answer
 from relay.source import Captcha
 

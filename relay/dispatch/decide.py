@@ -6,7 +6,7 @@ from relay import delivery as states
 from relay import destination as accounts
 from relay.delivery import Delivery
 from relay.destination import Destination, Sent
-from relay.entry import Decide, Decision, Known
+from relay.outbox.records import Decide, Decision, Known
 from relay.outcome import (
     NEVER_STORED,
     Delivered,

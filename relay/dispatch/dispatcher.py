@@ -13,15 +13,15 @@ from dataclasses import replace
 from relay import delivery as states
 from relay import events
 from relay.config.settings import Settings
-from relay.database import Unavailable
 from relay.delivery import Delivery
 from relay.destination import Destination
 from relay.dispatch import line
 from relay.dispatch.decide import decide
 from relay.dispatch.lane import Lane, note
 from relay.dispatch.verdict import Verdict
-from relay.entry import Decision, Known
-from relay.outbox import Outbox
+from relay.outbox.errors import Unavailable
+from relay.outbox.outbox import Outbox
+from relay.outbox.records import Decision, Known
 from relay.outcome import (
     Delivered,
     Unclear,

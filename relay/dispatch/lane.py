@@ -13,12 +13,13 @@ from relay import events, metrics
 from relay import outcome as outcomes
 from relay.clock import iso
 from relay.config.settings import reread_token
-from relay.database import Unavailable
 from relay.destination import Destination
 from relay.dispatch import line, upstream
 from relay.dispatch.decide import decide
-from relay.entry import Claim, Decision, NothingYet, Turn
-from relay.outbox import Outbox
+from relay.outbox.claiming import LEASE_GRACE_SECONDS
+from relay.outbox.errors import Unavailable
+from relay.outbox.outbox import Outbox
+from relay.outbox.records import Claim, Decision, NothingYet, Turn
 from relay.outcome import (
     Delivered,
     Later,
@@ -26,7 +27,6 @@ from relay.outcome import (
     Outcome,
     Unclear,
 )
-from relay.sending import LEASE_GRACE_SECONDS
 from relay.vault import KeyMissing
 
 _IDLE_SECONDS = 2.0

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from relay.entry import Decision
+from relay.outbox.records import Decision
 
 
 class Verdict:

@@ -23,7 +23,6 @@ from relay.delivery import (
 from relay.dispatch.captcha import Checker
 from relay.dispatch.dispatcher import Dispatcher
 from relay.dispatch.verdict import Verdict
-from relay.entry import Entry, Stored
 from relay.intake import receipt as receipts
 from relay.intake.entry import (
     _original,
@@ -39,7 +38,8 @@ from relay.intake.incoming import Incoming, Refusal, Taken
 from relay.intake.limits import Doorkeeper
 from relay.intake.suspicion import _is_disposable, _is_filled, _mailbox
 from relay.mapping import CONTACTS, Mapped
-from relay.outbox import Outbox
+from relay.outbox.outbox import Outbox
+from relay.outbox.records import Entry, Stored
 from relay.source import Source
 from relay.submission import BadBody, Submission
 from relay.verification import Evidence

@@ -14,7 +14,7 @@ from relay.clock import iso
 from relay.config.settings import Settings
 from relay.delivery import DEAD, HELD, INVALID, PARKED, QUEUED
 from relay.dispatch.line import Line
-from relay.outbox import Outbox
+from relay.outbox.outbox import Outbox
 from relay.outcome import Answer
 
 EVERY_SECONDS = 10.0

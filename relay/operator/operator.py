@@ -17,7 +17,7 @@ from relay.mapping import CONTACTS
 from relay.operator.erasure import _AFTER, _BEFORE, NO_CONTACT, Erased, is_contact, significant_digits
 from relay.operator.remap import CannotDo, map_again
 from relay.operator.trial import Change, _difference
-from relay.outbox import Outbox
+from relay.outbox.outbox import Outbox
 from relay.vault import KeyMissing
 
 MAX_ROWS = 1000

@@ -8,7 +8,7 @@ from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from relay import events
-from relay.database import Unavailable
+from relay.outbox.errors import Unavailable
 
 TITLES = {
     400: "The request is malformed",

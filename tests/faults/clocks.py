@@ -15,7 +15,7 @@ from tests.kit.relay import RelayProcess
 from tests.kit.upstream import ScriptedUpstream, created, hold, status
 
 LEASE_GRACE_SECONDS = 10.0
-"""relay/outbox.py: a lease is the deadline and this much."""
+"""relay/outbox/outbox.py: a lease is the deadline and this much."""
 SWEEP_SECONDS = 5.0
 """relay/dispatch/dispatcher.py: how often leases are looked through."""
 WORKER_SECONDS = 60.0

@@ -24,7 +24,7 @@ DAMAGED = 65
 FAILED = 74
 UNFIT = 3
 BUSY_SECONDS = 5.0
-"""relay/database.py: how long a commit waits for another program's lock."""
+"""relay/outbox/database.py: how long a commit waits for another program's lock."""
 
 
 # --- no space -------------------------------------------------------------------------------------------

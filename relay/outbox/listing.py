@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from relay.delivery import FRESH, INVALID, QUEUED
-from relay.schema import UNFINISHED, attempts, deliveries
-from relay.statements import DUE_RETRIES, in_state
+from relay.outbox.schema import UNFINISHED, attempts, deliveries
+from relay.outbox.statements import DUE_RETRIES, in_state
 
 
 def waiting(conn: Connection, destination: str, now: float) -> dict[str, int]:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from relay.database import Unfit
 from relay.delivery import KEPT, QUEUED, RETRY, SENDING
 from relay.destination import RESTORED
+from relay.outbox.errors import Unfit
+from relay.outbox.schema import LEFT, UNFINISHED, attempts, deliveries, destinations, holds, meta
+from relay.outbox.statements import IS_SENDING, get_meta, insert_ignoring, put_meta
 from relay.outcome import MAX_WAIT_SECONDS
-from relay.schema import LEFT, UNFINISHED, attempts, deliveries, destinations, holds, meta
-from relay.statements import IS_SENDING, get_meta, insert_ignoring, put_meta
 
 _RECENT_ATTEMPTS = 10_000
 _AT_ONCE = 1000

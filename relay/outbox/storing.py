@@ -8,11 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from relay.database import Unavailable
 from relay.delivery import INVALID, KEY_REUSED, QUEUED, Delivery
-from relay.entry import Entry, Stored
-from relay.schema import deliveries
-from relay.statements import (
+from relay.outbox.errors import Unavailable
+from relay.outbox.records import Entry, Stored
+from relay.outbox.schema import deliveries
+from relay.outbox.statements import (
     INVALID_KEYS,
     REUSED,
     changes_of,

@@ -20,8 +20,8 @@ from relay.delivery import (
     SENDING,
     Delivery,
 )
-from relay.entry import Entry
-from relay.schema import UNFINISHED, attempts, deliveries, destinations, meta
+from relay.outbox.records import Entry
+from relay.outbox.schema import UNFINISHED, attempts, deliveries, destinations, meta
 
 _COLUMNS = tuple(field.name for field in fields(Delivery) if field.name not in ("payload", "dropped"))
 

@@ -15,23 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from relay import listing, schema, storing, upkeep
 from relay.clock import SteadyClock
-from relay.database import (
-    CHECKPOINT,
-    Damaged,
-    Full,
-    Unavailable,
-    Unfit,
-    Writer,
-    check_is_ours,
-    create_private,
-    engine_for,
-    is_fatal,
-    sqlite_module,
-    translate,
-    truncate_wal,
-)
 from relay.delivery import (
     CHECK,
     DISCARDED,
@@ -43,11 +27,15 @@ from relay.delivery import (
     Delivery,
 )
 from relay.destination import PROBED, Destination, Health, paused, resumed
-from relay.entry import Claim, Decide, Decision, Entry, NothingYet, Stored, ToCheck, Turn
-from relay.quota import even_pace
-from relay.schema import attempts, deliveries, destinations, meta
-from relay.sending import Sending, health_of, ledger, locked, next_due, save_health
-from relay.statements import (
+from relay.outbox import listing, schema, storing, upkeep
+from relay.outbox.claiming import Sending, ledger, locked, next_due
+from relay.outbox.database import engine_for
+from relay.outbox.errors import Damaged, Full, Unavailable, Unfit, is_fatal, translate
+from relay.outbox.holds import health_of, save_health
+from relay.outbox.records import Claim, Decide, Decision, Entry, NothingYet, Stored, ToCheck, Turn
+from relay.outbox.schema import attempts, deliveries, destinations, meta
+from relay.outbox.sqlite import check_is_ours, create_private, sqlite_module, truncate_wal
+from relay.outbox.statements import (
     ANY_INVALID,
     DATABASE_CLOCK,
     FRESH_DUE,
@@ -60,6 +48,8 @@ from relay.statements import (
     put_meta,
     stamped,
 )
+from relay.outbox.writer import CHECKPOINT, Writer
+from relay.quota import even_pace
 from relay.vault import Vault
 
 _CHECKED_BYTES = 256 * 1024 * 1024

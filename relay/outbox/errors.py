@@ -1,0 +1,43 @@
+"""What can be wrong with a store, in the words the rest of the relay knows."""
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+
+class Unavailable(RuntimeError):
+    """The outbox cannot be reached or written now; nothing was stored."""
+
+
+class Full(Unavailable):
+    """There is no space left on the disk."""
+
+
+class Unfit(RuntimeError):
+    """The database is not one this relay may use: foreign, damaged, newer, or somebody else's."""
+
+
+class Damaged(Unfit, Unavailable):
+    """The file is no SQLite database, or a broken one."""
+
+
+def is_fatal(problem: BaseException) -> bool:
+    """Whether the storage itself has failed, so that only a restart can tell what was written.
+
+    After a failed fsync the system may have forgotten what it could not write.
+    """
+    text = str(getattr(problem, "orig", problem)).lower()
+    return isinstance(problem, DBAPIError) and any(
+        said in text for said in ("disk i/o error", "malformed", "not a database")
+    )
+
+
+def translate(problem: SQLAlchemyError) -> Exception:
+    """Return our own error for the database's. What it says holds no values: they are not in it."""
+    text = str(getattr(problem, "orig", problem)).lower()
+    if "not a database" in text or "malformed" in text:
+        return Damaged("the database file is damaged or no SQLite database; it was left as it is")
+    if "is full" in text or "no space" in text:
+        return Full("the disk is full")
+    if isinstance(problem, DBAPIError | sa.exc.TimeoutError):
+        return Unavailable(text.splitlines()[0][:200] if text else "the database is away")
+    return problem

@@ -1,0 +1,55 @@
+"""A destination's hold and health, read and written."""
+
+import json
+from dataclasses import fields
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from relay.delivery import Delivery
+from relay.destination import Health
+from relay.outbox.schema import destinations, holds
+from relay.outbox.statements import (
+    HEALTH,
+)
+
+
+def _sendable_seconds(conn: Connection, delivery: Delivery, now: float) -> float:
+    """Return a delivery's age, or that of its replay, without the time its destination was held."""
+    since = delivery.received_at if delivery.replayed_at is None else delivery.replayed_at
+    rows = conn.execute(
+        sa.select(holds.c.started_at, holds.c.ended_at).where(
+            holds.c.destination == delivery.destination,
+            sa.or_(holds.c.ended_at.is_(None), holds.c.ended_at > since),
+        )
+    )
+    held: float = sum(
+        max(0.0, (now if ended is None else ended) - max(started, since)) for started, ended in rows
+    )
+    return now - since - held
+
+
+def health_of(conn: Connection, name: str, *, lock: bool = False) -> Health:
+    """Return what is known of a destination; with ``lock`` nobody else changes it in this transaction."""
+    query = HEALTH if not lock or conn.dialect.name == "sqlite" else HEALTH.with_for_update()
+    row = conn.execute(query, {"this_name": name}).mappings().first()
+    if row is None:
+        return Health()
+    values = {key: row[key] for key in row if key != "name"}
+    values["failing"] = tuple(json.loads(values["failing"] or "[]"))
+    return Health(**values)
+
+
+def save_health(conn: Connection, name: str, health: Health, now: float) -> None:
+    """Keep what is known of a destination now, and a row for each hold that begins or ends."""
+    before = health_of(conn, name)
+    values = {field.name: getattr(health, field.name) for field in fields(Health)}
+    values["failing"] = json.dumps(health.failing)
+    conn.execute(sa.update(destinations).where(destinations.c.name == name).values(values))
+    if before.hold_reason == health.hold_reason:
+        return
+    # One row per hold: they are taken off a delivery's age, and tell an operator what happened.
+    ended = holds.c.destination == name, holds.c.ended_at.is_(None)
+    conn.execute(sa.update(holds).where(*ended).values(ended_at=now))
+    if health.hold_reason:
+        conn.execute(sa.insert(holds).values(destination=name, started_at=now, reason=health.hold_reason))

@@ -1,0 +1,73 @@
+"""What is particular to SQLite: the module, private files, the WAL."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from relay.outbox.errors import Damaged, Unfit
+
+BUSY_SECONDS = 5
+
+
+def sqlite_module() -> Any:
+    """Return the SQLite to use: pysqlite3's, without the WAL-reset bug, where it is installed."""
+    try:
+        from pysqlite3 import dbapi2
+    except ImportError:
+        import sqlite3 as dbapi2
+    return dbapi2
+
+
+def is_old_sqlite() -> bool:
+    """Whether the SQLite in use has the WAL-reset corruption bug, fixed in 3.51.3."""
+    version = tuple(int(part) for part in sqlite_module().sqlite_version.split("."))
+    return version < (3, 51, 3)
+
+
+def create_private(path: Path) -> None:
+    """Create the database file so that its WAL and it are readable by the owner only."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    except OSError as problem:
+        raise Unfit(f"{path} cannot be written: {problem.strerror}") from None
+    if not os.access(path, os.R_OK | os.W_OK):
+        # Before SQLite makes a WAL that may not be written either, and would stay so.
+        raise Unfit(f"{path} cannot be written: look at its owner and mode")
+
+
+def check_is_ours(path: Path) -> None:
+    """Refuse another program's SQLite file, before it is opened for writing. Raises Unfit, Damaged."""
+    if not path.stat().st_size:
+        return
+    sqlite = sqlite_module()
+    try:
+        link = sqlite.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+        try:
+            names = {row[0] for row in link.execute("SELECT name FROM sqlite_master")}
+        finally:
+            link.close()
+    except sqlite.OperationalError:
+        return  # what is in the way is told where the file is opened for good
+    except sqlite.DatabaseError:
+        raise Damaged(f"{path} is damaged or no SQLite database; it was left as it is") from None
+    if names and "schema_version" not in names:
+        raise Unfit(f"{path} is another program's database; it was left as it is")
+
+
+def truncate_wal(conn: Connection) -> bool:
+    """Copy the WAL into the database and empty it. False if a reader or a full disk was in the way."""
+    connection: Any = conn.connection.driver_connection
+    try:
+        busy, length, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if busy or copied < length:  # somebody reads for long; waiting would hold up those who write
+            return False
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite_module().OperationalError as problem:
+        if "full" not in str(problem):
+            raise
+        return False
+    return not busy

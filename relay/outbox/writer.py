@@ -1,0 +1,164 @@
+"""The one thread that writes to SQLite: it commits in batches, and callers wait for their batch."""
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from relay.outbox.errors import Full, is_fatal, translate
+from relay.outbox.sqlite import BUSY_SECONDS, truncate_wal
+
+_CHECKPOINT_MILLISECONDS = 250
+
+
+_BATCH = 128
+
+
+# So many batches of submissions in so short a time are more than one client causes.
+_BUSY_BATCHES = 4
+
+
+_BUSY_SPAN_SECONDS = 0.012
+
+
+_GATHER_SECONDS = 0.002
+
+
+def _is_locked(problem: BaseException) -> bool:
+    """Whether another program holds the lock: all who wait are told, not one after the other."""
+    return isinstance(problem, DBAPIError) and "is locked" in str(problem.orig).lower()
+
+
+CHECKPOINT: Any = object()
+
+
+_STOP: Any = object()
+
+
+class Job:
+    """Something to be written, and its result once it is committed.
+
+    One lock instead of the library's Future: this is on the way of every submission.
+    """
+
+    __slots__ = ("_done", "_error", "_result", "work")
+
+    def __init__(self, work: Any) -> None:
+        self.work = work
+        self._done = threading.Lock()
+        self._done.acquire()
+        self._result: Any = None
+        self._error: BaseException | None = None
+
+    def finish(self, result: Any = None, error: BaseException | None = None) -> None:
+        self._result, self._error = result, error
+        self._done.release()
+
+    def result(self) -> Any:
+        """Wait for the commit, and return what the work returned or raise what it raised."""
+        self._done.acquire()
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+class Writer:
+    """The one thread that writes to SQLite. Callers wait for the commit of the batch they are in."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Callable[[Connection, Sequence[Any]], Sequence[Any]],
+        on_death: Callable[[BaseException], None],
+        on_full: Callable[[], object] = lambda: None,
+    ) -> None:
+        """``on_full`` gives back space that was kept for when there is none."""
+        self._engine = engine
+        self._store = store
+        self._on_death = on_death
+        self._on_full = on_full
+        self._queue: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._recent: deque[float] = deque(maxlen=_BUSY_BATCHES)
+        self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Any) -> Any:
+        """Write a change, or an entry for ``store``; return its result once it is committed."""
+        job = Job(work)
+        self._queue.put(job)
+        return job.result()
+
+    def stop(self) -> None:
+        """Write what is queued, and end."""
+        self._queue.put(Job(_STOP))
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            with self._engine.connect() as conn:
+                while self._take_batch(conn):
+                    pass
+        except BaseException as death:
+            self._on_death(death)
+            raise
+
+    def _take_batch(self, conn: Connection) -> bool:
+        batch = [self._queue.get()]
+        if not callable(batch[0].work):
+            self._gather()
+        while len(batch) < _BATCH and not self._queue.empty():
+            batch.append(self._queue.get())
+        jobs = [job for job in batch if job.work is not _STOP and job.work is not CHECKPOINT]
+        if jobs:
+            self._commit(conn, jobs)
+        for job in batch:
+            if job.work is CHECKPOINT:
+                job.finish(self._truncate(conn))
+        return all(job.work is not _STOP for job in batch)
+
+    def _truncate(self, conn: Connection) -> bool:
+        """Empty the WAL; with less patience than for a commit, as submissions wait behind it."""
+        connection: Any = conn.connection.driver_connection
+        connection.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_MILLISECONDS}")
+        try:
+            return truncate_wal(conn)
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+
+    def _gather(self) -> None:
+        """Under load, let more submissions into the batch: fewer commits for the same work."""
+        now = time.monotonic()
+        self._recent.append(now)
+        if now - self._recent[0] < _BUSY_SPAN_SECONDS and len(self._recent) == _BUSY_BATCHES:
+            time.sleep(_GATHER_SECONDS)
+
+    def _commit(self, conn: Connection, jobs: list[Job]) -> None:
+        try:
+            with conn.begin():
+                results = self._work(conn, [job.work for job in jobs])
+        except Exception as problem:
+            if isinstance(problem, SQLAlchemyError) and isinstance(translate(problem), Full):
+                # Before another commit takes the room: an emptied WAL is most of what can be had.
+                self._on_full()
+                truncate_wal(conn)
+            if len(jobs) == 1 or is_fatal(problem) or _is_locked(problem):
+                for job in jobs:
+                    job.finish(error=problem)
+                if is_fatal(problem):
+                    raise
+                return
+            for job in jobs:  # one at a time, so that only the one that fails does
+                self._commit(conn, [job])
+            return
+        for job, result in zip(jobs, results, strict=True):
+            job.finish(result)
+
+    def _work(self, conn: Connection, works: list[Any]) -> list[Any]:
+        entries = [work for work in works if not callable(work)]
+        stored = iter(self._store(conn, entries)) if entries else iter(())
+        return [work(conn) if callable(work) else next(stored) for work in works]
