@@ -58,7 +58,7 @@ def load_or_exit() -> Settings:
 
 def application() -> Any:
     """Return the WSGI application; its relay is started by ``start`` once the worker is forked."""
-    from relay.running import Relay
+    from relay.process.relay import Relay
     from relay.web import create_app
 
     settings = load_or_exit()
@@ -96,7 +96,7 @@ def _cannot_listen(address: tuple[str, int]) -> str | None:
 
 def start(worker: Any) -> None:
     """Open the outbox in the worker; if it cannot, the master stops instead of trying for ever."""
-    from relay.running import start_or_explain
+    from relay.process.relay import start_or_explain
 
     sys.setswitchinterval(_SWITCH_SECONDS)
     wrong = start_or_explain(worker.wsgi.relay)

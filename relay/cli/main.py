@@ -112,7 +112,7 @@ def _dispatch(asked: argparse.Namespace) -> int:
     import signal
     import threading
 
-    from relay.running import Relay
+    from relay.process.relay import Relay
 
     os.environ["RELAY_ROLE"] = "dispatcher"
     settings = configuration.load()

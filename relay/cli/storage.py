@@ -15,7 +15,7 @@ from relay.config.settings import Settings
 def _operator() -> tuple[Any, Settings]:
     """Return the operator's view of the database, beside a running server or without one."""
     from relay.operator.operator import Operator
-    from relay.running import open_outbox
+    from relay.process.opening import open_outbox
 
     settings = configuration.load(offline=True)
     if settings.is_sqlite and not settings.database_path.exists():
@@ -59,7 +59,7 @@ def _hold(asked: argparse.Namespace) -> int:
 
 def _migrate(asked: argparse.Namespace) -> int:
     from relay.outbox import schema
-    from relay.running import open_outbox
+    from relay.process.opening import open_outbox
 
     settings = configuration.load(offline=True)
     path = settings.database_path

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Flask
 
-from relay.running import Relay
+from relay.process.relay import Relay
 from relay.vault import RandomBytes
 from relay.web import api, description, operations, pages, problems, script, submit
 

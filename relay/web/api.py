@@ -7,7 +7,7 @@ from flask import Blueprint, Response, abort, current_app, request
 
 from relay.operator.operator import Filter, Operator
 from relay.operator.remap import CannotDo
-from relay.running import Relay
+from relay.process.relay import Relay
 from relay.web.problems import problem
 from relay.web.submit import client_key
 

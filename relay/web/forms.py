@@ -8,7 +8,7 @@ from typing import Any
 
 from relay import timestamp
 from relay.mapping import CONTACTS, Labels, Path, Place, Rule
-from relay.running import Relay
+from relay.process.relay import Relay
 from relay.source import Source
 from relay.web.language import Language
 

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, abort, current_app, request
 
 from relay import metrics, quota
 from relay.delivery import KEPT, QUEUED, SENDING
-from relay.running import Relay
+from relay.process.relay import Relay
 from relay.web.problems import problem
 
 blueprint = Blueprint("operations", __name__)

@@ -14,7 +14,7 @@ from relay.config.environment import LOOPBACK
 from relay.delivery import REFUSED
 from relay.intake import receipt as receipts
 from relay.intake.incoming import Refusal
-from relay.running import Relay
+from relay.process.relay import Relay
 from relay.source import Handshake, Source
 from relay.web import colours, forms, front
 from relay.web.language import ENGLISH, Language, choose

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, current_app, request
 from werkzeug.datastructures import LanguageAccept
 
 from relay import timestamp
-from relay.running import Relay
+from relay.process.relay import Relay
 from relay.web import forms
 from relay.web.language import choose
 from relay.web.pages import form_source

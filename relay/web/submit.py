@@ -14,7 +14,7 @@ from werkzeug.wrappers import Request
 
 from relay import events, metrics, submission
 from relay.intake.incoming import Incoming, Refusal, Taken
-from relay.running import Relay
+from relay.process.relay import Relay
 from relay.source import Source
 from relay.submission import BadBody
 from relay.web import pages

@@ -1,16 +1,12 @@
 """The parts of a running relay, put together: start, reload, stop."""
 
-import errno
-import fcntl
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from relay import events
-from relay import vault as vaults
 from relay.clock import SteadyClock, boot
 from relay.config import environment
 from relay.config.settings import Settings
@@ -23,34 +19,13 @@ from relay.operator.alerts import Alert, Watch, found
 from relay.outbox import sqlite
 from relay.outbox.disk import Disk
 from relay.outbox.errors import Damaged, Unavailable, Unfit
-from relay.outbox.outbox import Outbox
-from relay.vault import KeyMissing, Vault
+from relay.process.exits import EXIT_DAMAGED, EXIT_FAULT, EXIT_STORAGE, EXIT_UNFIT
+from relay.process.housekeeping import _EXPIRE_SECONDS, _TIDY_SECONDS
+from relay.process.opening import LOCK_SECONDS, _lock, open_outbox
+from relay.vault import KeyMissing
 
-LOCK_SECONDS = 20.0
-"""How long a second server on one SQLite file waits for the first to go, as on a restart."""
-EXIT_FAULT = 1
-"""Exit status when a part of the relay has died that only a restart brings back."""
-EXIT_UNFIT = 3
-"""Exit status when the database cannot be used; gunicorn's own for a worker that cannot boot."""
-EXIT_DAMAGED = 65
-"""Exit status for a database that is damaged or none (EX_DATAERR)."""
-EXIT_STORAGE = 74
-"""Exit status when the storage failed in a way that only a restart can clear (EX_IOERR)."""
 _LAST_WORDS_SECONDS = 0.5
-_EXPIRE_SECONDS = 60.0
-_TIDY_SECONDS = 1.0
 _READY_SECONDS = 1.0
-
-
-def open_outbox(settings: Settings, clock: Callable[[], float]) -> Outbox:
-    """Return the outbox that the settings name, with its keys. Raises Unfit, KeyMissing."""
-    keys = settings.secret_keys
-    if not keys:
-        try:
-            keys = vaults.keys_beside(settings.database_path)
-        except OSError as problem:
-            raise Unfit(f"{settings.database_path.parent}: {problem.strerror}") from None
-    return Outbox(settings.database_url, Vault([vaults.parse_key(key) for key in keys]), clock)
 
 
 class Relay:
@@ -237,29 +212,6 @@ class Relay:
 def sqlite_version(settings: Settings) -> str | None:
     """Return the SQLite that is used, or None."""
     return f"SQLite {sqlite.sqlite_module().sqlite_version}" if settings.is_sqlite else None
-
-
-def _lock(file: Path, seconds: float) -> int:
-    """Make this the one server of an SQLite file: wait for another to go, at most so long. Raises Unfit."""
-    path = file.with_name(file.name + ".lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as problem:
-        raise Unfit(f"{path} cannot be written: {problem.strerror}") from None
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return handle
-        except OSError as problem:
-            if problem.errno not in (errno.EWOULDBLOCK, errno.EACCES) or time.monotonic() > until:
-                os.close(handle)
-                raise Unfit(
-                    f"another server uses {file}; SQLite serves one, several need PostgreSQL: "
-                    "set RELAY_DATABASE_URL=postgresql+psycopg://…"
-                ) from None
-        time.sleep(0.1)
 
 
 def start_or_explain(relay: Relay) -> tuple[str, int] | None:

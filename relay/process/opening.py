@@ -1,0 +1,51 @@
+"""The outbox is opened, and its file locked against a second server."""
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from relay import vault as vaults
+from relay.config.settings import Settings
+from relay.outbox.errors import Unfit
+from relay.outbox.outbox import Outbox
+from relay.vault import Vault
+
+LOCK_SECONDS = 20.0
+"""How long a second server on one SQLite file waits for the first to go, as on a restart."""
+
+
+def open_outbox(settings: Settings, clock: Callable[[], float]) -> Outbox:
+    """Return the outbox that the settings name, with its keys. Raises Unfit, KeyMissing."""
+    keys = settings.secret_keys
+    if not keys:
+        try:
+            keys = vaults.keys_beside(settings.database_path)
+        except OSError as problem:
+            raise Unfit(f"{settings.database_path.parent}: {problem.strerror}") from None
+    return Outbox(settings.database_url, Vault([vaults.parse_key(key) for key in keys]), clock)
+
+
+def _lock(file: Path, seconds: float) -> int:
+    """Make this the one server of an SQLite file: wait for another to go, at most so long. Raises Unfit."""
+    path = file.with_name(file.name + ".lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as problem:
+        raise Unfit(f"{path} cannot be written: {problem.strerror}") from None
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return handle
+        except OSError as problem:
+            if problem.errno not in (errno.EWOULDBLOCK, errno.EACCES) or time.monotonic() > until:
+                os.close(handle)
+                raise Unfit(
+                    f"another server uses {file}; SQLite serves one, several need PostgreSQL: "
+                    "set RELAY_DATABASE_URL=postgresql+psycopg://…"
+                ) from None
+        time.sleep(0.1)
