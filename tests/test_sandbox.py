@@ -19,8 +19,12 @@ from typing import Any
 
 import pytest
 
-from relay import sandbox
-from relay.sandbox import MASK, PROFILES, FixedWindows, Mood, Profiles, create_sandbox, mood_of
+from relay.sandbox import answers, moods
+from relay.sandbox import serve as sandbox
+from relay.sandbox.answers import MASK, PROFILES, Profiles
+from relay.sandbox.limits import FixedWindows
+from relay.sandbox.moods import Mood, mood_of
+from relay.sandbox.serve import create_sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
 JANE = {"full_name": "Jane Doe", "mobile_phone_number": "+49234432234", "email": "jane@example.com"}
@@ -154,7 +158,7 @@ def test_only_the_contacts_given_come_back_masked(
     [("+49234432234", "DE"), ("+12015550123", "US"), ("+999123", ""), ("0171", ""), ("", "")],
 )
 def test_the_country_comes_from_the_number_if_possible(phone: str, country: str) -> None:
-    assert sandbox.country_of(phone) == country
+    assert answers.country_of(phone) == country
 
 
 @pytest.mark.parametrize(
@@ -268,7 +272,7 @@ def test_the_name_tells_the_mood(full_name: str, mood: Mood) -> None:
     assert mood_of(full_name) == mood
 
 
-@pytest.mark.parametrize("words", sandbox.MOODS)
+@pytest.mark.parametrize("words", moods.MOODS)
 def test_every_mood_of_the_help_is_understood(words: str) -> None:
     assert mood_of(words) != Mood()
 
@@ -604,7 +608,7 @@ def test_the_help_lists_every_mood(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parser.parse_args(["--help"])
     shown = capsys.readouterr().out
-    assert all(f"  {words} " in shown and text in shown for words, text in sandbox.MOODS.items())
+    assert all(f"  {words} " in shown and text in shown for words, text in moods.MOODS.items())
     assert "--watch-stdin" not in shown
 
 

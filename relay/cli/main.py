@@ -9,13 +9,14 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from relay import events, sandbox
+from relay import events
 from relay.cli.configuration import _check, _presets, _presets_arguments, _try, _try_arguments
 from relay.cli.failed import ASKED_WRONGLY, FAILED, Failed
 from relay.cli.storage import _backup, _erase, _hold, _keys, _migrate, _status
 from relay.cli.submissions import _contact, _submissions, _submissions_arguments
 from relay.config import settings as configuration
 from relay.config.environment import Unusable
+from relay.sandbox import serve as sandbox
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
