@@ -1,5 +1,5 @@
 """gunicorn's door: ``gunicorn app:app``."""
 
-from relay import serving
+from relay.server import hooks as serving
 
 app = serving.application()

@@ -2,7 +2,7 @@
 
 import os
 
-from relay import serving
+from relay.server import hooks as serving
 
 settings = serving.load_or_exit()
 
@@ -10,7 +10,7 @@ bind = f"{'[' + settings.host + ']' if ':' in settings.host else settings.host}:
 # One SQLite outbox has one owner, whatever WEB_CONCURRENCY says.
 workers = 1
 threads = settings.threads
-worker_class = "relay.worker.Worker"
+worker_class = "relay.server.worker.Worker"
 worker_connections = serving.connections(threads)
 backlog = 2048
 keepalive = 2
@@ -24,7 +24,7 @@ sendfile = False
 # Never believed here: the relay counts proxies itself, see RELAY_TRUSTED_PROXIES.
 forwarded_allow_ips = ""
 accesslog = None
-logger_class = "relay.worker.Logger"
+logger_class = "relay.server.worker.Logger"
 umask = 0o077
 
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from relay.arriving import Arriving
+from relay.server.framing import Arriving
 from tests.kit.client import Raw, encoded
 from tests.kit.relay import NEWSLETTER, RelayProcess, config
 

@@ -96,12 +96,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(asked: argparse.Namespace) -> int:
-    from relay import serving
+    from relay.server import serve
 
     if asked.bind and not _is_address(asked.bind):
         print("relay: --bind takes HOST:PORT, like 127.0.0.1:8000", file=sys.stderr)
         return ASKED_WRONGLY
-    return serving.serve(asked.bind)
+    return serve.serve(asked.bind)
 
 
 def _is_address(text: str) -> bool:

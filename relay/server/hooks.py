@@ -8,12 +8,9 @@ import resource
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from relay import events, metrics
@@ -171,76 +168,3 @@ def reload(arbiter: Any) -> None:
 
 
 # --- python -m relay serve ----------------------------------------------------------------------------------
-
-
-def serve(bind: str | None) -> int:
-    """Run the whole relay; without a token, with the sandbox as its upstream. Returns the exit status."""
-    global _sandbox_url
-    from gunicorn.app.wsgiapp import WSGIApplication
-
-    sandbox = None
-    if bind:
-        host, _, port = bind.rpartition(":")
-        os.environ["HOST"], os.environ["PORT"] = host.strip("[]"), port
-    if configuration.lacks_token():
-        sandbox, _sandbox_url = _start_sandbox()
-    settings = load_or_exit_quietly(sandbox)
-    if settings.is_sandbox:
-        print(
-            f"SANDBOX MODE: no token, so nothing is sent to the real upstream, but to {_sandbox_url}\n"
-            f"Open http://{settings.host}:{settings.port}/ to see what to do next.",
-            flush=True,
-        )
-    sys.argv = [
-        "gunicorn",
-        "app:app",
-        "--chdir",
-        ROOT,
-        "-c",
-        os.path.join(ROOT, "gunicorn.conf.py"),
-    ]
-    try:
-        WSGIApplication("%(prog)s [OPTIONS] [APP_MODULE]").run()
-    finally:
-        if sandbox is not None and sandbox.stdin is not None:
-            sandbox.stdin.close()
-    return 0
-
-
-def load_or_exit_quietly(sandbox: Any) -> Settings:
-    """Load, and take the sandbox down again if that fails."""
-    try:
-        return load_or_exit()
-    except SystemExit:
-        if sandbox is not None and sandbox.stdin is not None:
-            sandbox.stdin.close()
-        raise
-
-
-def _start_sandbox() -> tuple[Any, str]:
-    """Start the pretend upstream as a process of its own, which ends with this one."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "relay", "sandbox", "--port", "0", "--watch-stdin"],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    url = line.strip().rpartition(" ")[2]
-    if not url.startswith("http://"):
-        print("the sandbox did not start", file=sys.stderr)
-        sys.exit(1)
-    _pass_on(process.stdout.readline)
-    return process, url
-
-
-def _pass_on(read: Callable[[], str]) -> None:
-    """Print what the sandbox says of each call, so that a person sees the profile that was created."""
-
-    def run() -> None:
-        while line := read():
-            print("sandbox:", line, end="", flush=True)
-
-    threading.Thread(target=run, name="sandbox-output", daemon=True).start()

@@ -27,8 +27,8 @@ from gunicorn.http import errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from relay import events
-from relay.arriving import COLLECTED_BYTES, Arriving
 from relay.events import FromLibraries
+from relay.server.framing import COLLECTED_BYTES, Arriving
 
 FIRST_BYTE_SECONDS = 5.0
 """A new connection must have said something within so long."""
