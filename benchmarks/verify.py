@@ -21,9 +21,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from relay import submission
 from relay.config import settings
-from relay.verification import Evidence
+from relay.sources import body as submission
+from relay.sources.proof import Evidence
 from tests.kit.relay import RelayProcess, toml
 
 TARGET_MS = 1.0

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from relay import contact
-from relay.contact import NotAContact
+from relay.sources import contact
+from relay.sources.contact import NotAContact
 
 EMAILS = {
     "plain": ("jane@example.com", "jane@example.com"),

@@ -8,18 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.mapping import (
-    NEEDED,
-    NO_CONSENT,
-    NO_CONTACT,
-    Entries,
-    Labels,
-    Mapping,
-    Path,
-    Rule,
-    clean,
-    plain,
-)
+from relay.sources.fields import NEEDED
+from relay.sources.mapping import NO_CONSENT, NO_CONTACT, Mapping, Rule
+from relay.sources.paths import Entries, Labels, Path, plain
+from relay.sources.text import clean
 
 JANE = {"email": "jane@example.com", "phone": "+49301234567", "first_name": "Jane", "last_name": "Doe"}
 

@@ -10,13 +10,13 @@ from urllib.parse import parse_qs, quote_plus, urlsplit
 
 import pytest
 
-from relay import timestamp
 from relay.config import environment
 from relay.config import settings as configuration
 from relay.config.presets import preset_names
 from relay.config.settings import Settings
-from relay.source import Source
-from relay.verification import Evidence
+from relay.sources import stamp as timestamp
+from relay.sources.proof import Evidence
+from relay.sources.source import Source
 from relay.web import front, pages
 from tests.kit.client import Answer, request
 from tests.kit.relay import NEWSLETTER, RelayProcess, config, toml

@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from relay import submission
 from relay.cli import main as cli
 from relay.config import presets, settings
 from relay.config.environment import Unusable
 from relay.config.settings import Settings
 from relay.intake.entry import sender_key
 from relay.intake.incoming import Incoming
-from relay.source import Source
-from relay.verification import Evidence, Verifier
+from relay.sources import body as submission
+from relay.sources.proof import Evidence, Verifier
+from relay.sources.source import Source
 from tests.kit.client import Answer, request
 from tests.kit.processes import eventually
 from tests.kit.relay import RelayProcess, config, toml

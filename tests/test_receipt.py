@@ -20,9 +20,9 @@ from relay.delivery import (
     Delivery,
 )
 from relay.intake.receipt import answer, is_silent, public_state, reply_fields
-from relay.mapping import Mapping
 from relay.outcome import NEVER_STORED
-from relay.source import Source
+from relay.sources.mapping import Mapping
+from relay.sources.source import Source
 
 ID = "17430755068336100383"
 

@@ -20,10 +20,10 @@ from relay.config import environment, presets, settings
 from relay.config import schemas as tables
 from relay.config.environment import Problem, Unusable, read_environment
 from relay.config.settings import Settings, lacks_token, reread_token
-from relay.mapping import Labels
-from relay.mapping import Path as FieldPath
 from relay.quota import Window
-from relay.verification import BEARER, Evidence
+from relay.sources.paths import Labels
+from relay.sources.paths import Path as FieldPath
+from relay.sources.proof import BEARER, Evidence
 
 ROOT = Path(__file__).resolve().parents[1]
 TOKEN = "canary-token-of-upstream"

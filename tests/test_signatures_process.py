@@ -26,7 +26,7 @@ import pytest
 
 from relay.config import settings
 from relay.config.environment import Unusable
-from relay.verification import Evidence, Verifier
+from relay.sources.proof import Evidence, Verifier
 from tests.kit.client import Answer, request
 from tests.kit.processes import eventually
 from tests.kit.relay import RelayProcess, StartFailed, config, toml

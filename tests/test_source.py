@@ -7,9 +7,10 @@ from typing import Any
 import jmespath
 import pytest
 
-from relay.mapping import Mapping, Path, Rule
-from relay.source import Captcha, HeaderIs, Ping, Source
-from relay.verification import BEARER, Evidence
+from relay.sources.mapping import Mapping, Rule
+from relay.sources.paths import Path
+from relay.sources.proof import BEARER, Evidence
+from relay.sources.source import Captcha, HeaderIs, Ping, Source
 
 SECRET = b"canary-secret"
 MAPPING = Mapping({"email": Rule("email", joined=(Path("email"),))})

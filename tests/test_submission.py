@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from relay.submission import MAX_DEPTH, MAX_NODES, BadBody, Limits, Submission, is_key, media_type, parse
+from relay.sources.body import MAX_DEPTH, MAX_NODES, BadBody, Limits, Submission, is_key, media_type, parse
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"

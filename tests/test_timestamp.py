@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay import timestamp
+from relay.sources import stamp as timestamp
 
 KEY, NOW = b"0123456789abcdef", 1_800_000_000.0
 SIGNED = timestamp.sign(KEY, "newsletter", NOW)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.verification import BEARER, SCHEMES, Evidence, Verifier
+from relay.sources.proof import BEARER, SCHEMES, Evidence, Verifier
 
 NOW = 1_790_000_000.0
 BODY = b'{"email": "jane@example.com", "id": 7}'

@@ -47,8 +47,8 @@ def _try_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _try(asked: argparse.Namespace) -> int:
-    from relay import submission
-    from relay.submission import BadBody
+    from relay.sources import body as submission
+    from relay.sources.body import BadBody
 
     if asked.recorded:
         return _try_recorded(asked.source)

@@ -4,15 +4,8 @@ from typing import Any
 
 from relay.config.presets import _shared_labels
 from relay.config.schemas import pattern
-from relay.mapping import (
-    Entries,
-    Labels,
-    Place,
-    plain,
-)
-from relay.mapping import (
-    Path as FieldPath,
-)
+from relay.sources.paths import Entries, Labels, Place, plain
+from relay.sources.paths import Path as FieldPath
 
 UPDATE_FIELDS = ("lists", "custom_properties", "organization_id", "comment")
 

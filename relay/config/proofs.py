@@ -2,7 +2,7 @@
 
 import secrets as random
 
-from relay.verification import Verifier
+from relay.sources.proof import Verifier
 
 
 def _made_up_secret(name: str, verifier: Verifier) -> str:

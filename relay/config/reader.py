@@ -33,21 +33,14 @@ from relay.config.schemas import (
     flatten,
 )
 from relay.config.sources import _compiled, _header, _over, _ping
-from relay.contact import is_region
 from relay.destination import Destination
-from relay.mapping import (
-    CONTACTS,
-    DEFAULT_TYPES,
-    PROFILE_FIELDS,
-    Mapping,
-    Rule,
-)
-from relay.mapping import (
-    Path as FieldPath,
-)
-from relay.source import Captcha, Handshake, Source
-from relay.submission import Limits
-from relay.verification import BEARER, Verifier
+from relay.sources.body import Limits
+from relay.sources.contact import is_region
+from relay.sources.fields import DEFAULT_TYPES
+from relay.sources.mapping import CONTACTS, PROFILE_FIELDS, Mapping, Rule
+from relay.sources.paths import Path as FieldPath
+from relay.sources.proof import BEARER, Verifier
+from relay.sources.source import Captcha, Handshake, Source
 
 
 class Reader:

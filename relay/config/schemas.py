@@ -10,10 +10,8 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from relay import quota
 from relay.config.environment import SEE, Problem
-from relay.mapping import (
-    TYPES,
-)
-from relay.verification import ENCODINGS, SCHEMES, SECRET_ENCODINGS
+from relay.sources.fields import TYPES
+from relay.sources.proof import ENCODINGS, SCHEMES, SECRET_ENCODINGS
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZES = {"": 1, "B": 1, "KIB": 1024, "KB": 1000, "MIB": 1024**2, "MB": 1000**2}

@@ -13,7 +13,7 @@ from relay.config import filesystem
 from relay.config.environment import LOOPBACK, Problem, Unusable, is_set, read_environment, read_secret_file
 from relay.config.reader import Reader
 from relay.destination import Destination
-from relay.source import Source
+from relay.sources.source import Source
 
 SANDBOX_DATABASE = "sqlite:///var/sandbox.db"
 

@@ -5,7 +5,7 @@ from typing import Any
 import jmespath
 
 from relay.config.schemas import pattern
-from relay.source import HeaderIs, Ping
+from relay.sources.source import HeaderIs, Ping
 
 
 def _over(base: Any, own: Any) -> Any:

@@ -18,7 +18,7 @@ from relay.outbox.errors import Unavailable
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import ToCheck
 from relay.outcome import Answer
-from relay.source import Captcha
+from relay.sources.source import Captcha
 
 AGAIN_SECONDS = 15.0
 """After how long a submission is checked again about which the service said nothing."""

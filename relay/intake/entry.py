@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from relay import clock, submission
+from relay import clock
 from relay.intake.incoming import Incoming
-from relay.mapping import Mapped
-from relay.source import Source
-from relay.submission import Submission
+from relay.sources import body as submission
+from relay.sources.body import Submission
+from relay.sources.mapping import Mapped
+from relay.sources.source import Source
 
 
 def contact_hash(vault: Any, contact: str | None) -> bytes | None:

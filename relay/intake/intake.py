@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from relay import events, metrics, quota, submission, timestamp
+from relay import events, metrics, quota
 from relay.config.settings import Settings
 from relay.delivery import (
     CHECK,
@@ -37,12 +37,14 @@ from relay.intake.forecast import _FORECAST_SECONDS, _Forecast
 from relay.intake.incoming import Incoming, Refusal, Taken
 from relay.intake.limits import Doorkeeper
 from relay.intake.suspicion import _is_disposable, _is_filled, _mailbox
-from relay.mapping import CONTACTS, Mapped
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Entry, Stored
-from relay.source import Source
-from relay.submission import BadBody, Submission
-from relay.verification import Evidence
+from relay.sources import body as submission
+from relay.sources import stamp as timestamp
+from relay.sources.body import BadBody, Submission
+from relay.sources.mapping import CONTACTS, Mapped
+from relay.sources.proof import Evidence
+from relay.sources.source import Source
 
 MAX_INVALID_FORMS = 100
 _POLL_SECONDS = 0.1

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from relay.delivery import DELIVERED, QUEUED, REFUSED, Delivery
-from relay.source import Source
+from relay.sources.source import Source
 
 RECEIVED = "received"
 

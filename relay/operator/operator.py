@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus
 
-from relay import clock, contact, quota
+from relay import clock, quota
 from relay.config.settings import Settings
 from relay.delivery import INVALID, QUEUED, REPLAYABLE, SENDING, STATES
 from relay.destination import Destination
 from relay.intake.entry import consent_proof, contact_hash, content_key, update_body
-from relay.mapping import CONTACTS
 from relay.operator.erasure import _AFTER, _BEFORE, NO_CONTACT, Erased, is_contact, significant_digits
 from relay.operator.remap import CannotDo, map_again
 from relay.operator.trial import Change, _difference
 from relay.outbox.outbox import Outbox
+from relay.sources import contact
+from relay.sources.mapping import CONTACTS
 from relay.vault import KeyMissing
 
 MAX_ROWS = 1000

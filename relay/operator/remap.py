@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from relay import submission
-from relay.mapping import Mapped
-from relay.source import Source
-from relay.submission import BadBody
+from relay.sources import body as submission
+from relay.sources.body import BadBody
+from relay.sources.mapping import Mapped
+from relay.sources.source import Source
 
 
 class CannotDo(ValueError):

@@ -18,7 +18,7 @@ from relay.config import settings as configuration
 from relay.config.environment import Unusable
 from relay.config.settings import Settings
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 _ADDRESS_SECONDS = 1.5
 _CONNECTIONS = 2000
@@ -30,14 +30,15 @@ _SWITCH_SECONDS = 0.001
 
 last_status = mmap.mmap(-1, 1)
 """Why a worker left for good, for its master: memory that both share; 0 while none has."""
-_sandbox_url: str | None = None
+sandbox_url: str | None = None
+"""Where ``serve`` started the sandbox, if it did."""
 _settings: Settings | None = None
 """The last good settings: loaded in the master, inherited by every worker it forks."""
 
 
 def load() -> Settings:
     """Read the settings, for the sandbox where ``serve`` started one. Raises Unusable."""
-    return configuration.load(sandbox_url=_sandbox_url)
+    return configuration.load(sandbox_url=sandbox_url)
 
 
 def load_or_exit() -> Settings:

@@ -9,12 +9,12 @@ from typing import Any
 
 from relay.config import settings as configuration
 from relay.config.settings import Settings
+from relay.server import hooks
 from relay.server.hooks import ROOT, load_or_exit
 
 
 def serve(bind: str | None) -> int:
     """Run the whole relay; without a token, with the sandbox as its upstream. Returns the exit status."""
-    global _sandbox_url
     from gunicorn.app.wsgiapp import WSGIApplication
 
     sandbox = None
@@ -22,11 +22,11 @@ def serve(bind: str | None) -> int:
         host, _, port = bind.rpartition(":")
         os.environ["HOST"], os.environ["PORT"] = host.strip("[]"), port
     if configuration.lacks_token():
-        sandbox, _sandbox_url = _start_sandbox()
+        sandbox, hooks.sandbox_url = _start_sandbox()
     settings = load_or_exit_quietly(sandbox)
     if settings.is_sandbox:
         print(
-            f"SANDBOX MODE: no token, so nothing is sent to the real upstream, but to {_sandbox_url}\n"
+            f"SANDBOX MODE: no token, so nothing is sent to the real upstream, but to {hooks.sandbox_url}\n"
             f"Open http://{settings.host}:{settings.port}/ to see what to do next.",
             flush=True,
         )

@@ -9,8 +9,8 @@ from marshmallow import EXCLUDE, Schema, fields, validate
 
 from relay.config.settings import Settings
 from relay.delivery import REPLAYABLE, STATES
-from relay.mapping import Path
-from relay.source import Source
+from relay.sources.paths import Path
+from relay.sources.source import Source
 
 blueprint = Blueprint("description", __name__)
 VERSION = "0.1.0"

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from relay import timestamp
-from relay.mapping import CONTACTS, Labels, Path, Place, Rule
 from relay.process.relay import Relay
-from relay.source import Source
+from relay.sources import stamp as timestamp
+from relay.sources.mapping import CONTACTS, Rule
+from relay.sources.paths import Labels, Path, Place
+from relay.sources.source import Source
 from relay.web.language import Language
 
 _LONG_TEXT = 255

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from relay.mapping import Rule
-from relay.source import Source
-from relay.verification import HMACS, Evidence
+from relay.sources.mapping import Rule
+from relay.sources.proof import HMACS, Evidence
+from relay.sources.source import Source
 
 PERSON = {"email": "jane@example.com", "mobile_phone_number": "+12025550123", "full_name": "Jane Doe"}
 """An example nobody can be reached by: example.com is reserved, and so is 555-01xx."""

@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, abort, current_app, render_template, request
 
-from relay import clock, timestamp
+from relay import clock
 from relay.config.environment import LOOPBACK
 from relay.delivery import REFUSED
 from relay.intake import receipt as receipts
 from relay.intake.incoming import Refusal
 from relay.process.relay import Relay
-from relay.source import Handshake, Source
+from relay.sources import stamp as timestamp
+from relay.sources.source import Handshake, Source
 from relay.web import colours, forms, front
 from relay.web.language import ENGLISH, Language, choose
 from relay.web.problems import shown, wants_page

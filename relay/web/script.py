@@ -6,8 +6,8 @@ from pathlib import Path
 from flask import Blueprint, Response, current_app, request
 from werkzeug.datastructures import LanguageAccept
 
-from relay import timestamp
 from relay.process.relay import Relay
+from relay.sources import stamp as timestamp
 from relay.web import forms
 from relay.web.language import choose
 from relay.web.pages import form_source

@@ -12,11 +12,12 @@ from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.routing import Rule
 from werkzeug.wrappers import Request
 
-from relay import events, metrics, submission
+from relay import events, metrics
 from relay.intake.incoming import Incoming, Refusal, Taken
 from relay.process.relay import Relay
-from relay.source import Source
-from relay.submission import BadBody
+from relay.sources import body as submission
+from relay.sources.body import BadBody
+from relay.sources.source import Source
 from relay.web import pages
 from relay.web.problems import may_want_page, problem, shown, wants_page
 

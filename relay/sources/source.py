@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from dataclasses import field as factory
 from typing import Any
 
-from relay.mapping import Mapping, Path, says_yes, search
-from relay.submission import Limits
-from relay.verification import Evidence, Verifier
+from relay.sources.body import Limits
+from relay.sources.mapping import Mapping
+from relay.sources.paths import Path, search
+from relay.sources.proof import Evidence, Verifier
+from relay.sources.text import says_yes
 
 
 @dataclass(frozen=True)

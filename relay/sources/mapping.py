@@ -1,0 +1,258 @@
+"""Mapping: a marshmallow schema built once from configuration; fields in, a profile or errors out.
+
+Nothing here raises for what a sender put in, and no message repeats a value.
+"""
+
+from collections.abc import Iterator
+from collections.abc import Mapping as Dict
+from dataclasses import dataclass
+from dataclasses import field as factory
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+
+from relay.sources.fields import NEEDED, TYPES, Phone
+from relay.sources.paths import Entries, Labels, Path, Place
+from relay.sources.text import _blank, _join, says_yes
+
+CONTACTS = ("email", "mobile_phone_number")
+PROFILE_FIELDS = (*CONTACTS, "full_name")
+NO_CONTACT = "Enter an e-mail address or a mobile phone number."
+NO_CONSENT = "Tick this box so that we may contact you."
+_DEFAULT_LENGTH = 255
+
+
+# --- paths ------------------------------------------------------------------------------------
+
+
+# --- rules ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Where one profile field comes from, and what it must look like."""
+
+    type: str
+    joined: tuple[Place, ...] = ()
+    first: tuple[Place, ...] = ()
+    required: bool = False
+    default: Any = None
+    max_length: int | None = None
+    choices: tuple[Any, ...] = ()
+    value: Any = None
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        return (*self.first, *self.joined)
+
+    def name(self, body: Dict[str, Any]) -> str | None:
+        """Return what the sender calls it: of alternatives the one that answers, of joined ones the first."""
+        answering = (place for place in self.first if not _blank(place.find(body)))
+        place = next(answering, None) or next(iter(self.joined or self.first), None)
+        return place.name(body) if place else None
+
+    def find(self, body: Dict[str, Any]) -> Any:
+        """Return the sender's value, as raw as it came, or None."""
+        if self.value is not None:
+            return self.value
+        if self.first:
+            found = (place.find(body) for place in self.first)
+            value = next((value for value in found if not _blank(value)), None)
+            if value is not None or not self.joined:
+                return value
+        if len(self.joined) == 1:
+            return self.joined[0].find(body)
+        return _join(self._parts(body))
+
+    def _parts(self, body: Dict[str, Any]) -> Iterator[Any]:
+        """Yield the values to be joined. A label answers once: "Name" is the given name beside
+        "Surname", the family name beside "Vorname", and never both."""
+        used: set[str] = set()
+        for place in self.joined:
+            if isinstance(place, Labels):
+                label, value = place.match(body, frozenset(used))
+                used.add(label)
+                yield value
+            else:
+                yield place.find(body)
+
+
+# --- marshmallow fields: one per type of the configuration ----------------------------------------
+
+
+def _by_name(problem: ValidationError) -> dict[str, Any]:
+    return problem.messages if isinstance(problem.messages, dict) else {"": problem.messages}
+
+
+class _Base(Schema):
+    class Meta:
+        unknown = EXCLUDE
+
+
+def _schema_field(rule: Rule, region: str | None) -> fields.Field[Any]:
+    checks: list[Any] = []
+    if rule.type in ("text", "url", "list"):
+        checks.append(validate.Length(max=rule.max_length or _DEFAULT_LENGTH))
+    if rule.choices:
+        offered = validate.ContainsOnly if rule.type == "list" else validate.OneOf
+        checks.append(offered(rule.choices, error="Choose one of the offered values."))
+    options: dict[str, Any] = {
+        "required": rule.required,
+        "validate": checks,
+        "error_messages": {"required": NEEDED},
+    }
+    if rule.type == "phone":
+        return Phone(region, **options)
+    return TYPES[rule.type](**options)
+
+
+# --- the mapping --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """What one body came to: a profile, or errors by the sender's field name."""
+
+    profile: dict[str, Any] = factory(default_factory=dict)
+    errors: dict[str, list[str]] = factory(default_factory=dict)
+    dropped: tuple[str, ...] = ()
+    consent: dict[str, dict[str, Any]] | None = None
+    extra: dict[str, Any] = factory(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        return not self.errors
+
+
+class Mapping:
+    """The rules of one source, and the schema made from them."""
+
+    def __init__(
+        self,
+        rules: Dict[str, Rule],
+        *,
+        region: str | None = None,
+        consent: Dict[str, str] | None = None,
+        keep_good_contact: bool = False,
+        entries: Entries | None = None,
+        extra: Dict[str, Rule] | None = None,
+    ) -> None:
+        """``keep_good_contact``: forward one valid contact although the other is bad (webhooks).
+
+        ``extra``: rules for a follow-up update, kept apart from the profile.
+        """
+        self.rules = dict(rules)
+        self.consent = dict(consent or {})
+        self.entries = entries
+        self._keep_good_contact = keep_good_contact
+        self._extra = dict(extra or {})
+        every = {**self.rules, **self._extra}
+        self._schema = _Base.from_dict(
+            {name: _schema_field(rule, region) for name, rule in every.items()},
+            name="Profile",
+        )()
+
+    @property
+    def schema(self) -> Schema:
+        return self._schema
+
+    @property
+    def extra(self) -> Dict[str, Rule]:
+        """The rules for a follow-up update."""
+        return self._extra
+
+    def _sender_name(self, field: str, body: Dict[str, Any]) -> str:
+        rule = self.rules.get(field) or self._extra.get(field)
+        return (rule.name(body) if rule else None) or field
+
+    def body(self, fields_: Dict[str, Any]) -> dict[str, Any]:
+        """Return the body that paths look into: the fields, and ``entry`` where entries are listed."""
+        if self.entries is None:
+            return dict(fields_)
+        return {**fields_, "entry": self.entries.read(fields_)}
+
+    def has_contact_fields(self, fields_: Dict[str, Any]) -> bool:
+        """Whether any mapped contact is there at all, be it empty."""
+        body = self.body(fields_)
+        contacts = [self.rules[name] for name in CONTACTS if name in self.rules]
+        return any(place.exists(body) for rule in contacts for place in rule.places)
+
+    def apply(self, fields_: Dict[str, Any]) -> Mapped:
+        """Map a body."""
+        body = self.body(fields_)
+        consent, withheld = self._consent(body)
+        values, errors = self._find(body, withheld)
+        try:
+            loaded = self._schema.load(values)
+        except ValidationError as problem:
+            loaded = problem.valid_data if isinstance(problem.valid_data, dict) else {}
+            for name, messages in _by_name(problem).items():
+                errors.setdefault(name, [str(message) for message in messages])
+        loaded = {name: value for name, value in loaded.items() if not _blank(value)}
+        return self._judge(body, loaded, errors, consent, withheld)
+
+    def _find(self, body: Dict[str, Any], withheld: set[str]) -> tuple[dict[str, Any], dict[str, list[str]]]:
+        values: dict[str, Any] = {}
+        errors: dict[str, list[str]] = {}
+        for name, rule in {**self.rules, **self._extra}.items():
+            if name in withheld:
+                continue
+            try:
+                value = rule.find(body)
+            except ValidationError as problem:  # a joined place that is no text
+                errors[name] = [str(message) for message in problem.messages]
+                continue
+            if _blank(value):
+                value = rule.default
+            if not _blank(value):
+                values[name] = value
+        return values, errors
+
+    def _consent(self, body: Dict[str, Any]) -> tuple[dict[str, dict[str, Any]] | None, set[str]]:
+        if not self.consent:
+            return None, set()
+        proof: dict[str, dict[str, Any]] = {}
+        for name, box in self.consent.items():
+            proof[name] = {"box": box, "ticked": says_yes(Path(box).find(body))}
+        return proof, {name for name, said in proof.items() if not said["ticked"]}
+
+    def _judge(
+        self,
+        body: dict[str, Any],
+        loaded: dict[str, Any],
+        errors: dict[str, list[str]],
+        consent: dict[str, dict[str, Any]] | None,
+        withheld: set[str],
+    ) -> Mapped:
+        good = [name for name in CONTACTS if name in loaded and name not in errors]
+        bad = [name for name in CONTACTS if name in errors]
+        dropped: tuple[str, ...] = ()
+        if good and self._keep_good_contact:
+            dropped = tuple(name for name in errors if not self._is_vital(name))
+            errors = {name: said for name, said in errors.items() if name not in dropped}
+        if not good and not bad:
+            errors = {**errors, **self._no_contact(body, withheld)}
+        named = {self._sender_name(name, body): said for name, said in errors.items()}
+        if named:
+            return Mapped(errors=named, consent=consent)
+        return Mapped(
+            profile={name: loaded[name] for name in self.rules if name in loaded},
+            extra={name: loaded[name] for name in self._extra if name in loaded},
+            dropped=dropped,
+            consent=consent,
+        )
+
+    def _is_vital(self, name: str) -> bool:
+        """Whether a machine's message is useless where this field is wrong, although a contact is good."""
+        rule = self.rules.get(name) or self._extra.get(name)
+        return rule is None or rule.required or (bool(rule.choices) and name not in CONTACTS)
+
+    def _no_contact(self, body: dict[str, Any], withheld: set[str]) -> dict[str, list[str]]:
+        for name in CONTACTS:
+            if name in withheld and self._is_given(name, body):
+                return {self.consent[name]: [NO_CONSENT]}
+        return {next((n for n in CONTACTS if n in self.rules), CONTACTS[0]): [NO_CONTACT]}
+
+    def _is_given(self, name: str, body: dict[str, Any]) -> bool:
+        places = self.rules[name].places if name in self.rules else ()
+        return any(not _blank(place.find(body)) for place in places)

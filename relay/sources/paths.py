@@ -1,0 +1,170 @@
+"""Paths: where in a body a value is found."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from collections.abc import Mapping as Dict
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+import jmespath
+from jmespath.visitor import TreeInterpreter
+
+from relay.sources.text import _blank
+
+_LONG_LABEL = 200
+
+
+class Path:
+    """Where a value is found: exactly a key of the body, else JMESPath if it compiles."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        try:
+            self._expression: Any = jmespath.compile(text)
+        except Exception:  # noqa: BLE001 - jmespath leaks ValueError and others; then it is a literal key
+            self._expression = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Path) and other.text == self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def find(self, body: Dict[str, Any]) -> Any:
+        """Return what stands there, or None."""
+        if self.text in body:
+            return body[self.text]
+        return search(self._expression, body)
+
+    def name(self, body: Dict[str, Any]) -> str | None:
+        """Return what the sender calls it."""
+        return self.text
+
+    def exists(self, body: Dict[str, Any]) -> bool:
+        """Whether the sender has such a field at all, be it empty."""
+        return self.text in body or self.find(body) is not None
+
+
+_INTERPRETER = TreeInterpreter()
+
+
+def search(expression: Any, body: Any) -> Any:
+    """Evaluate a compiled JMESPath expression; what it cannot digest is not there (None)."""
+    if expression is None:
+        return None
+    try:
+        # What the library's own search() does, without a new interpreter each time; it keeps no state.
+        return _INTERPRETER.visit(expression.parsed, body)
+    except Exception:  # noqa: BLE001 - functions raise several kinds for a body of another shape
+        return None
+
+
+@cache
+def _expression(text: str) -> Any:
+    """Return an expression of the configuration, compiled once."""
+    return jmespath.compile(text)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A value found by the label beside it, compared by letters and digits only, case-blind."""
+
+    labels: tuple[str, ...]
+    within: Path | None = None
+    strip: re.Pattern[str] | None = None
+    """What a sender puts before its keys, like Jotform's ``q4_``; ignored where a key begins with it."""
+
+    @property
+    def text(self) -> str:
+        return self.labels[0]
+
+    def find(self, body: Dict[str, Any]) -> Any:
+        """Return what stands beside the first of the labels that has a value, or None."""
+        return self.match(body)[1]
+
+    def match(self, body: Dict[str, Any], used: frozenset[str] = frozenset()) -> tuple[str, Any]:
+        """Return the first label, none of those used, that has a value, and the value."""
+        known: dict[str, Any] = {}
+        for key, value in self._labelled(body).items():
+            if not _blank(value):
+                known.setdefault(self._plain(key), value)
+        label = next((one for one in self.labels if one in known and one not in used), "")
+        return label, known.get(label)
+
+    def _plain(self, key: str) -> str:
+        prefix = self.strip.match(key) if self.strip else None
+        return plain(key[prefix.end() :] if prefix else key)
+
+    def exists(self, body: Dict[str, Any]) -> bool:
+        """Whether the sender has such a label at all, be its value empty."""
+        return any(self._plain(key) in self.labels for key in self._labelled(body))
+
+    def name(self, body: Dict[str, Any]) -> str | None:
+        """Return what the sender calls it: its own spelling of the label that answers, or of any."""
+        keys = {self._plain(key): key for key in reversed(self._labelled(body))}
+        answering, _ = self.match(body)
+        return next((keys[label] for label in (answering, *self.labels) if label in keys), None)
+
+    def _labelled(self, body: Dict[str, Any]) -> dict[str, Any]:
+        entries = body.get("entry")
+        where = entries if isinstance(entries, _Named) else body
+        if self.within:
+            where = self.within.find(body)
+        return where if isinstance(where, dict) else {}
+
+
+def plain(label: str) -> str:
+    """Return a label as its letters and digits, in lower case."""
+    return _remembered(label) if len(label) <= _LONG_LABEL else _plain(label)
+
+
+def _plain(label: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFC", label).casefold() if c.isalnum())
+
+
+# The same labels come with every message of a form, and several rules look at each.
+_remembered = lru_cache(4096)(_plain)
+
+
+Place = Path | Labels
+
+
+class _Named(dict[str, Any]):
+    """Listed entries by their names; not to be mistaken for a field that a sender calls "entry"."""
+
+
+@dataclass(frozen=True)
+class Entries:
+    """A body that lists its fields: each entry becomes reachable as ``entry."<name>"``."""
+
+    list: str
+    names: tuple[str, ...]
+    value: str
+    titles: Dict[str, str] | None = None
+    entry_id: str | None = None
+
+    def read(self, body: Dict[str, Any]) -> dict[str, Any]:
+        """Return name → value, the first of equal names winning."""
+        found = _Named()
+        titles = self._titles(body)
+        for entry in _dicts(search(_expression(self.list), body)):
+            value = search(_expression(self.value), entry)
+            names = [search(_expression(name), entry) for name in self.names]
+            if self.entry_id:
+                names.append(titles.get(str(search(_expression(self.entry_id), entry))))
+            for name in names:
+                if isinstance(name, str) and name and not _blank(value):
+                    found.setdefault(name, value)
+        return found
+
+    def _titles(self, body: Dict[str, Any]) -> dict[str, Any]:
+        if not self.titles:
+            return {}
+        listed = search(_expression(self.titles["list"]), body)
+        return {str(t.get(self.titles["id"])): t.get(self.titles["title"]) for t in _dicts(listed)}
+
+
+def _dicts(found: Any) -> Iterator[dict[str, Any]]:
+    return (entry for entry in (found if isinstance(found, list) else ()) if isinstance(entry, dict))
