@@ -282,7 +282,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if not isinstance(exc, errors.ParseException) or isinstance(exc, ours):
             super().handle_error(req, client, addr, exc)
             return
-        from relay.web import bare_problem  # the application is not there yet when gunicorn loads this
+        from relay.web.wsgi import bare_problem
 
         status, title = _UNREADABLE.get(type(exc), (400, "This is no request"))
         request_id, answer = bare_problem(status, title)

@@ -8,8 +8,8 @@ from flask import Blueprint, Response, abort, current_app, request
 from relay.operator.operator import Filter, Operator
 from relay.operator.remap import CannotDo
 from relay.process.relay import Relay
+from relay.web.clients import client_key
 from relay.web.problems import problem
-from relay.web.submit import client_key
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 _WRONG_TOKENS = "10/minute"

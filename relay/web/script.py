@@ -9,10 +9,10 @@ from werkzeug.datastructures import LanguageAccept
 from relay.process.relay import Relay
 from relay.sources import stamp as timestamp
 from relay.web import forms
+from relay.web.cors import with_cors
 from relay.web.language import choose
 from relay.web.pages import form_source
 from relay.web.problems import shown
-from relay.web.submit import with_cors
 
 blueprint = Blueprint("script", __name__)
 _SCRIPT_SECONDS = 600

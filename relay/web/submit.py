@@ -1,44 +1,29 @@
 """``/submit/<source>``: exactly the announced bytes in, a sanitized result out."""
 
-import ipaddress
 import json
 import logging
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, redirect, request
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.routing import Rule
-from werkzeug.wrappers import Request
 
 from relay import events, metrics
-from relay.intake.incoming import Incoming, Refusal, Taken
+from relay.intake.incoming import Refusal, Taken
 from relay.process.relay import Relay
-from relay.sources import body as submission
-from relay.sources.body import BadBody
 from relay.sources.source import Source
 from relay.web import pages
+from relay.web.clients import client_key
+from relay.web.cors import _own_origins, cors, with_cors
+from relay.web.incoming import _read, _Refused
 from relay.web.problems import may_want_page, problem, shown, wants_page
+from relay.web.wsgi import Environ
 
 blueprint = Blueprint("submit", __name__)
 _PATH = "/submit/"
-_FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
-_PROXY_WARNING = (
-    "requests come through a proxy that is not trusted: set RELAY_TRUSTED_PROXIES to the number of proxies, "
-    "or no visitor is limited"
-)
 
-Environ = dict[str, Any]
 Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
-
-
-class _Refused(Exception):
-    """The request is refused before its body was looked at."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
 
 
 def straight(app: Flask, inner: Wsgi, relay: Relay) -> Wsgi:
@@ -122,133 +107,6 @@ def _note(relay: Relay, source: Source, response: Response) -> None:
 # --- reading ------------------------------------------------------------------------------------------
 
 
-def _read(relay: Relay, source: Source, environ: Environ) -> Incoming:
-    """Return the request, its body as long as announced. Raises _Refused."""
-    if relay.settings.role == "dispatcher":
-        raise _Refused(503, "This process only sends; submissions are taken by another.")
-    if not source.enabled:
-        raise _Refused(503, "This source is switched off.")
-    if not source.allows_origin(environ.get("HTTP_ORIGIN"), _own_origins(relay, environ)):
-        raise _Refused(403, "Pages of this site may not post here; see origins in the configuration.")
-    length = _announced(environ)
-    if length is not None and length > source.limits.body:
-        raise _Refused(413, f"The body is longer than {source.limits.body} bytes.")
-    content_type = _content_type(environ, length)
-    raw, flaw = _body(environ, length, source.limits.body)
-    return Incoming(
-        raw=raw,
-        flaw=flaw,
-        content_type=content_type,
-        headers=_headers(environ),
-        query=_query(environ),
-        url=_url(relay, environ),
-        client=client_key(relay, environ),
-        request_id=environ["relay.request_id"],
-    )
-
-
-def _announced(environ: Environ) -> int | None:
-    """Return the announced length, None for a chunked body. Raises _Refused."""
-    if environ.get("HTTP_TRANSFER_ENCODING"):
-        return None
-    if not environ.get("CONTENT_LENGTH"):
-        raise _Refused(411, "Send a Content-Length, or a chunked body.")
-    return int(environ["CONTENT_LENGTH"])  # gunicorn lets digits only through
-
-
-def _content_type(environ: Environ, length: int | None) -> str:
-    if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
-        raise _Refused(415, "Send the body without a Content-Encoding.")
-    content_type: str = environ.get("CONTENT_TYPE", "")
-    if not content_type and length == 0:
-        return ""
-    try:
-        submission.media_type(content_type)
-    except BadBody as refused:
-        raise _Refused(refused.status, str(refused)) from None
-    return content_type
-
-
-def _body(environ: Environ, length: int | None, cap: int) -> tuple[bytes, str]:
-    """Read the body to its end, at most one byte over the cap; return it, and what is wrong with it.
-
-    gunicorn hands a body that was cut off in flight over as if it were whole, so its length is compared.
-    """
-    try:
-        raw: bytes = environ["wsgi.input"].read(cap + 1 if length is None else length)
-    except OSError:
-        return b"", "The body did not arrive."
-    except Exception:  # noqa: BLE001 - gunicorn has a class of its own for every way a chunk can be wrong
-        return b"", "The chunked body is malformed or unfinished."
-    if length is None and len(raw) > cap:
-        raise _Refused(413, f"The body is longer than {cap} bytes.")
-    if length is not None and len(raw) != length:
-        return raw, "The body was cut short."
-    return raw, ""
-
-
-def _headers(environ: Environ) -> dict[str, str]:
-    return {
-        name[5:].replace("_", "-").lower(): value
-        for name, value in environ.items()
-        if name.startswith("HTTP_")
-    }
-
-
-def _query(environ: Environ) -> dict[str, str]:
-    return Request(environ).args.to_dict() if environ.get("QUERY_STRING") else {}
-
-
-def _url(relay: Relay, environ: Environ) -> str:
-    """Return the address the sender used, as far as it may be covered by its signature."""
-    base = relay.settings.public_url
-    if not base:
-        base = f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST', '')}"
-    query = environ.get("QUERY_STRING", "")
-    return f"{base}{environ['PATH_INFO']}" + (f"?{query}" if query else "")
-
-
-def client_key(relay: Relay, environ: Environ) -> str | None:
-    """Return what a client is counted by: its address, IPv6 by /64; None if a proxy hides it.
-
-    Only the configured number of proxies is believed, counted from our end: what stands further left
-    in the header is the client's own claim.
-    """
-    peer = environ.get("REMOTE_ADDR", "")
-    proxies = relay.settings.trusted_proxies
-    if proxies:
-        hops = [hop.strip() for hop in environ.get("HTTP_X_FORWARDED_FOR", "").split(",")]
-        claimed = hops[-proxies] if len(hops) >= proxies else ""
-        return _bucket(claimed) or _bucket(peer)
-    if any(name in environ for name in _FORWARDED) and _is_near(peer):
-        if _PROXY_WARNING not in relay.warned:
-            relay.warned.add(_PROXY_WARNING)
-            events.note("proxy.untrusted", level=logging.WARNING, warning=_PROXY_WARNING)
-        return None
-    return _bucket(peer)
-
-
-@lru_cache(4096)
-def _bucket(address: str) -> str | None:
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return None
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped:
-            return str(found.ipv4_mapped)
-        return str(ipaddress.ip_network((int(found) >> 64 << 64, 64)))
-    return str(found)
-
-
-def _is_near(address: str) -> bool:
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return found.is_loopback or found.is_private
-
-
 # --- answering ----------------------------------------------------------------------------------------
 
 
@@ -292,34 +150,6 @@ def _closing(response: Response) -> Response:
 
 
 # --- what comes before a submission -------------------------------------------------------------------
-
-
-def _own_origins(relay: Relay, environ: Environ) -> tuple[str, ...]:
-    host = environ.get("HTTP_HOST", "")
-    own = [f"{environ['wsgi.url_scheme']}://{host}"]
-    if relay.settings.trusted_proxies:
-        own.append(f"https://{host}")  # the proxy speaks TLS, we do not
-    if relay.settings.public_url:
-        own.append(relay.settings.public_url)
-    return tuple(own)
-
-
-def cors(relay: Relay, source: Source, environ: Environ) -> dict[str, str]:
-    """Return the headers that let pages of allowed sites read the answer; never with credentials."""
-    if not source.is_form:
-        return {}
-    headers = {"Vary": "Origin, Accept"}
-    origin = environ.get("HTTP_ORIGIN")
-    if origin and origin != "null" and source.allows_origin(origin, _own_origins(relay, environ)):
-        headers["Access-Control-Allow-Origin"] = origin
-        headers["Access-Control-Expose-Headers"] = "X-Request-ID, Retry-After"
-    return headers
-
-
-def with_cors(relay: Relay, source: Source, response: Response) -> Response:
-    """Let pages of allowed sites read a response."""
-    response.headers.update(cors(relay, source, request.environ))
-    return response
 
 
 def _preflight(relay: Relay, source: Source) -> Response:

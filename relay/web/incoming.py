@@ -1,0 +1,106 @@
+"""A request becomes an incoming submission: exactly its announced bytes."""
+
+from werkzeug.wrappers import Request
+
+from relay.intake.incoming import Incoming
+from relay.process.relay import Relay
+from relay.sources import body as submission
+from relay.sources.body import BadBody
+from relay.sources.source import Source
+from relay.web.clients import client_key
+from relay.web.cors import _own_origins
+from relay.web.wsgi import Environ
+
+
+class _Refused(Exception):
+    """The request is refused before its body was looked at."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+def _read(relay: Relay, source: Source, environ: Environ) -> Incoming:
+    """Return the request, its body as long as announced. Raises _Refused."""
+    if relay.settings.role == "dispatcher":
+        raise _Refused(503, "This process only sends; submissions are taken by another.")
+    if not source.enabled:
+        raise _Refused(503, "This source is switched off.")
+    if not source.allows_origin(environ.get("HTTP_ORIGIN"), _own_origins(relay, environ)):
+        raise _Refused(403, "Pages of this site may not post here; see origins in the configuration.")
+    length = _announced(environ)
+    if length is not None and length > source.limits.body:
+        raise _Refused(413, f"The body is longer than {source.limits.body} bytes.")
+    content_type = _content_type(environ, length)
+    raw, flaw = _body(environ, length, source.limits.body)
+    return Incoming(
+        raw=raw,
+        flaw=flaw,
+        content_type=content_type,
+        headers=_headers(environ),
+        query=_query(environ),
+        url=_url(relay, environ),
+        client=client_key(relay, environ),
+        request_id=environ["relay.request_id"],
+    )
+
+
+def _announced(environ: Environ) -> int | None:
+    """Return the announced length, None for a chunked body. Raises _Refused."""
+    if environ.get("HTTP_TRANSFER_ENCODING"):
+        return None
+    if not environ.get("CONTENT_LENGTH"):
+        raise _Refused(411, "Send a Content-Length, or a chunked body.")
+    return int(environ["CONTENT_LENGTH"])  # gunicorn lets digits only through
+
+
+def _content_type(environ: Environ, length: int | None) -> str:
+    if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
+        raise _Refused(415, "Send the body without a Content-Encoding.")
+    content_type: str = environ.get("CONTENT_TYPE", "")
+    if not content_type and length == 0:
+        return ""
+    try:
+        submission.media_type(content_type)
+    except BadBody as refused:
+        raise _Refused(refused.status, str(refused)) from None
+    return content_type
+
+
+def _body(environ: Environ, length: int | None, cap: int) -> tuple[bytes, str]:
+    """Read the body to its end, at most one byte over the cap; return it, and what is wrong with it.
+
+    gunicorn hands a body that was cut off in flight over as if it were whole, so its length is compared.
+    """
+    try:
+        raw: bytes = environ["wsgi.input"].read(cap + 1 if length is None else length)
+    except OSError:
+        return b"", "The body did not arrive."
+    except Exception:  # noqa: BLE001 - gunicorn has a class of its own for every way a chunk can be wrong
+        return b"", "The chunked body is malformed or unfinished."
+    if length is None and len(raw) > cap:
+        raise _Refused(413, f"The body is longer than {cap} bytes.")
+    if length is not None and len(raw) != length:
+        return raw, "The body was cut short."
+    return raw, ""
+
+
+def _headers(environ: Environ) -> dict[str, str]:
+    return {
+        name[5:].replace("_", "-").lower(): value
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    }
+
+
+def _query(environ: Environ) -> dict[str, str]:
+    return Request(environ).args.to_dict() if environ.get("QUERY_STRING") else {}
+
+
+def _url(relay: Relay, environ: Environ) -> str:
+    """Return the address the sender used, as far as it may be covered by its signature."""
+    base = relay.settings.public_url
+    if not base:
+        base = f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST', '')}"
+    query = environ.get("QUERY_STRING", "")
+    return f"{base}{environ['PATH_INFO']}" + (f"?{query}" if query else "")
