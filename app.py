@@ -1,5 +1,5 @@
 """gunicorn's door: ``gunicorn app:app``."""
 
-from relay.server import hooks as serving
+from relay.server import hooks
 
-app = serving.application()
+app = hooks.application()

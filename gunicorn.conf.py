@@ -2,16 +2,16 @@
 
 import os
 
-from relay.server import hooks as serving
+from relay.server import hooks
 
-settings = serving.load_or_exit()
+settings = hooks.load_or_exit()
 
 bind = f"{'[' + settings.host + ']' if ':' in settings.host else settings.host}:{settings.port}"
 # One SQLite outbox has one owner, whatever WEB_CONCURRENCY says.
 workers = 1
 threads = settings.threads
 worker_class = "relay.server.worker.Worker"
-worker_connections = serving.connections(threads)
+worker_connections = hooks.connections(threads)
 backlog = 2048
 keepalive = 2
 timeout = 60
@@ -29,23 +29,23 @@ umask = 0o077
 
 
 def on_starting(server):
-    serving.claim_address(server)
-    serving.share_counts()
-    serving.keep_one_worker(server)
-    server.reload = lambda: serving.reload(server)
+    hooks.claim_address(server)
+    hooks.share_counts()
+    hooks.keep_one_worker(server)
+    server.reload = lambda: hooks.reload(server)
 
 
 def post_worker_init(worker):
-    serving.start(worker)
+    hooks.start(worker)
 
 
 def worker_exit(server, worker):
-    serving.stop(worker)
+    hooks.stop(worker)
 
 
 def on_exit(server):
-    serving.forget_counts()
+    hooks.forget_counts()
 
 
 def child_exit(server, worker):
-    serving.left(server)
+    hooks.left(server)

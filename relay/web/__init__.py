@@ -1,15 +1,8 @@
 """The web face: what HTTP callers meet."""
 
-import json
-import re
-import secrets
-from collections.abc import Callable, Iterable
-from typing import Any
-
 from flask import Flask
 
 from relay.process.relay import Relay
-from relay.vault import RandomBytes
 from relay.web import api, description, operations, pages, problems, script, submit
 from relay.web.wsgi import _with_headers
 
