@@ -1,4 +1,7 @@
-"""The web face: what HTTP callers meet."""
+"""The web: what callers over HTTP meet. Requests become values for ``intake``, ``operator`` and ``process``.
+
+A page or an address goes here; nothing is decided here about a submission. Flask lives here only.
+"""
 
 from flask import Flask
 

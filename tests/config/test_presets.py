@@ -21,11 +21,11 @@ from relay.intake.incoming import Incoming
 from relay.sources import body as submission
 from relay.sources.proof import Evidence, Verifier
 from relay.sources.source import Source
+from tests.config.preset_cases import CASES, NOW, PUBLIC_URL, VECTORS, Case, Vector
 from tests.kit.client import Answer, request
 from tests.kit.processes import eventually
 from tests.kit.relay import RelayProcess, config, toml
 from tests.kit.upstream import ScriptedUpstream
-from tests.preset_cases import CASES, NOW, PUBLIC_URL, VECTORS, Case, Vector
 
 PRESETS = presets.preset_names()
 SECRETS = {case.preset: case.secret for case in CASES}

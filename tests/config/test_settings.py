@@ -25,7 +25,7 @@ from relay.sources.paths import Labels
 from relay.sources.paths import Path as FieldPath
 from relay.sources.proof import BEARER, Evidence
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "canary-token-of-upstream"
 SECRET = "canary-secret-of-the-crm"
 SANDBOX = "http://127.0.0.1:9/v1/hood/profiles"

@@ -26,7 +26,7 @@ from relay.sandbox.limits import FixedWindows
 from relay.sandbox.moods import Mood, mood_of
 from relay.sandbox.serve import create_sandbox
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 JANE = {"full_name": "Jane Doe", "mobile_phone_number": "+49234432234", "email": "jane@example.com"}
 # The 201 of https://docs.ocamba.com, Create Profile, word for word.
 DOCUMENTED = json.loads("""

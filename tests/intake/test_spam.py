@@ -435,7 +435,7 @@ def test_33_a_phone_number_is_a_recipient_too(relay: RelayProcess) -> None:
 
 KNOCKS = """
 import resource, sys, time
-from relay.quota import Doorkeeper
+from relay.intake.limits import Doorkeeper
 count = int(sys.argv[1])
 door = Doorkeeper("memory://")
 for number in range(1000):

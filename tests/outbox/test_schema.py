@@ -180,7 +180,7 @@ def test_120_an_outbox_leaves_a_newer_postgresql_untouched(postgres_url: str) ->
 PREPARE = """
 import sys, time
 from relay.clock import SteadyClock
-from relay.outbox import Outbox
+from relay.outbox.outbox import Outbox
 from relay.vault import Vault, parse_key
 outbox = Outbox(sys.argv[1], Vault([parse_key(sys.argv[2])]), SteadyClock())
 sys.stdin.readline()
@@ -190,9 +190,9 @@ outbox.stop()
 """
 STUCK = """
 import sys, time
-from relay.database import engine_for
-from relay.schema import STEPS, migrate
-from tests.test_schema import add_colour
+from relay.outbox.database import engine_for
+from relay.outbox.schema import STEPS, migrate
+from tests.outbox.test_schema import add_colour
 
 def stuck(conn):
     add_colour(conn)

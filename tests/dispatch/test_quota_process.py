@@ -17,12 +17,12 @@ from typing import Any, Self
 import pytest
 
 from tests.conftest import SEED
+from tests.dispatch.test_upstream_faults import LATE, Door, Scenarios, Site
 from tests.kit.client import Submitters, request
 from tests.kit.judge import judge
 from tests.kit.processes import eventually
 from tests.kit.relay import HOOK, NEWSLETTER, RelayProcess, config
 from tests.kit.upstream import PATH, ScriptedUpstream, delay
-from tests.test_upstream_faults import LATE, Door, Scenarios, Site
 
 SHORT = "10/second; 20/4 second"
 SHORT_LIMITS = ((10, 1.0), (20, 4.0))

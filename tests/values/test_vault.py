@@ -18,7 +18,7 @@ from relay.vault import KeyMissing, Vault, keys_beside, new_key, parse_key
 
 ONE, TWO = bytes(range(32)), bytes(range(1, 33))
 CANARY = {"profile": {"email": "canary@example.com"}}
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def opened(*keys: bytes) -> Vault:

@@ -359,7 +359,7 @@ def holds_a_snapshot(relay: RelayProcess, done: threading.Event) -> None:
 def test_117_an_old_sqlite_is_named_and_one_process_writes(
     upstream: ScriptedUpstream, tmp_path: Path
 ) -> None:
-    """Without pysqlite3 it is Python's own. That a second server is refused: tests/test_shutdown.py."""
+    """Without pysqlite3 it is Python's own. That a second server is refused: test_shutdown.py."""
     (tmp_path / "pysqlite3.py").write_text("raise ImportError")
     own = {"PYTHONPATH": str(tmp_path)}
     with RelayProcess(config(upstream.url, **WIDE), env=own) as relay:
