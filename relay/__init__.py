@@ -1,13 +1,16 @@
-"""The signup relay. The story of one submission:
+"""The signup relay. The story of one submission, room by room:
 
-1. ``web/submit.py``   takes exactly the announced bytes of a request
-2. ``source.py``       the named door it came through, and the proof of who sent it (``verification.py``)
-3. ``submission.py``   bytes become fields, and a key that makes a repeat recognisable
-4. ``mapping.py``      fields become a profile (``contact.py``: e-mail and phone), or errors
-5. ``outbox.py``       the delivery is committed, encrypted by ``vault.py``, before anybody is answered
-6. ``receipt.py``      what the sender is told
-7. ``dispatcher.py``   claims it when ``quota.py`` and the hold of its ``destination.py`` allow
-8. ``upstream.py``     makes the one call, and ``outcome.py`` says what the answer meant
-9. ``delivery.py``     decides what becomes of it; the outbox records that and erases what is done
-10. ``events.py``      notes it, in a log line and a metric that name nobody
+1. ``web``       takes exactly the announced bytes of a request
+2. ``sources``   the named door it came through: the proof of who sent it, its bytes as fields, the fields as
+   a profile
+3. ``config``    said what that door asks for; nothing else reads variables or ``relay.toml``
+4. ``intake``    judges it, and has it committed before anybody is answered; then says what the sender may know
+5. ``outbox``    keeps it, sealed by ``vault``, and hands it out when ``quota`` and the hold of its
+   ``destination`` allow
+6. ``dispatch``  makes the one call; ``outcome`` says what the answer meant, ``delivery`` what becomes of it
+7. ``operator``  is what a person may see and do about it
+8. ``events`` and ``metrics`` note each step, in log lines and figures that name nobody
+
+``process`` puts the parts together and ``server`` runs them under gunicorn; ``web``, ``cli`` and ``sandbox``
+are the faces. A room imports only rooms before it; ``tests/test_architecture.py`` has the order.
 """
