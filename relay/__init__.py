@@ -4,7 +4,8 @@
 2. ``sources``   the named door it came through: the proof of who sent it, its bytes as fields, the fields as
    a profile
 3. ``config``    said what that door asks for; nothing else reads variables or ``relay.toml``
-4. ``intake``    judges it, and has it committed before anybody is answered; then says what the sender may know
+4. ``intake``    judges it, and has it committed before anybody is answered; then says what its
+   sender may know
 5. ``outbox``    keeps it, sealed by ``vault``, and hands it out when ``quota`` and the hold of its
    ``destination`` allow
 6. ``dispatch``  makes the one call; ``outcome`` says what the answer meant, ``delivery`` what becomes of it
