@@ -21,7 +21,9 @@ from relay.intake.incoming import Incoming
 from relay.sources import body as submission
 from relay.sources.proof import Evidence, Verifier
 from relay.sources.source import Source
-from tests.config.preset_cases import CASES, NOW, PUBLIC_URL, VECTORS, Case, Vector
+from tests.config.presets import CASES
+from tests.config.presets.case import NOW, PUBLIC_URL, Case
+from tests.config.presets.vectors import VECTORS, Vector
 from tests.kit.client import Answer, request
 from tests.kit.processes import eventually
 from tests.kit.relay import RelayProcess, config, toml
@@ -213,14 +215,14 @@ def vector_id(vector: Vector) -> str:
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=vector_id)
-def test_39_a_published_signature_is_valid(vector: Vector) -> None:
+def test_a_published_signature_is_valid(vector: Vector) -> None:
     verifier = Verifier(**vector.verify)
     assert verifier.proves(evidence(vector), (verifier.key(vector.secret),), vector.now)
     assert verifier.proves(evidence(vector), (b"another", verifier.key(vector.secret)), vector.now)
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=vector_id)
-def test_40_a_published_signature_with_one_part_changed_is_not(vector: Vector) -> None:
+def test_a_published_signature_with_one_part_changed_is_not(vector: Vector) -> None:
     verifier = Verifier(**vector.verify)
     for what, changed, secret, now in spoiled(vector):
         assert verifier.proves(changed, (verifier.key(secret),), now) is False, what

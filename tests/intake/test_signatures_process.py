@@ -27,7 +27,7 @@ import pytest
 from relay.config import settings
 from relay.config.environment import Unusable
 from relay.sources.proof import Evidence, Verifier
-from tests.config.preset_cases import netlify_token
+from tests.config.presets.case import netlify_token
 from tests.kit.client import Answer, request
 from tests.kit.processes import eventually
 from tests.kit.relay import RelayProcess, StartFailed, config, toml

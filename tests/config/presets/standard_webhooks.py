@@ -1,0 +1,59 @@
+"""Standard Webhooks (and Svix): its messages, in the shape it documents."""
+
+import base64
+from typing import Any
+
+from tests.config.presets.case import Case, base64_mac, json_body
+
+CASES: list[Case] = []
+
+
+def _standard(name: str, body: dict[str, Any], expect: dict[str, str], message: str) -> None:
+    key = b"twenty-four bytes of key"
+    secret = "whsec_" + base64.b64encode(key).decode()
+    raw = json_body(body)
+
+    def sign(now: float) -> dict[str, str]:
+        stamp = str(int(now) + 200)
+        mac = base64_mac(key, f"{message}.{stamp}.".encode() + raw)
+        signatures = f"v1a,{base64_mac(b'other', raw)} v1,{base64_mac(b'old', raw)} v1,{mac}"
+        return {"webhook-timestamp": stamp, "webhook-signature": signatures}
+
+    CASES.append(
+        Case(
+            preset="standard-webhooks",
+            name=name,
+            body=raw,
+            secret=secret,
+            expect=expect,
+            event_id=message,
+            headers={"webhook-id": message},
+            stamped=sign,
+        )
+    )
+
+
+_standard(
+    "a contact within data, an asymmetric signature beside",
+    {
+        "type": "contact.created",
+        "timestamp": "2026-09-20T19:10:00Z",
+        "data": {
+            "email": "ludovica@example.net",
+            "first_name": "Ludovica",
+            "last_name": "Bassi",
+            "phone": "+39 320 123 4567",
+            "company_name": "Bassi",
+        },
+    },
+    {"email": "ludovica@example.net", "mobile_phone_number": "+393201234567", "full_name": "Ludovica Bassi"},
+    "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W",
+)
+
+
+_standard(
+    "everything at the top, beside the name of the event",
+    {"name": "lead.created", "full_name": "Osei Boateng", "email": "osei@example.com"},
+    {"email": "osei@example.com", "full_name": "Osei Boateng"},
+    "msg_2KWPBgLlAfxdpx2AI54pPJ85f4X",
+)

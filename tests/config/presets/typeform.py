@@ -1,0 +1,135 @@
+"""Typeform: its messages, in the shape it documents."""
+
+from typing import Any
+
+from tests.config.presets.case import Case, base64_mac, json_body
+
+CASES: list[Case] = []
+
+
+def _typeform(
+    name: str, body: bytes, expect: dict[str, str] | None, event_id: str | None, secret: str = "tf-Secret/1"
+) -> None:
+    signature = "sha256=" + base64_mac(secret.encode(), body)
+    CASES.append(
+        Case(
+            preset="typeform",
+            name=name,
+            body=body,
+            headers={"Typeform-Signature": signature},
+            secret=secret,
+            expect=expect,
+            event_id=event_id,
+        )
+    )
+
+
+def _answer(kind: str, value: Any, ref: str, field_type: str, field_id: str) -> dict[str, Any]:
+    return {"type": kind, kind: value, "field": {"id": field_id, "type": field_type, "ref": ref}}
+
+
+def _typeform_body(
+    event_id: str, questions: list[dict[str, Any]], answers: list[dict[str, Any]], **more: Any
+) -> bytes:
+    return json_body(
+        {
+            "event_id": event_id,
+            "event_type": "form_response",
+            "form_response": {
+                "form_id": "kq8Zt2",
+                "token": "5b1f0c0a9d7e4f26",
+                "landed_at": "2026-09-20T07:58:03Z",
+                "submitted_at": "2026-09-20T08:01:44Z",
+                "definition": {"id": "kq8Zt2", "title": "Stay in touch", "fields": questions},
+                "answers": answers,
+                **more,
+            },
+        }
+    )
+
+
+_typeform(
+    "types before titles, names by title, a consent box beside",
+    _typeform_body(
+        "01TFMIREILLE",
+        [
+            {"id": "aa1", "ref": "r1", "type": "short_text", "title": "What is your *first name*?"},
+            {"id": "aa2", "ref": "r2", "type": "short_text", "title": "Last name"},
+            {"id": "aa3", "ref": "r3", "type": "email", "title": "Where may we write to?"},
+            {"id": "aa4", "ref": "r4", "type": "phone_number", "title": "And call?"},
+            {"id": "aa5", "ref": "r5", "type": "legal", "title": "E-mail"},
+        ],
+        [
+            _answer("text", "Mireille ", "r1", "short_text", "aa1"),
+            _answer("text", "Aubry", "r2", "short_text", "aa2"),
+            _answer("email", "mireille.aubry@example.org", "r3", "email", "aa3"),
+            _answer("phone_number", "+33639981234", "r4", "phone_number", "aa4"),
+            _answer("boolean", True, "r5", "legal", "aa5"),
+        ],
+    ),
+    {
+        "email": "mireille.aubry@example.org",
+        "mobile_phone_number": "+33639981234",
+        "full_name": "Mireille Aubry",
+    },
+    "01TFMIREILLE",
+)
+
+
+_typeform(
+    "a contact-info block whose titles stand one level deeper",
+    _typeform_body(
+        "01TFKAYODE",
+        [
+            {
+                "id": "bb0",
+                "ref": "block",
+                "type": "contact_info",
+                "title": "About you",
+                "properties": {
+                    "fields": [
+                        {"id": "bb1", "ref": "c1", "type": "short_text", "title": "First name"},
+                        {"id": "bb2", "ref": "c2", "type": "short_text", "title": "Last name"},
+                        {"id": "bb3", "ref": "c3", "type": "email", "title": "Email"},
+                    ]
+                },
+            },
+            {"id": "bb4", "ref": "r9", "type": "number", "title": "How many people?"},
+        ],
+        [
+            _answer("text", "Kayode", "c1", "short_text", "bb1"),
+            _answer("text", "Fashola", "c2", "short_text", "bb2"),
+            _answer("email", "kayode@example.net", "c3", "email", "bb3"),
+            _answer("number", 0, "r9", "number", "bb4"),
+        ],
+    ),
+    {"email": "kayode@example.net", "full_name": "Kayode Fashola"},
+    "01TFKAYODE",
+)
+
+
+_typeform(
+    "the e-mail only in a hidden field",
+    _typeform_body(
+        "01TFHIDDEN",
+        [{"id": "cc1", "ref": "r1", "type": "short_text", "title": "Your name"}],
+        [_answer("text", "Tove Lindqvist", "r1", "short_text", "cc1")],
+        hidden={"email": "tove@example.com", "campaign": "autumn"},
+    ),
+    {"email": "tove@example.com", "full_name": "Tove Lindqvist"},
+    "01TFHIDDEN",
+)
+
+
+_typeform(
+    "a partial response is no sign-up",
+    json_body(
+        {
+            "event_id": "01TFPARTIAL",
+            "event_type": "form_response_partial",
+            "form_response": {"answers": [_answer("email", "half.way@example.com", "r3", "email", "aa3")]},
+        }
+    ),
+    None,
+    None,
+)
