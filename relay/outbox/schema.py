@@ -139,6 +139,17 @@ meta = sa.Table(
     sa.Column("value", _Bytes, nullable=False),
 )
 
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("operator", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("csrf", sa.Text, nullable=False),
+    sa.Column("created_at", _Time, nullable=False),
+    sa.Column("seen_at", _Time, nullable=False),
+)
+
 
 class Newer(RuntimeError):
     """The database was written by a newer relay."""
@@ -148,7 +159,11 @@ def _first(conn: Connection) -> None:
     metadata.create_all(conn)
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_first,)
+def _sessions(conn: Connection) -> None:
+    sessions.create(conn, checkfirst=True)
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_first, _sessions)
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed."""
 
 _LOCK = 0x5167_6E75_7052  # any number that nobody else takes an advisory lock on
