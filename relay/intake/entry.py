@@ -6,14 +6,65 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from relay import clock
+from relay.delivery import CHECK, FRESH, HELD, INVALID, QUEUED, Delivery
 from relay.intake.incoming import Incoming
+from relay.outbox.records import Entry
 from relay.sources import body as submission
+from relay.sources import stamp
 from relay.sources.body import Submission
-from relay.sources.mapping import Mapped
+from relay.sources.mapping import CONTACTS, Mapped
 from relay.sources.source import Source
+from relay.vault import Vault
 
 
-def contact_hash(vault: Any, contact: str | None) -> bytes | None:
+def entry_of(
+    source: Source, sent: Submission, mapped: Mapped, state: str, reason: str | None, vault: Vault
+) -> Entry:
+    """Return what is stored of a submission."""
+    payload = _payload(source, sent, mapped, state)
+    delivery = Delivery(
+        receipt=vault.receipt(),
+        source=source.name,
+        destination=source.destination,
+        state=state,
+        received_at=sent.received_at,
+        due_at=sent.received_at,
+        reason=reason,
+        dropped=mapped.dropped,
+        payload=payload,
+        lane=CHECK if source.captcha and state == QUEUED else FRESH,
+    )
+    key = sent.key or ""
+    by_bytes = vault.hash("bytes", source.name, key, stamp.without(sent.raw))
+    plain = by_bytes if state == INVALID else content_key(vault, source.name, key, mapped)
+    email, phone = (mapped.profile.get(name) for name in CONTACTS)
+    return Entry(
+        delivery=delivery,
+        box=vault.seal(payload, delivery.receipt),
+        repeat_key=vault.hash("held", plain) if state == HELD else plain,
+        plain_key=plain if state == HELD else None,
+        raw_key=by_bytes if state == QUEUED else None,
+        id_hash=vault.hash("key", source.name, key) if key else None,
+        window=None if key else source.repeat_window,
+        email_hash=contact_hash(vault, email),
+        phone_hash=contact_hash(vault, phone),
+        consent=consent_proof(mapped, sent.page, sent.received_at),
+    )
+
+
+def _payload(source: Source, sent: Submission, mapped: Mapped, state: str) -> dict[str, Any]:
+    payload: dict[str, Any] = {"profile": mapped.profile, **_original(sent)}
+    if mapped.extra:
+        payload["update"] = update_body(mapped.extra, source)
+    if source.captcha:
+        payload["captcha"] = str(sent.fields.get(source.captcha.field, ""))[:4096]
+    if state == INVALID:  # what is needed beside the body when it is mapped again
+        payload.pop("profile")
+        payload |= {"key": sent.key, "page": sent.page}
+    return payload
+
+
+def contact_hash(vault: Vault, contact: str | None) -> bytes | None:
     """Return what a contact is searched by; e-mail addresses regardless of case."""
     return vault.hash("contact", contact.casefold()) if contact else None
 
@@ -31,7 +82,7 @@ def sender_key(source: Source, incoming: Incoming, fields: dict[str, Any]) -> st
     return None
 
 
-def _page(headers: Mapping[str, str]) -> str | None:
+def page_of(headers: Mapping[str, str]) -> str | None:
     """Return the page a form was filled in on, without its query string: that may name people."""
     try:
         parts = urlsplit(headers.get("referer", ""))
@@ -42,11 +93,10 @@ def _page(headers: Mapping[str, str]) -> str | None:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:500]
 
 
-def content_key(vault: Any, source: str, key: str, mapped: Mapped) -> bytes:
+def content_key(vault: Vault, source: str, key: str, mapped: Mapped) -> bytes:
     """Return what a repeat is recognised by: its source, the sender's key for it, and its content."""
     content = json.dumps([mapped.profile, mapped.extra], sort_keys=True)
-    found: bytes = vault.hash("content", source, key, content)
-    return found
+    return vault.hash("content", source, key, content)
 
 
 def consent_proof(mapped: Mapped, page: str | None, received_at: float) -> str | None:

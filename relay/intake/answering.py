@@ -1,0 +1,53 @@
+"""What the sender is told of a stored submission."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from relay.delivery import QUEUED, REFUSED, Delivery
+from relay.intake import receipt
+from relay.intake.incoming import Refusal, Taken
+from relay.outbox.records import Stored
+from relay.sources.source import Source
+
+
+def answer(
+    source: Source,
+    stored: Stored,
+    profile: Mapping[str, Any] | None = None,
+    eta: float | None = None,
+) -> Taken | Refusal:
+    """Tell its state. ``profile``: upstream's answer, where it is known; ``eta``: when it will be sent."""
+    if stored.delivery.state == REFUSED and not receipt.is_silent(source):
+        return _refused(source, stored.delivery, stored.repeat)
+    return taken(source, stored, profile, eta)
+
+
+def taken(
+    source: Source,
+    stored: Stored,
+    profile: Mapping[str, Any] | None = None,
+    eta: float | None = None,
+) -> Taken:
+    """Tell that it was taken, whatever became of it since."""
+    known = profile if profile is not None else stored.reply
+    status, body = receipt.answer(
+        source, stored.delivery, repeat=stored.repeat, profile=known, eta_seconds=eta
+    )
+    return Taken(status, body, stored.delivery.receipt, stored.repeat)
+
+
+def _refused(source: Source, delivery: Delivery, repeat: bool) -> Taken | Refusal:
+    if source.on_failure == "accept":
+        body: dict[str, Any] = {"receipt": delivery.receipt, "state": QUEUED, "eta_seconds": None}
+        if repeat:
+            body["repeat"] = True
+        status = source.success_status or (200 if repeat else 202)
+        return Taken(status, body, delivery.receipt, repeat)
+    return Refusal(
+        422,
+        "Upstream does not take this sign-up.",
+        receipt=delivery.receipt,
+        state=REFUSED,
+        trace_id=delivery.trace_id,
+        repeat=repeat,
+    )
