@@ -150,6 +150,21 @@ sessions = sa.Table(
     sa.Column("seen_at", _Time, nullable=False),
 )
 
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", _Serial, primary_key=True),
+    sa.Column("at", _Time, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("receipt", sa.Text),
+    sa.Column("filter", sa.Text),
+    sa.Column("count", sa.Integer, nullable=False),
+    sa.Column("detail", sa.Text),
+)
+"""Who did what. Names of fields and of people who operate, never a value of somebody who signed up."""
+sa.Index("audit_receipt", audit.c.receipt)
+
 
 class Newer(RuntimeError):
     """The database was written by a newer relay."""
@@ -163,7 +178,11 @@ def _sessions(conn: Connection) -> None:
     sessions.create(conn, checkfirst=True)
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_first, _sessions)
+def _audited(conn: Connection) -> None:
+    audit.create(conn, checkfirst=True)
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_first, _sessions, _audited)
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed."""
 
 _LOCK = 0x5167_6E75_7052  # any number that nobody else takes an advisory lock on

@@ -1,0 +1,56 @@
+"""The audit log, inside a transaction: who did what, to how many, when."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from relay.outbox.schema import audit
+
+
+@dataclass(frozen=True)
+class Act:
+    """What somebody did: ``filter`` says to which rows, ``detail`` names fields, states or outcomes."""
+
+    by: str
+    action: str
+    count: int = 1
+    receipt: str | None = None
+    filter: Mapping[str, Any] | None = None
+    detail: Mapping[str, Any] | None = None
+
+
+def note(conn: Connection, act: Act, now: float) -> None:
+    """Write an act down."""
+    values = {
+        "at": now,
+        "by": act.by,
+        "action": act.action,
+        "count": act.count,
+        "receipt": act.receipt,
+        "filter": json.dumps(act.filter) if act.filter is not None else None,
+        "detail": json.dumps(act.detail) if act.detail is not None else None,
+    }
+    conn.execute(sa.insert(audit).values(values))
+
+
+def page(
+    conn: Connection, before: int | None, limit: int, receipt: str | None = None
+) -> list[dict[str, Any]]:
+    """Return acts, newest first; those on one row alone with ``receipt``."""
+    query = sa.select(audit).order_by(audit.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(audit.c.id < before)
+    if receipt is not None:
+        query = query.where(audit.c.receipt == receipt)
+    return [
+        {
+            **row,
+            "filter": json.loads(row["filter"]) if row["filter"] else None,
+            "detail": json.loads(row["detail"]) if row["detail"] else None,
+        }
+        for row in conn.execute(query).mappings()
+    ]
