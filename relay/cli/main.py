@@ -21,7 +21,7 @@ from relay.sandbox import serve as sandbox
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
-    from relay.operator.remap import CannotDo
+    from relay.operator.errors import CannotDo
     from relay.outbox.errors import Unavailable, Unfit
     from relay.vault import KeyMissing
 

@@ -52,7 +52,7 @@ def _contact(text: str) -> str:
 
 
 def _limit(text: str) -> int:
-    from relay.operator.operator import MAX_ROWS
+    from relay.operator.filter import MAX_ROWS
 
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_ROWS):
         raise argparse.ArgumentTypeError(f"must be 1 to {MAX_ROWS}")
@@ -65,19 +65,18 @@ def _submissions(asked: argparse.Namespace) -> int:
 
 
 def _filter(asked: argparse.Namespace) -> Any:
-    from relay.operator.operator import Filter
+    from relay.operator.filter import Filter
 
     return Filter(asked.state, asked.source, asked.contact, None, asked.limit)
 
 
 def _list(asked: argparse.Namespace) -> int:
     operator, _ = _operator()
-    found = operator.submissions(_filter(asked))
+    page = operator.page(_filter(asked))
     if asked.json:
-        last = found[-1]["receipt"] if len(found) == asked.limit else None
-        print(json.dumps({"submissions": found, "next": last}, indent=2))
+        print(json.dumps(page, indent=2))
         return 0
-    for row in found:
+    for row in page["submissions"]:
         mark = " may be a duplicate" if row["may_be_duplicate"] else ""
         hint = row["contact_hint"] or "-"
         print(

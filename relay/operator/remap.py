@@ -1,22 +1,29 @@
-"""Kept payloads are mapped again with the present configuration."""
+"""Kept payloads are opened, and mapped again with the present configuration."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
+from relay.config.settings import Settings
+from relay.intake.entry import consent_proof, contact_hash, content_key, update_body
+from relay.operator.errors import CannotDo
 from relay.sources import body as submission
 from relay.sources.body import BadBody
-from relay.sources.mapping import Mapped
+from relay.sources.mapping import CONTACTS, Mapped
 from relay.sources.source import Source
+from relay.vault import KeyMissing, Vault
 
 
-class CannotDo(ValueError):
-    """The request makes no sense, or not in this state. ``missing``: there is no such submission."""
+def opened(vault: Vault, receipt: str, box: bytes) -> dict[str, Any]:
+    """Return a payload. Raises CannotDo."""
+    try:
+        payload: dict[str, Any] = vault.open(box, receipt)
+    except (KeyMissing, ValueError) as problem:
+        raise CannotDo(f"{receipt} cannot be read: {problem}") from None
+    return payload
 
-    def __init__(self, why: str, *, missing: bool = False) -> None:
-        super().__init__(why)
-        self.missing = missing
 
-
-def map_again(source: Source, payload: dict[str, Any]) -> Mapped:
+def map_again(source: Source, payload: Mapping[str, Any]) -> Mapped:
     """Return what a kept payload comes to now. Raises CannotDo, naming the fields."""
     raw = payload["body"].encode("utf-8", "surrogateescape")
     try:
@@ -27,3 +34,31 @@ def map_again(source: Source, payload: dict[str, Any]) -> Mapped:
     if not mapped.ok:
         raise CannotDo("cannot be mapped: " + ", ".join(sorted(mapped.errors)))
     return mapped
+
+
+def source_of(row: Mapping[str, Any], settings: Settings) -> Source:
+    """Return the source of a row whose payload is still there. Raises CannotDo."""
+    source = settings.sources.get(row["source"])
+    if source is None or row["payload"] is None:
+        raise CannotDo(f"source {row['source']} is gone, or its payload is")
+    return source
+
+
+def mapped_columns(
+    row: Mapping[str, Any], source: Source, payload: dict[str, Any], mapped: Mapped, vault: Vault
+) -> dict[str, Any]:
+    """Return the columns of a row for what its payload comes to now."""
+    payload = {**payload, "profile": mapped.profile}
+    payload.pop("update", None)
+    if mapped.extra:
+        payload["update"] = update_body(mapped.extra, source)
+    email, phone = (mapped.profile.get(name) for name in CONTACTS)
+    return {
+        "payload": vault.seal(payload, row["receipt"]),
+        "email_hash": contact_hash(vault, email),
+        "phone_hash": contact_hash(vault, phone),
+        "dropped": json.dumps(mapped.dropped) if mapped.dropped else None,
+        "consent": consent_proof(mapped, payload.get("page"), row["received_at"]),
+        # From now on a repeat is recognised by what it says, not by its bytes.
+        "repeat_key": content_key(vault, source.name, payload.get("key") or "", mapped),
+    }

@@ -4,6 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from relay.config.settings import Settings
+from relay.intake.entry import update_body
+from relay.operator.errors import CannotDo
+from relay.operator.remap import map_again, opened
+from relay.vault import Vault
+
 
 @dataclass(frozen=True)
 class Change:
@@ -14,6 +20,26 @@ class Change:
     verdict: str
     lines: tuple[str, ...]
     is_worse: bool = False
+
+
+def compared(row: Mapping[str, Any], settings: Settings, vault: Vault) -> Change:
+    """Map one stored submission, and say what would be different. Names fields, never values."""
+    source = settings.sources.get(row["source"])
+    payload = opened(vault, row["receipt"], row["payload"])
+    was: dict[str, Any] = {**(payload.get("profile") or {}), **payload.get("update", {})}
+    receipt, name = row["receipt"], row["source"]
+    if source is None:
+        return Change(receipt, name, "fails", ("its source is gone",), is_worse=bool(was))
+    if "body" not in payload:
+        return Change(receipt, name, "same", ())
+    try:
+        mapped = map_again(source, payload)
+    except CannotDo as problem:
+        said = (str(problem),) if was else ()
+        return Change(receipt, name, "fails", said, is_worse=bool(was))
+    now = {**mapped.profile, **update_body(mapped.extra, source)}
+    lines = tuple(_difference(was, now))
+    return Change(receipt, name, "passes" if not was else "changes", lines, bool(set(was) - set(now)))
 
 
 def _difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -1,18 +1,27 @@
-"""The operator's API, behind a bearer token."""
+"""The operator's API, behind a bearer token: each address asks one verb of ``operator``."""
 
-import hmac
 from typing import Any
 
-from flask import Blueprint, Response, abort, current_app, request
+from flask import Blueprint, Response, abort, current_app, g, request
 
-from relay.operator.operator import Filter, Operator
-from relay.operator.remap import CannotDo
+from relay.operator import actor
+from relay.operator.errors import CannotDo, Changed, Missing, Nonsense, NotAllowed, Unfitting
+from relay.operator.operator import Operator
 from relay.process.relay import Relay
+from relay.web import asked
 from relay.web.clients import client_key
 from relay.web.problems import problem
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 _WRONG_TOKENS = "10/minute"
+_STATUS: dict[type[CannotDo], int] = {
+    CannotDo: 409,
+    Changed: 409,
+    Missing: 404,
+    Nonsense: 400,
+    NotAllowed: 403,
+    Unfitting: 422,
+}
 
 
 def _relay() -> Relay:
@@ -21,17 +30,22 @@ def _relay() -> Relay:
 
 
 def _operator() -> Operator:
-    return Operator(_relay().settings, _relay().outbox)
+    return Operator(_relay().settings, _relay().outbox, g.actor)
 
 
 @blueprint.before_request
 def authorize() -> Response | None:
-    """Let the admin token through; without one configured there is no API."""
-    token = _relay().settings.admin_token
-    if not token:
+    """Let operators through; without any there is no API."""
+    settings = _relay().settings
+    if not actor.known(settings):
         abort(404)
-    shown = request.environ.get("HTTP_AUTHORIZATION", "").encode("latin-1", "replace")
-    if hmac.compare_digest(shown, f"Bearer {token}".encode()):
+    shown = request.environ.get("HTTP_AUTHORIZATION", "")
+    if shown and request.environ.get("HTTP_COOKIE"):
+        return problem(400, "Send a token or a cookie, not both.")
+    scheme, _, token = shown.partition(" ")
+    found = actor.recognise(settings, token) if scheme == "Bearer" else None
+    if found is not None:
+        g.actor = found
         return None
     client = client_key(_relay(), request.environ) or "?"
     wait = _relay().doorkeeper.retry_after(_WRONG_TOKENS, "admin", client)
@@ -39,39 +53,36 @@ def authorize() -> Response | None:
         response = problem(429, "Too many wrong tokens.")
         response.headers["Retry-After"] = str(round(wait + 0.5))
         return response
-    response = problem(401, "Send Authorization: Bearer with the admin token.")
+    response = problem(401, "Send Authorization: Bearer with an operator's token.")
     response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 
 @blueprint.errorhandler(CannotDo)
 def cannot(error: CannotDo) -> Response:
-    """Say what is wrong with a request."""
-    if error.missing:
-        return problem(404, str(error))
-    return problem(409 if request.view_args else 400, str(error))
+    """Say why nothing was done."""
+    members = dict(error.row) if isinstance(error, Changed) else {}
+    if isinstance(error, Unfitting):
+        members["errors"] = error.errors
+    return problem(_STATUS[type(error)], str(error), **members)
+
+
+# --- submissions ------------------------------------------------------------------------------------
 
 
 @blueprint.get("/submissions")
 def list_submissions() -> Response:
     """Submissions, newest first, a page at a time."""
-    known = {"state", "source", "contact", "before", "limit"}
-    for name in request.args:
-        if name not in known:
-            return problem(400, f"knows no parameter {name[:40]!r}; one of {', '.join(sorted(known))}")
-    text = request.args.get("limit", "100")
-    if not (text.isascii() and text.isdigit() and len(text) < 6):
-        return problem(400, "limit must be a number")
-    wanted = Filter(
-        state=request.args.get("state") or None,
-        source=request.args.get("source") or None,
-        contact=request.args.get("contact") or None,
-        before=request.args.get("before") or None,
-        limit=int(text),
-    )
-    found = _operator().submissions(wanted)
-    last = found[-1]["receipt"] if len(found) == wanted.limit else None
-    return _json({"submissions": found, "next": last})
+    return _json(_operator().page(asked.listed(*asked.LISTED)))
+
+
+@blueprint.post("/find")
+def find() -> Response:
+    """The submissions of a person, who is named in the body and in no address."""
+    contact = asked.text(asked.body("contact"), "contact")
+    if contact is None:
+        raise Unfitting("contact is needed: an e-mail address or a phone number")
+    return _json(_operator().find(contact))
 
 
 @blueprint.get("/submissions/<receipt>")
@@ -82,32 +93,45 @@ def show_submission(receipt: str) -> Response:
 
 @blueprint.post("/submissions/<receipt>/replay")
 def replay(receipt: str) -> Response:
-    """Queue it again."""
-    shown = _operator().replay(receipt)
+    """Queue it again, if it is still as it was seen."""
+    seen = asked.seen(asked.body("expect"))
+    shown = _operator().replay(receipt, seen)
     _wake()
     return _json(shown)
 
 
 @blueprint.post("/submissions/<receipt>/discard")
 def discard(receipt: str) -> Response:
-    """Give it up."""
-    return _json(_operator().discard(receipt))
+    """Give it up, if it is still as it was seen."""
+    return _json(_operator().discard(receipt, asked.seen(asked.body("expect"))))
+
+
+# --- many at once -----------------------------------------------------------------------------------
 
 
 @blueprint.post("/replay")
 def replay_all() -> Response:
     """Replay all of a state and source."""
-    body = request.get_json(silent=True)
-    if not isinstance(body, dict) or not set(body) <= {"state", "source", "dry_run"}:
-        return problem(400, 'Send a JSON object like {"state": "dead", "source": "crm", "dry_run": true}.')
-    state, source, dry_run = body.get("state"), body.get("source"), body.get("dry_run", False)
-    if not all(value is None or isinstance(value, str) for value in (state, source)):
-        return problem(400, "state and source must be texts")
-    if not isinstance(dry_run, bool):
-        return problem(400, "dry_run must be true or false")
+    sent = asked.body("state", "source", "dry_run")
+    state, source, dry_run = (
+        asked.text(sent, "state"),
+        asked.text(sent, "source"),
+        asked.flag(sent, "dry_run"),
+    )
+    if state is None:
+        raise Unfitting("state is needed: else suspects would be sent too")
     count = _operator().replay_all(state=state, source=source, dry_run=dry_run)
     _wake()
     return _json({"count": count})
+
+
+@blueprint.get("/audit")
+def audit() -> Response:
+    """Who did what, newest first, a page at a time."""
+    return _json(_operator().audit(asked.listed("receipt", "before", "limit")))
+
+
+# --- destinations -----------------------------------------------------------------------------------
 
 
 @blueprint.get("/status")
@@ -119,16 +143,12 @@ def status() -> Response:
 @blueprint.post("/destinations/<name>/<any(pause,resume):verb>")
 def hold(name: str, verb: str) -> Response:
     """Stop or go on sending to a destination."""
-    relay = _relay()
-    if name not in relay.settings.destinations:
-        return problem(404, "There is no such destination.")
-    if verb == "pause":
-        relay.outbox.pause(name)
-    else:
-        relay.outbox.resume(name)
+    operator = _operator()
+    operator.hold(name, verb)
+    if verb == "resume":
         _wake()
-    relay.intake.forget_forecasts()
-    return _json(_operator().status()[name])
+    _relay().intake.forget_forecasts()
+    return _json(operator.status()[name])
 
 
 def _wake() -> None:
@@ -138,5 +158,5 @@ def _wake() -> None:
             relay.dispatcher.wake(name)
 
 
-def _json(body: Any) -> Response:
-    return Response(current_app.json.dumps(body), mimetype="application/json")
+def _json(body: Any, status: int = 200) -> Response:
+    return Response(current_app.json.dumps(body), status, mimetype="application/json")

@@ -1,0 +1,83 @@
+"""Filter: which submissions somebody means, as they said it, checked."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from relay.delivery import STATES
+from relay.operator.errors import Nonsense
+from relay.outbox.wanted import Wanted, seq_of
+
+MAX_ROWS = 1000
+_MAX_TEXT = 300
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which submissions are meant. ``before``: the ``next`` of the page before; times in ISO 8601."""
+
+    state: str | None = None
+    source: str | None = None
+    contact: str | None = None
+    before: str | None = None
+    limit: int = 100
+    reason: str | None = None
+    since: str | None = None
+    until: str | None = None
+    duplicate: bool | None = None
+    receipt: str | None = None
+
+    def said(self) -> dict[str, Any]:
+        """Return what was asked for, without whom: to be kept with a job, and in the audit log."""
+        named = ("state", "source", "reason", "since", "until", "duplicate")
+        return {name: value for name in named if (value := getattr(self, name)) is not None}
+
+    def place(self) -> int | None:
+        """Return the seq of the place to go on from. Raises Nonsense."""
+        if self.before is None:
+            return None
+        try:
+            return seq_of(self.before)
+        except ValueError as problem:
+            raise Nonsense(f"before {problem}") from None
+
+
+def wanted(filter_: Filter, contact_hashes: tuple[bytes, ...] | None = None) -> Wanted:
+    """Return what a filter means. Raises Nonsense."""
+    if filter_.state is not None and filter_.state not in STATES:
+        raise Nonsense(f"knows no state {filter_.state[:40]!r}; one of {', '.join(STATES)}")
+    if not 1 <= filter_.limit <= MAX_ROWS:
+        raise Nonsense(f"limit must be 1 to {MAX_ROWS}")
+    for name in ("source", "reason", "contact", "receipt"):
+        check_text(name, getattr(filter_, name))
+    return Wanted(
+        state=filter_.state,
+        source=filter_.source,
+        reason=filter_.reason,
+        since=moment("since", filter_.since),
+        until=moment("until", filter_.until),
+        duplicate=filter_.duplicate,
+        contact_hashes=contact_hashes,
+        receipt=filter_.receipt,
+    )
+
+
+def moment(name: str, text: str | None) -> float | None:
+    """Return a time of ISO 8601 in seconds since 1970, in UTC if it names no zone. Raises Nonsense."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise Nonsense(f"{name} must be a time like 2026-01-31 or 2026-01-31T09:00:00Z") from None
+
+
+def check_text(name: str, text: str | None) -> None:
+    """Refuse what no database can be asked for. Raises Nonsense."""
+    if text is None:
+        return
+    if len(text) > _MAX_TEXT:
+        raise Nonsense(f"{name} is too long")
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise Nonsense(f"{name} holds a character that no text has")

@@ -1,0 +1,71 @@
+"""Rows as operators see them: everything but what is personal."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from relay import clock
+from relay.delivery import QUEUED
+from relay.sources import contact
+from relay.sources.mapping import CONTACTS
+from relay.vault import KeyMissing, Vault
+
+
+def shown(row: Mapping[str, Any], vault: Vault) -> dict[str, Any]:
+    """Return a row as lists have it."""
+    return {
+        "receipt": row["receipt"],
+        "source": row["source"],
+        "state": row["state"],
+        "reason": row["reason"],
+        "attempts": row["attempts"],
+        "may_be_duplicate": bool(row["may_be_duplicate"]),
+        "received_at": clock.iso(row["received_at"]),
+        "due_at": clock.iso(row["due_at"]) if row["state"] == QUEUED else None,
+        "delivered_at": clock.iso(row["delivered_at"]),
+        "profile_id": row["profile_id"],
+        "trace_id": row["trace_id"],
+        "contact_hint": _hint(row, vault),
+        "dropped": json.loads(row["dropped"] or "[]"),
+        "consent": json.loads(row["consent"]) if row["consent"] else None,
+        "fence": row["fence"],
+    }
+
+
+def _hint(row: Mapping[str, Any], vault: Vault) -> str | None:
+    if row["payload"] is None:
+        return None
+    try:
+        payload = vault.open(row["payload"], row["receipt"])
+    except (KeyMissing, ValueError):
+        return None
+    profile = payload.get("profile") or {}
+    known = next((profile[name] for name in CONTACTS if profile.get(name)), None)
+    return contact.mask(known) if known else None
+
+
+def sends(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return every send of a row, in order."""
+    return [
+        {
+            "kind": row["kind"],
+            "started_at": clock.iso(row["started_at"]),
+            "seconds": row["seconds"],
+            "outcome": row["outcome"],
+            "status": row["status"],
+        }
+        for row in history
+    ]
+
+
+def act(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entry of the audit log."""
+    return {
+        "at": clock.iso(row["at"]),
+        "by": row["by"],
+        "action": row["action"],
+        "receipt": row["receipt"],
+        "filter": row["filter"],
+        "count": row["count"],
+        "detail": row["detail"],
+    }

@@ -1,0 +1,159 @@
+"""The database as a whole: erasing, backup, keys, schema."""
+
+import re
+import shutil
+import sqlite3
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.kit.people import SOURCES, TRAP, Moods, email, failed, in_state, ran, receipt_of
+from tests.kit.relay import RelayProcess, config
+from tests.kit.upstream import ScriptedUpstream
+
+# --- erasing --------------------------------------------------------------------------------------------
+
+
+def test_a_person_is_erased_in_every_state_and_file(relay: RelayProcess) -> None:
+    address, digits = email("erase-me"), str(uuid.uuid4().int)[:7]
+    delivered = receipt_of(relay.hook({"email": address, "phone": f"0171 {digits}"}))
+    profile = relay.wait_state(delivered, "delivered")["profile_id"]
+    held = receipt_of(relay.form({"email": address.upper(), TRAP: "bot"}))
+    unmapped = receipt_of(relay.hook({"contact": {"mail": address}}))
+    unmapped_phone = receipt_of(relay.hook({"call": f"+49 171 {digits}"}))
+    other = in_state(relay, "held")[0]
+
+    by_mail = ran(relay, "erase", "--contact", f" {address}")
+    by_phone = ran(relay, "erase", "--contact", f"+49171{digits}")
+
+    assert by_mail == f"3 submissions erased\ndelete upstream: profile {profile}\n"
+    assert by_phone == "1 submission erased\n"
+    left = {row["receipt"] for row in relay.rows(history=False)}
+    assert left.isdisjoint({delivered, held, unmapped, unmapped_phone}) and other in left
+    assert relay.rows(history=False, contact=address) == []
+    assert relay.get(f"/receipts/{delivered}", {"Accept": "application/json"}).status == 404
+    assert ran(relay, "erase", "--contact", address) == "0 submissions erased\n"
+    again = relay.hook({"email": address})
+    assert (again.status, "repeat" in again.json) == (202, False), "nothing of it is remembered"
+
+
+def test_nobody_else_is_erased(relay: RelayProcess) -> None:
+    ours = email("ann")
+    others = [f"jo{ours}", f"jo.{ours}", f"{ours}.example", f"{ours}x"]
+    kept = [receipt_of(relay.hook({"contact": {"mail": one}})) for one in others]
+    gone = [
+        receipt_of(relay.hook({"note": f"{before}{ours}{after}"})) for before, after in ("\n.", "< ", "<>")
+    ]
+    assert ran(relay, "erase", "--contact", ours) == "3 submissions erased\n"
+    left = {row["receipt"] for row in relay.rows(history=False)}
+    assert left.issuperset(kept) and left.isdisjoint(gone)
+
+
+@pytest.mark.parametrize("text", ["", " ", "a", "@", "x@", "12345", "000000"])
+def test_what_is_no_contact_erases_nothing(relay: RelayProcess, text: str) -> None:
+    before = len(relay.rows(history=False))
+    assert "must be an e-mail address or a phone number" in failed(
+        relay, "erase", f"--contact={text}", code=2
+    )
+    assert len(relay.rows(history=False)) == before
+
+
+def test_one_that_is_being_sent_is_erased_the_next_time(relay: RelayProcess, moods: Moods) -> None:
+    moods.gate.clear()
+    address = email("slow")
+    receipt = receipt_of(relay.hook({"email": address}))
+    relay.wait_state(receipt, "sending")
+
+    done = relay.cli("erase", "--contact", address)
+    moods.gate.set()
+    assert done.returncode == 1
+    assert done.stdout.startswith("0 submissions erased\nnot erased yet, as they are being sent: 1;")
+    profile = relay.wait_state(receipt, "delivered")["profile_id"]
+    assert ran(relay, "erase", "--contact", address).endswith(f"delete upstream: profile {profile}\n")
+
+
+# --- backup, keys, schema -------------------------------------------------------------------------------
+
+
+def test_a_backup_is_restored_held_and_goes_on_when_told(tmp_path: Path) -> None:
+    copy = tmp_path / "backup.db"
+    with ScriptedUpstream() as upstream:
+        settings = config(upstream.url, SOURCES)
+        with RelayProcess(settings) as relay:
+            sent = receipt_of(relay.hook({"email": email("sent")}))
+            relay.wait_state(sent, "delivered")
+            relay.api("POST", "/api/destinations/ocamba/pause")
+            waiting = receipt_of(relay.hook({"email": email("waiting")}))
+            assert f"with the keys in {relay.database_path}.keys only" in ran(relay, "backup", str(copy))
+            relay.api("POST", "/api/destinations/ocamba/resume")
+            relay.wait_state(waiting, "delivered")
+            keys = relay.database_path.with_name("relay.db.keys").read_text()
+        assert copy.stat().st_mode & 0o777 == 0o600
+
+        folder = tmp_path / "restored"
+        folder.mkdir()
+        shutil.copy(copy, folder / "relay.db")
+        (folder / "relay.db.keys").write_text(keys)
+        (folder / "relay.db.keys").chmod(0o600)
+        with RelayProcess(settings, folder=folder) as relay:
+            assert relay.status()["ocamba"]["hold_reason"] == "restored"
+            assert relay.hook({"email": email("new")}).status == 202
+            time.sleep(1)
+            assert len(upstream.arrivals) == 2
+            found = relay.submission(waiting)
+            assert (found["state"], found["may_be_duplicate"]) == ("queued", True)
+            assert relay.state(sent) == "delivered"
+            ran(relay, "resume")
+            # A restored pace is not known: every recent slot counts as taken at the start.
+            relay.wait_drained(90)
+            assert len(upstream.creates) == 4
+
+
+def test_keys_are_rotated_beside_the_server(tmp_path: Path) -> None:
+    old, newer = (
+        RelayProcess(config("http://127.0.0.1:9/"), start=False, folder=tmp_path)
+        .cli("keys", "new")
+        .stdout.strip()
+        for _ in range(2)
+    )
+    assert re.fullmatch(r"[0-9a-f]{64}", old) and old != newer
+    with ScriptedUpstream() as upstream:
+        settings = config(upstream.url, SOURCES)
+        relay = RelayProcess(settings, env={"RELAY_SECRET_KEYS": old}, folder=tmp_path)
+        with relay:
+            people = [in_state(relay, "held") for _ in range(3)]
+            both = {"RELAY_SECRET_KEYS": f"{newer},{old}"}
+            told = relay.cli("keys", "rotate", env=both)
+            assert (told.returncode, told.stderr) == (0, "")
+            assert told.stdout.startswith("3 payloads encrypted with the newest key\n")
+            assert old not in told.stdout + told.stderr and newer not in told.stdout
+
+            relay.env["RELAY_SECRET_KEYS"] = f"{newer},{old}"
+            relay.restart()
+            assert ran(relay, "keys", "rotate").startswith("done")
+            relay.env["RELAY_SECRET_KEYS"] = newer
+            relay.restart()
+            receipt, address = people[0]
+            assert [row["receipt"] for row in relay.rows(history=False, contact=address)] == [receipt]
+            relay.api("POST", f"/api/submissions/{receipt}/replay")
+            relay.wait_state(receipt, "delivered")
+            assert [one.json["email"] for one in upstream.creates] == [address]
+
+
+def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    relay = RelayProcess(config("http://127.0.0.1:9/"), start=False, folder=tmp_path)
+    assert re.fullmatch(r"the database has schema version \d+\n", ran(relay, "migrate"))
+    assert ran(relay, "migrate") == ran(relay, "migrate")
+    with sqlite3.connect(relay.database_path) as link:
+        link.execute("UPDATE schema_version SET version = 99")
+    link.close()
+    before = sorted((path.name, path.read_bytes()) for path in tmp_path.iterdir() if "relay.db" in path.name)
+
+    for words in (["migrate"], ["status"], ["submissions", "list"]):
+        assert "run a newer relay" in failed(relay, *words)
+
+    after = sorted((path.name, path.read_bytes()) for path in tmp_path.iterdir() if "relay.db" in path.name)
+    assert [name for name, _ in after] == [name for name, _ in before]
+    assert after == before

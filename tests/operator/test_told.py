@@ -1,0 +1,127 @@
+"""What the relay tells by itself: metrics and alerts."""
+
+import re
+import time
+
+from tests.kit.canary import leaks
+from tests.kit.people import (
+    SETTINGS,
+    SOURCES,
+    Moods,
+    email,
+    in_state,
+    receipt_of,
+)
+from tests.kit.processes import eventually, send
+from tests.kit.relay import RelayProcess, config
+from tests.kit.upstream import ScriptedUpstream, created, status
+
+# --- metrics --------------------------------------------------------------------------------------------
+
+
+def metric(text: str, name: str, **labels: str) -> float:
+    """The value of one sample, whatever the order of its labels."""
+    for line in text.splitlines():
+        found = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
+        if not found or found[1] != name:
+            continue
+        own = dict(re.findall(r'(\w+)="([^"]*)"', found[2] or ""))
+        if own == labels:
+            return float(found[3])
+    return 0.0
+
+
+def test_metrics_count_truly_also_over_a_restart_of_the_worker() -> None:
+    with (
+        ScriptedUpstream(Moods()) as upstream,
+        RelayProcess(config(upstream.url, SOURCES, **SETTINGS)) as relay,
+    ):
+
+        def taken(result: str) -> float:
+            return metric(relay.metrics(), "relay_submissions_total", source="hook", result=result)
+
+        def sent(outcome: str) -> float:
+            return metric(relay.metrics(), "relay_deliveries_total", destination="ocamba", outcome=outcome)
+
+        def waits(state: str) -> float:
+            return metric(relay.metrics(), "relay_backlog", destination="ocamba", state=state)
+
+        address = email("fine")
+        in_state(relay, "refused")
+        in_state(relay, "invalid")
+        relay.wait_state(receipt_of(relay.hook({"email": address})), "delivered")
+        assert relay.hook({"email": address}).json["repeat"]
+        assert relay.hook(b"{").status == 400
+        words = ("accepted", "repeat", "invalid", "rejected", "held")
+        assert [taken(word) for word in words] == [2, 1, 1, 1, 0]
+        assert (sent("delivered"), sent("refused")) == (1, 1)
+        assert (waits("refused"), waits("invalid"), waits("queued")) == (1, 1, 0)
+
+        workers = relay.worker_pids()
+        send(9, workers)  # as when the kernel runs out of memory
+        eventually(lambda: relay.worker_pids() not in ([], workers), 20, "another worker")
+        relay.wait_ready()
+        relay.wait_state(receipt_of(relay.hook({"email": email("fine")})), "delivered")
+
+        assert [taken(word) for word in words] == [3, 1, 1, 1, 0]
+        assert (sent("delivered"), sent("refused")) == (2, 1)
+        text = relay.metrics()
+        quota = {"destination": "ocamba", "window": "5000/minute"}
+        assert metric(text, "relay_quota_used", **quota) == 3
+        assert metric(text, "relay_upstream_seconds_count") == 3
+        assert metric(text, "relay_request_seconds_count") == 6
+        assert metric(text, "relay_destination_held", destination="ocamba") == 0
+        relay.api("POST", "/api/destinations/ocamba/pause")
+        relay.hook({"email": email("waits")})
+        time.sleep(1)
+        text = relay.metrics()
+        assert metric(text, "relay_destination_held", destination="ocamba") == 1
+        assert metric(text, "relay_oldest_queued_seconds", destination="ocamba") >= 1
+        assert waits("queued") == 1
+        assert leaks(relay.secrets | {"address": address}, [("metrics", text)]) == []
+
+
+# --- alerts ---------------------------------------------------------------------------------------------
+
+
+def told(receiver: ScriptedUpstream) -> list[tuple[str, str]]:
+    return [(one.json["alert"], one.json["state"]) for one in receiver.arrivals]
+
+
+def test_an_alert_is_posted_once_when_it_begins_and_once_when_it_is_over() -> None:
+    answers = {"then": status(401)}
+    with ScriptedUpstream(lambda _: answers["then"]) as upstream, ScriptedUpstream() as receiver:
+        settings = config(upstream.url, SOURCES, **SETTINGS)
+        alerts = {"RELAY_ALERT_URL": receiver.url}
+        with RelayProcess(settings, env=alerts) as relay:
+            receiver.refuse()  # what cannot be told yet is told later
+            first = email("held-up")
+            relay.hook({"email": first})
+            relay.hook({"nothing": "mapped"})
+            upstream.wait_for(1)
+            eventually(lambda: "alert.unsent" in relay.output(), 20, "a try to tell")
+            receiver.listen_again()
+            eventually(lambda: len(told(receiver)) >= 2, 20, "both being told")
+            assert sorted(told(receiver)) == [("held:ocamba", "firing"), ("invalid:ocamba", "firing")]
+            held = next(one.json for one in receiver.arrivals if one.json["alert"] == "held:ocamba")
+            assert set(held) == {"alert", "state", "detail", "at"}
+            assert "misconfigured: 401" in held["detail"]
+
+            relay.restart()
+            answers["then"] = created()
+            relay.hup()  # tries the destination at once
+            relay.wait_drained(15)
+            eventually(lambda: ("held:ocamba", "over") in told(receiver), 20, "the end being told")
+            relay.api("POST", "/api/replay", {"state": "invalid"})
+            for row in relay.rows(history=False, state="invalid"):
+                relay.api("POST", f"/api/submissions/{row['receipt']}/discard")
+            eventually(lambda: ("invalid:ocamba", "over") in told(receiver), 20, "the end being told")
+            assert sorted(told(receiver)) == [
+                *[("held:ocamba", "firing"), ("held:ocamba", "over")],
+                *[("invalid:ocamba", "firing"), ("invalid:ocamba", "over")],
+            ]
+            assert "Authorization" not in str(receiver.arrivals[0].headers).title()
+            posted = b"".join(one.body for one in receiver.arrivals)
+            assert leaks(relay.secrets | {"address": first}, [("alerts", posted)]) == []
+            logged = [line.data for line in relay.log_lines() if line.data and "alert" in line.data]
+            assert [one["event"] for one in logged].count("alert.firing") == 2
