@@ -52,6 +52,7 @@ PERMITTED = frozenset(
         "rows",
         "bytes",
         "alert",
+        "origin",
     ]
 )
 _QUIET_SECONDS = 0.05

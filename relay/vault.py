@@ -11,7 +11,6 @@ import hmac
 import json
 import os
 import secrets
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ _KEY_BYTES = 32
 _NONCE_BYTES = 12
 _ID_BYTES = 4
 _HASH_BYTES = 16
-_RANDOM_BUFFER = 16 * 1024
 
 
 class KeyMissing(RuntimeError):
@@ -94,7 +92,6 @@ class Vault:
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
         self._newest = _key_id(keys[0])
-        self._random = RandomBytes()
         self._hash_key = b""
 
     # --- boxes ------------------------------------------------------------------------------------
@@ -113,7 +110,7 @@ class Vault:
         return self._newest
 
     def _seal(self, text: bytes, row: str) -> bytes:
-        nonce = self._random.take(_NONCE_BYTES)
+        nonce = os.urandom(_NONCE_BYTES)
         sealed = self._ciphers[self._newest].encrypt(nonce, text, row.encode())
         return self._newest + nonce + sealed
 
@@ -151,25 +148,8 @@ class Vault:
 
     def receipt(self) -> str:
         """Return a new receipt: 128 random bits as hexadecimal digits."""
-        return self._random.take(16).hex()
+        return secrets.token_hex(16)
 
 
 def _key_id(key: bytes) -> bytes:
     return hashlib.sha256(b"relay key id" + key).digest()[:_ID_BYTES]
-
-
-class RandomBytes:
-    """The system's random bytes, fetched in larger pieces: each fetch lets another thread in."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._buffer = b""
-        self._used = 0
-
-    def take(self, count: int) -> bytes:
-        with self._lock:
-            if self._used + count > len(self._buffer):
-                self._buffer, self._used = os.urandom(_RANDOM_BUFFER), 0
-            piece = self._buffer[self._used : self._used + count]
-            self._used += count
-            return piece

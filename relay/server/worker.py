@@ -282,10 +282,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if not isinstance(exc, errors.ParseException) or isinstance(exc, ours):
             super().handle_error(req, client, addr, exc)
             return
-        from relay.web.wsgi import bare_problem
+        from relay.web.wsgi import answer_without_request
 
         status, title = _UNREADABLE.get(type(exc), (400, "This is no request"))
-        request_id, answer = bare_problem(status, title)
+        request_id, answer = answer_without_request(status, title)
         events.note(
             "request.unreadable",
             level=logging.WARNING,

@@ -7,7 +7,7 @@ from flask import Flask
 
 from relay.process.relay import Relay
 from relay.web import api, description, operations, pages, problems, script, submit
-from relay.web.wsgi import _with_headers
+from relay.web.wsgi import with_headers
 
 
 class RelayApp(Flask):
@@ -25,5 +25,5 @@ def create_app(relay: Relay) -> RelayApp:
     problems.register(app)
     for face in (submit, pages, script, operations, api, description):
         app.register_blueprint(face.blueprint)
-    app.wsgi_app = _with_headers(submit.straight(app, app.wsgi_app, relay))  # type: ignore[assignment,method-assign]
+    app.wsgi_app = with_headers(app.wsgi_app)  # type: ignore[assignment,method-assign]
     return app

@@ -1,35 +1,70 @@
 """Which pages elsewhere may post here and read the answer."""
 
+import logging
+import re
+
 from flask import Response, request
 
+from relay import events
 from relay.process.relay import Relay
 from relay.sources.source import Source
+from relay.web.problems import shown
 from relay.web.wsgi import Environ
 
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]{0,20}://[A-Za-z0-9.:\[\]-]{1,253}")
+_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+(?: *, *[A-Za-z0-9!#$%&'*+.^_`|~-]+)*")
+_USUAL_NAMES = "Content-Type, Idempotency-Key, Accept"
+_REMEMBERED_SECONDS = 600
 
-def _own_origins(relay: Relay, environ: Environ) -> tuple[str, ...]:
+
+def own_origins(relay: Relay, environ: Environ) -> tuple[str, ...]:
+    """Return the origins of the relay's own pages: the public address where one is configured."""
+    if relay.settings.public_url:
+        return (relay.settings.public_url,)
     host = environ.get("HTTP_HOST", "")
     own = [f"{environ['wsgi.url_scheme']}://{host}"]
     if relay.settings.trusted_proxies:
         own.append(f"https://{host}")  # the proxy speaks TLS, we do not
-    if relay.settings.public_url:
-        own.append(relay.settings.public_url)
     return tuple(own)
 
 
-def cors(relay: Relay, source: Source, environ: Environ) -> dict[str, str]:
-    """Return the headers that let pages of allowed sites read the answer; never with credentials."""
-    if not source.is_form:
-        return {}
-    headers = {"Vary": "Origin, Accept"}
+def shown_origin(environ: Environ) -> str | None:
+    """Return the origin of a page for the log; never more of what was sent in its place."""
     origin = environ.get("HTTP_ORIGIN")
-    if origin and origin != "null" and source.allows_origin(origin, _own_origins(relay, environ)):
-        headers["Access-Control-Allow-Origin"] = origin
-        headers["Access-Control-Expose-Headers"] = "X-Request-ID, Retry-After"
-    return headers
+    if not origin:
+        return None
+    return origin if origin == "null" or _ORIGIN.fullmatch(origin) else "(unusual)"
 
 
-def with_cors(relay: Relay, source: Source, response: Response) -> Response:
-    """Let pages of allowed sites read a response."""
-    response.headers.update(cors(relay, source, request.environ))
+def let_read(relay: Relay, source: Source, response: Response) -> Response:
+    """Let pages of allowed sites read an answer; never with credentials."""
+    if not source.is_form:
+        return response
+    response.headers["Vary"] = "Origin, Accept"
+    origin = request.environ.get("HTTP_ORIGIN")
+    if origin and origin != "null" and source.allows_origin(origin, own_origins(relay, request.environ)):
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Expose-Headers"] = "X-Request-ID, Retry-After"
+    return response
+
+
+def let_ask(relay: Relay, source: Source) -> Response:
+    """Answer a browser that asks whether a page may post: with whatever headers it names, if it may."""
+    origin = request.environ.get("HTTP_ORIGIN")
+    if not source.is_form or not origin or origin == "null":
+        return shown(403, "Only pages of allowed sites may ask.")
+    if not source.allows_origin(origin, own_origins(relay, request.environ)):
+        events.note(
+            "origin.refused",
+            level=logging.WARNING,
+            source=source.name,
+            origin=shown_origin(request.environ),
+            request_id=request.environ["relay.request_id"],
+        )
+        return shown(403, "Pages of this site may not post here.")
+    names = request.environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", "")
+    response = Response(status=204)
+    response.headers["Access-Control-Allow-Methods"] = "POST"
+    response.headers["Access-Control-Allow-Headers"] = names if _NAMES.fullmatch(names) else _USUAL_NAMES
+    response.headers["Access-Control-Max-Age"] = str(_REMEMBERED_SECONDS)
     return response

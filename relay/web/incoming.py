@@ -8,11 +8,11 @@ from relay.sources import body as submission
 from relay.sources.body import BadBody
 from relay.sources.source import Source
 from relay.web.clients import client_key
-from relay.web.cors import _own_origins
+from relay.web.cors import own_origins
 from relay.web.wsgi import Environ
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """The request is refused before its body was looked at."""
 
     def __init__(self, status: int, detail: str) -> None:
@@ -20,17 +20,17 @@ class _Refused(Exception):
         self.status = status
 
 
-def _read(relay: Relay, source: Source, environ: Environ) -> Incoming:
-    """Return the request, its body as long as announced. Raises _Refused."""
+def read(relay: Relay, source: Source, environ: Environ) -> Incoming:
+    """Return the request, its body as long as announced. Raises Refused."""
     if relay.settings.role == "dispatcher":
-        raise _Refused(503, "This process only sends; submissions are taken by another.")
+        raise Refused(503, "This process only sends; submissions are taken by another.")
     if not source.enabled:
-        raise _Refused(503, "This source is switched off.")
-    if not source.allows_origin(environ.get("HTTP_ORIGIN"), _own_origins(relay, environ)):
-        raise _Refused(403, "Pages of this site may not post here; see origins in the configuration.")
+        raise Refused(503, "This source is switched off.")
+    if not source.allows_origin(environ.get("HTTP_ORIGIN"), own_origins(relay, environ)):
+        raise Refused(403, "Pages of this site may not post here; see origins in the configuration.")
     length = _announced(environ)
     if length is not None and length > source.limits.body:
-        raise _Refused(413, f"The body is longer than {source.limits.body} bytes.")
+        raise Refused(413, f"The body is longer than {source.limits.body} bytes.")
     content_type = _content_type(environ, length)
     raw, flaw = _body(environ, length, source.limits.body)
     return Incoming(
@@ -46,24 +46,24 @@ def _read(relay: Relay, source: Source, environ: Environ) -> Incoming:
 
 
 def _announced(environ: Environ) -> int | None:
-    """Return the announced length, None for a chunked body. Raises _Refused."""
+    """Return the announced length, None for a chunked body. Raises Refused."""
     if environ.get("HTTP_TRANSFER_ENCODING"):
         return None
     if not environ.get("CONTENT_LENGTH"):
-        raise _Refused(411, "Send a Content-Length, or a chunked body.")
+        raise Refused(411, "Send a Content-Length, or a chunked body.")
     return int(environ["CONTENT_LENGTH"])  # gunicorn lets digits only through
 
 
 def _content_type(environ: Environ, length: int | None) -> str:
     if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
-        raise _Refused(415, "Send the body without a Content-Encoding.")
+        raise Refused(415, "Send the body without a Content-Encoding.")
     content_type: str = environ.get("CONTENT_TYPE", "")
     if not content_type and length == 0:
         return ""
     try:
         submission.media_type(content_type)
     except BadBody as refused:
-        raise _Refused(refused.status, str(refused)) from None
+        raise Refused(refused.status, str(refused)) from None
     return content_type
 
 
@@ -79,7 +79,7 @@ def _body(environ: Environ, length: int | None, cap: int) -> tuple[bytes, str]:
     except Exception:  # noqa: BLE001 - gunicorn has a class of its own for every way a chunk can be wrong
         return b"", "The chunked body is malformed or unfinished."
     if length is None and len(raw) > cap:
-        raise _Refused(413, f"The body is longer than {cap} bytes.")
+        raise Refused(413, f"The body is longer than {cap} bytes.")
     if length is not None and len(raw) != length:
         return raw, "The body was cut short."
     return raw, ""
@@ -103,4 +103,4 @@ def _url(relay: Relay, environ: Environ) -> str:
     if not base:
         base = f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST', '')}"
     query = environ.get("QUERY_STRING", "")
-    return f"{base}{environ['PATH_INFO']}" + (f"?{query}" if query else "")
+    return f"{base}{environ['relay.path']}" + (f"?{query}" if query else "")

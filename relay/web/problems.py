@@ -16,18 +16,23 @@ TITLES = {
     403: "Not from this site",
     404: "Not found",
     405: "Wrong method",
+    408: "The request took too long",
     409: "Conflict",
     411: "The length is missing",
     413: "Too large",
+    414: "The address is too long",
     415: "Not a kind of content that is taken",
+    417: "An expectation that is not met",
     422: "The submission cannot be used",
     429: "Too many requests",
+    431: "The headers are too long",
     503: "Not available now",
 }
 RETRY_SECONDS = 30
+PROBLEM = "application/problem+json"
 
 
-def problem(status: int, detail: str, **members: Any) -> Response:
+def document(status: int, detail: str, **members: Any) -> bytes:
     """Return a problem document. ``members`` that are None are left out."""
     body = {
         "type": "about:blank",
@@ -36,7 +41,12 @@ def problem(status: int, detail: str, **members: Any) -> Response:
         "detail": detail,
         **{name: value for name, value in members.items() if value is not None},
     }
-    return _waiting(Response(json.dumps(body), status, mimetype="application/problem+json"))
+    return json.dumps(body).encode()
+
+
+def problem(status: int, detail: str, **members: Any) -> Response:
+    """Answer with a problem document."""
+    return _waiting(Response(document(status, detail, **members), status, mimetype=PROBLEM))
 
 
 def _waiting(response: Response) -> Response:
@@ -45,14 +55,9 @@ def _waiting(response: Response) -> Response:
     return response
 
 
-def may_want_page(environ: dict[str, Any]) -> bool:
-    """Whether the caller takes HTML; ``wants_page`` tells whether it is liked better than JSON."""
-    return "text/html" in environ.get("HTTP_ACCEPT", "")
-
-
 def wants_page() -> bool:
     """Whether the caller would rather read HTML than JSON."""
-    if not may_want_page(request.environ):
+    if "text/html" not in request.environ.get("HTTP_ACCEPT", ""):
         return False
     best = request.accept_mimetypes.best_match(["application/json", "text/html"])
     return best == "text/html"

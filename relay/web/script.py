@@ -1,6 +1,5 @@
 """``/relay.js``: the optional script for forms on other sites, and what it asks for."""
 
-import re
 from pathlib import Path
 
 from flask import Blueprint, Response, current_app, request
@@ -9,31 +8,14 @@ from werkzeug.datastructures import LanguageAccept
 from relay.process.relay import Relay
 from relay.sources import stamp as timestamp
 from relay.web import forms
-from relay.web.cors import with_cors
+from relay.web.cors import let_read
 from relay.web.language import choose
 from relay.web.pages import form_source
 from relay.web.problems import shown
 
 blueprint = Blueprint("script", __name__)
 _SCRIPT_SECONDS = 600
-_SPACED = re.compile(" ?([=(){},;:?|&<>]+) ?")
-
-
-def _served(script: str) -> str:
-    """Return a script without what only its readers need: lines of comment, indentation, most spaces."""
-    lines = (line.strip() for line in script.splitlines())
-    return "\n".join(_lean(line) for line in lines if line and not line.startswith("//")) + "\n"
-
-
-def _lean(line: str) -> str:
-    if re.search("['`/]", line):  # a text or pattern that a split at double quotes would cut
-        return line
-    parts = line.split('"')
-    parts[::2] = [_SPACED.sub(r"\1", part) for part in parts[::2]]
-    return '"'.join(parts)
-
-
-_SCRIPT = _served((Path(__file__).parent / "static" / "relay.js").read_text(encoding="utf-8"))
+_SCRIPT = (Path(__file__).parent / "static" / "relay.js").read_text(encoding="utf-8")
 
 
 @blueprint.get("/relay.js")
@@ -54,7 +36,7 @@ def stamp(name: str) -> Response:
     relay: Relay = current_app.relay  # type: ignore[attr-defined]
     source = form_source(name)
     if not source.enabled:
-        return with_cors(relay, source, shown(503, "This source is switched off."))
+        return let_read(relay, source, shown(503, "This source is switched off."))
     wanted = request.args.get("language", "")
     accepted = LanguageAccept([(wanted, 1)]) if wanted else request.accept_languages
     language = choose(accepted, source.page.get("language"))
@@ -64,4 +46,4 @@ def stamp(name: str) -> Response:
     }
     body = {timestamp.FIELD: forms.new_stamp(relay, source), "texts": {**language.validation, **words}}
     response = Response(current_app.json.dumps(body), mimetype="application/json")
-    return with_cors(relay, source, response)
+    return let_read(relay, source, response)

@@ -1,77 +1,65 @@
 """Around Flask: headers of every answer, and answers where Flask has none."""
 
-import json
 import re
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
-from relay.vault import RandomBytes
 from relay.web import pages
+from relay.web.problems import PROBLEM, document
 
 Environ = dict[str, Any]
+Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+Headers = list[tuple[str, str]]
 
-
-_HEADERS = [
+_ALWAYS: Headers = [
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "same-origin"),
     ("X-Frame-Options", "DENY"),
 ]
-
-
-_UNLESS_SET = [
+_UNLESS_SET: Headers = [
     ("Cache-Control", "no-store, no-transform"),
     ("Content-Security-Policy", pages.policy()),
 ]
-
-
+_PROBLEM = ("Content-Type", PROBLEM)
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
-_NO_HOST = b'{"type": "about:blank", "title": "The request names no usable Host", "status": 400}'
-
-
-Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-
-
-def _with_headers(inner: Wsgi) -> Wsgi:
+def with_headers(inner: Wsgi) -> Wsgi:
     """Give every answer its headers and an id of ours; below Flask, whatever it does."""
-    random = RandomBytes()
 
-    def outer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        request_id = environ["relay.request_id"] = random.take(8).hex()
+    def outer(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        request_id = environ["relay.request_id"] = secrets.token_hex(8)
 
-        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+        def start(status: str, headers: Headers, *rest: Any) -> Any:
             known = {name for name, _ in headers}
             if "Connection" in known:
                 _hang_up(start_response)
-            headers += [header for header in _UNLESS_SET if header[0] not in known]
-            headers += [*_HEADERS, ("X-Request-ID", request_id)]
-            return start_response(status, headers, *rest)
+            return start_response(status, headers + _headers(request_id, known), *rest)
 
         if not _HOST.fullmatch(environ.get("HTTP_HOST", "")):
-            kind = ("Content-Type", "application/problem+json")
-            start("400 Bad Request", [kind, ("Connection", "close")])
-            return [_NO_HOST]
+            start("400 Bad Request", [_PROBLEM, ("Connection", "close")])
+            return [document(400, "The request names no usable Host.")]
+        # An address made of a base that ends with a slash; a signature may cover it as it was.
+        path = environ["relay.path"] = environ["PATH_INFO"]
+        environ["PATH_INFO"] = "/" + path.lstrip("/")
         return inner(environ, start)
 
     return outer
 
 
-def bare_problem(status: int, title: str) -> tuple[str, bytes]:
-    """Return a request id, and a whole answer for what came no further than the server."""
+def _headers(request_id: str, known: Container[str] = ()) -> Headers:
+    unless_set = [header for header in _UNLESS_SET if header[0] not in known]
+    return [*unless_set, *_ALWAYS, ("X-Request-ID", request_id)]
+
+
+def answer_without_request(status: int, detail: str) -> tuple[str, bytes]:
+    """Return a request id, and a whole answer to what came no further than the server."""
     request_id = secrets.token_hex(8)
-    body = json.dumps({"type": "about:blank", "title": title, "status": status})
-    headers = [
-        ("Connection", "close"),
-        ("Content-Type", "application/problem+json"),
-        ("Content-Length", str(len(body))),
-        *_UNLESS_SET,
-        *_HEADERS,
-        ("X-Request-ID", request_id),
-    ]
-    lines = [f"HTTP/1.1 {status} {title}", *(f"{name}: {value}" for name, value in headers)]
-    return request_id, ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
+    body = document(status, detail)
+    headers = [("Connection", "close"), _PROBLEM, ("Content-Length", str(len(body))), *_headers(request_id)]
+    lines = [f"HTTP/1.1 {status} Refused", *(f"{name}: {value}" for name, value in headers)]
+    return request_id, ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
 
 def _hang_up(start_response: Callable[..., Any]) -> None:

@@ -1,4 +1,4 @@
-"""The path on which submissions are taken answers like all the others."""
+"""The address of a source, and who else may ask there."""
 
 import sqlite3
 import time
@@ -9,7 +9,6 @@ from tests.kit.client import encoded, request
 from tests.kit.relay import NEWSLETTER, RelayProcess, config
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded", "Origin": "https://www.example.com"}
-SHARED = ("X-Content-Type-Options", "Referrer-Policy", "X-Frame-Options", "Cache-Control")
 
 
 @pytest.fixture(scope="module")
@@ -42,18 +41,21 @@ def test_a_source_has_one_address_with_small_liberties(relay, path, status):
     assert _post(relay, path, "application/json", f"p{len(path)}.{time.time()}@example.com").status == status
 
 
-def test_an_answer_made_straight_has_the_headers_of_every_other(relay):
-    straight = _post(relay, "/submit/newsletter", "application/json", "straight@example.com")
-    through_flask = _post(
-        relay, "/submit/newsletter", "text/html;q=0.1, application/json", "flask@example.com"
-    )
-    assert (straight.status, through_flask.status) == (202, 202)
-    own = ("Date", "X-Request-ID")
-    assert sorted(pair for pair in straight.headers if pair[0] not in own) == sorted(
-        pair for pair in through_flask.headers if pair[0] not in own
-    )
-    for name in SHARED:
-        assert straight.header(name)
+@pytest.mark.parametrize(
+    ("accept", "status", "place"),
+    [("text/html", 303, "/forms/newsletter"), ("application/json", 405, None), ("*/*", 405, None)],
+)
+def test_a_person_who_opens_the_address_is_shown_the_form(relay, accept, status, place):
+    answer = relay.get("/submit/newsletter", {"Accept": accept})
+    assert (answer.status, answer.header("Location")) == (status, place)
+
+
+def test_a_page_may_send_the_headers_that_its_browser_asks_for(relay):
+    for wanted, allowed in (("x-trace, content-type", "x-trace, content-type"), ("a b", "Content-Type")):
+        headers = {"Origin": FORM["Origin"], "Access-Control-Request-Headers": wanted}
+        answer = request(relay.port, "OPTIONS", "/submit/newsletter", None, headers)
+        assert answer.status == 204
+        assert allowed in answer.header("Access-Control-Allow-Headers")
 
 
 def test_a_page_elsewhere_can_read_that_nothing_was_stored(relay):

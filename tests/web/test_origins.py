@@ -1,0 +1,171 @@
+"""Pages of other sites, cookies and the Host header."""
+
+import re
+
+import pytest
+
+from tests.kit.client import Answer, Raw, encoded, request
+from tests.kit.processes import eventually
+from tests.kit.relay import RelayProcess
+from tests.web.hostile import EVIL, FORM_TYPE, HTML, SITE, person
+from tests.web.hostile import SOURCES as SOURCES
+
+pytestmark = pytest.mark.usefixtures("no_faults")
+
+# --- other sites ----------------------------------------------------------------------------------
+
+FOREIGN = [
+    EVIL,
+    "http://www.example.com",
+    "https://example.com",
+    "https://www.example.com.evil.example",
+    "https://evilwww.example.com",
+    "https://www.example.com:8443",
+    "https://www.example.com@evil.example",
+    "https://www.example.com, https://evil.example",
+    "file://",
+    "*",
+    "http://127.0.0.1",
+    "",
+]
+
+
+def preflight(relay: RelayProcess, source: str, origin: str | None) -> Answer:
+    headers = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    return request(
+        relay.port, "OPTIONS", f"/submit/{source}", None, headers | ({"Origin": origin} if origin else {})
+    )
+
+
+@pytest.mark.usefixtures("unharmed")
+@pytest.mark.parametrize(("source", "origin"), [("form", SITE), ("anyones", EVIL), ("anyones", SITE)])
+def test_an_allowed_page_may_ask(relay: RelayProcess, source: str, origin: str) -> None:
+    answer = preflight(relay, source, origin)
+    assert answer.status == 204 and not answer.body
+    assert answer.header("Access-Control-Allow-Origin") in (origin, "*" if source == "anyones" else origin)
+    assert "POST" in (answer.header("Access-Control-Allow-Methods") or "")
+    assert "content-type" in (answer.header("Access-Control-Allow-Headers") or "").lower()
+    assert answer.header("Access-Control-Allow-Credentials") is None
+    assert "Origin" in (answer.header("Vary") or "")
+
+
+@pytest.mark.usefixtures("unharmed")
+@pytest.mark.parametrize("origin", [*FOREIGN, "null", None])
+def test_a_foreign_page_may_not_ask(relay: RelayProcess, origin: str | None) -> None:
+    answer = preflight(relay, "form", origin)
+    assert answer.status == 403 and answer.header("Access-Control-Allow-Origin") is None
+    assert preflight(relay, "hook", origin).header("Access-Control-Allow-Origin") is None
+
+
+@pytest.mark.usefixtures("unharmed")
+@pytest.mark.parametrize("origin", [origin for origin in FOREIGN if origin])
+@pytest.mark.parametrize("headers", [{}, HTML], ids=["JSON", "HTML"])
+def test_a_foreign_page_may_not_post(relay: RelayProcess, origin: str, headers: dict[str, str]) -> None:
+    answer = relay.form({"email": person()}, "form", headers | {"Origin": origin})
+    assert answer.status == 403
+    assert not [name for name, _ in answer.headers if name.lower().startswith("access-control-allow")]
+
+
+def test_the_owner_is_told_which_site_was_refused(relay: RelayProcess) -> None:
+    for answer in (
+        preflight(relay, "form", "https://other.example"),
+        relay.form({"email": person()}, "form", {"Origin": "https://other.example"}),
+        relay.form({"email": person()}, "form", {"Origin": "https://eve@other.example/?email=a@b.example"}),
+    ):
+        assert answer.status == 403
+    lines = eventually(lambda: _origins(relay, 3), 5, "the log")
+    assert lines[-3:] == ["https://other.example", "https://other.example", "(unusual)"]
+
+
+def _origins(relay: RelayProcess, count: int) -> list[str]:
+    found = [line.data["origin"] for line in relay.log_lines() if line.data and "origin" in line.data]
+    return found if len(found) >= count else []
+
+
+@pytest.mark.parametrize("origin", [SITE, "null", None])
+def test_allowed_and_nameless_pages_may_post(relay: RelayProcess, origin: str | None) -> None:
+    answer = relay.form({"email": person()}, "form", {"Origin": origin} if origin else {})
+    assert answer.status == 202
+    assert answer.header("Access-Control-Allow-Origin") == (SITE if origin == SITE else None)
+    assert answer.header("Access-Control-Allow-Credentials") is None
+    refused = relay.form({"email": "x"}, "form", {"Origin": origin} if origin else {})
+    assert refused.status == 422
+    assert refused.header("Access-Control-Allow-Origin") == (SITE if origin == SITE else None)
+
+
+def test_the_relays_own_pages_may_post(relay: RelayProcess) -> None:
+    assert relay.form({"email": person()}, "form", {"Origin": relay.url}).status == 202
+    other = relay.url.replace("http:", "https:")
+    assert relay.form({"email": person()}, "form", {"Origin": other}).status == 403
+
+
+def test_machines_are_not_asked_where_they_come_from(relay: RelayProcess) -> None:
+    assert relay.hook({"email": person()}, headers={"Origin": EVIL}).status == 202
+    for path in ("/api/status", "/receipts/" + "0" * 32, "/healthz", "/readyz"):
+        answer = relay.get(path, {"Origin": SITE})
+        assert answer.header("Access-Control-Allow-Origin") is None, path
+
+
+# --- cookies --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cookie", ["session=1", "a=" + "x" * 4000, "=;;;=", '"\\', "email=eve@example.com"])
+def test_cookies_are_neither_set_nor_read(relay: RelayProcess, cookie: str) -> None:
+    with_cookie = relay.form({"email": "nonsense"}, "form", HTML | {"Cookie": cookie})
+    without = relay.form({"email": "nonsense"}, "form", HTML)
+    assert with_cookie.status == without.status == 422
+    stamped = re.compile(rb'value="[0-9a-zA-Z.:=_-]{20,}"')  # says when a form was handed out
+    assert stamped.sub(b"", with_cookie.body) == stamped.sub(b"", without.body)
+    for answer in (
+        with_cookie,
+        relay.get("/forms/form", {"Cookie": cookie}),
+        relay.form({"email": person()}),
+    ):
+        assert answer.header("Set-Cookie") is None
+        assert "cookie" not in (answer.header("Vary") or "").lower()
+
+
+# --- the Host header ------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("unharmed")
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"",
+        b"Host:\r\n",
+        b"Host: a\r\nHost: b\r\n",
+        b"Host: 127.0.0.1\r\nHost: 127.0.0.1\r\n",
+        b"Host: a b\r\n",
+        b"Host: a/b\r\n",
+        b"Host: user@a\r\n",
+        b"Host: <script>\r\n",
+    ],
+    ids=["absent", "empty", "two", "same twice", "blank", "slash", "userinfo", "markup"],
+)
+def test_a_host_that_is_none_is_refused(relay: RelayProcess, lines: bytes) -> None:
+    body = encoded({"email": person()})
+    start = b"POST /submit/form HTTP/1.1\r\nContent-Type: %s\r\nContent-Length: %d\r\n" % (
+        FORM_TYPE.encode(),
+        len(body),
+    )
+    with Raw(relay.port) as raw:
+        answer = raw.send(start + lines + b"\r\n" + body).read()
+    assert answer.status in (400, 421) and "<script>" not in answer.text
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1:1", "[::1]:8000"])
+def test_no_link_is_built_from_the_host(relay: RelayProcess, host: str) -> None:
+    sign_up = relay.form({"email": person()}, "form", HTML | {"Host": host})
+    seen = [
+        sign_up,
+        relay.get(sign_up.header("Location") or "/", HTML | {"Host": host}),
+        relay.get("/forms/form", HTML | {"Host": host}),
+        relay.get("/nowhere", HTML | {"Host": host}),
+        relay.form({"email": "x"}, "form", HTML | {"Host": host}),
+        relay.form({"email": "x"}, "form", {"Host": host}),
+    ]
+    for answer in seen:
+        assert answer.status in (200, 303, 400, 404, 421, 422)
+        assert host not in str([h for h in answer.headers if h[0] != "Content-Security-Policy"])
+        assert host not in answer.text
