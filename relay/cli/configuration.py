@@ -4,13 +4,12 @@ import argparse
 import json
 import os
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from relay.cli.failed import ASKED_WRONGLY, FAILED, Failed, count_of
 from relay.cli.submissions import _try_recorded
-from relay.config import environment, presets, reader
+from relay.config import environment, presets
 from relay.config import settings as configuration
 
 
@@ -162,9 +161,8 @@ def _senders_page() -> str:
     for name, one in known.items():
         parts[-1] += f"| [{one['title']}](#{name}) | `{name}` | {one['sure']} | {_proof(one['source'])} |\n"
     parts += [_sender(name, one) for name, one in known.items()]
-    refused = Path(reader.__file__).parents[1] / "presets" / "_refused.toml"
     parts.append("## Senders without a preset, and why\n\nNaming one of them is refused with this reason.\n")
-    for name, one in tomllib.loads(refused.read_text(encoding="utf-8")).items():
+    for name, one in presets.refused().items():
         parts.append(f"**{one['title']}** (`{name}`): {one['why']}. {one['instead']}\n")
     return "\n".join(parts)
 

@@ -3,13 +3,13 @@
 The only place that reads it. Every variable NAME also exists as NAME_FILE.
 """
 
+import difflib
 import re
 import stat
-from collections.abc import Callable, Iterable
-from collections.abc import Mapping as Dict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from relay import vault
@@ -24,9 +24,16 @@ class Problem:
 
     where: str
     what: str
+    is_fatal: ClassVar[bool] = True
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
+
+
+class Remark(Problem):
+    """What its owner should know, and what would be better; nothing is refused for it."""
+
+    is_fatal = False
 
 
 class Unusable(Exception):
@@ -81,6 +88,16 @@ def _whole_url(text: str) -> str:
     if text and not is_url(text):
         raise ValueError("must be an address like https://alerts.example.com/relay?key=…")
     return text
+
+
+def is_sqlite(url: str) -> bool:
+    """Whether a database is a SQLite file."""
+    return url.startswith("sqlite:")
+
+
+def sqlite_path(url: str) -> Path:
+    """Return the file of a SQLite database."""
+    return Path(url.removeprefix("sqlite:///"))
 
 
 def _database(text: str) -> str:
@@ -150,7 +167,7 @@ VARIABLES = (
 )
 
 
-def read_environment(environ: Dict[str, str]) -> tuple[dict[str, Any], list[Problem]]:
+def read_environment(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[Problem]]:
     """Return every variable's value by name, and what is wrong with them."""
     values: dict[str, Any] = {}
     problems: list[Problem] = []
@@ -170,7 +187,7 @@ def read_environment(environ: Dict[str, str]) -> tuple[dict[str, Any], list[Prob
     return values, problems
 
 
-def look_up(environ: Dict[str, str], name: str) -> str | None:
+def look_up(environ: Mapping[str, str], name: str) -> str | None:
     """Return a variable, or what its _FILE holds. Raises ValueError."""
     path = environ.get(name + "_FILE")
     if not path:
@@ -180,17 +197,36 @@ def look_up(environ: Dict[str, str], name: str) -> str | None:
     return read_secret_file(path)
 
 
-def is_set(environ: Dict[str, str], name: str) -> bool:
+def is_set(environ: Mapping[str, str], name: str) -> bool:
     """Whether a variable is given, itself or as a file."""
     return bool(environ.get(name) or environ.get(name + "_FILE"))
 
 
 def read_secret_file(path: str) -> str:
+    """Return what a file holds, without the newline that ends it. Raises ValueError."""
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
+        return Path(path).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
     except (OSError, UnicodeDecodeError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else "not UTF-8"
         raise ValueError(f"cannot read {path}: {reason}") from None
+
+
+def paste_problem(text: str) -> str | None:
+    """Return what pasting left around a secret, in words: hard to see, and the secret is wrong with it."""
+    first, last = text[:1], text[-1:]
+    if first in _MARKS or last in _MARKS:
+        return "begins or ends with an invisible mark; type it anew"
+    if first in "\r\n" or last in "\r\n":
+        return "begins or ends with a newline; remove it"
+    if first.isspace() or last.isspace():
+        return "begins or ends with a blank; remove it"
+    if len(text) > 1 and (first, last) in _QUOTES:
+        return "stands in quotes; remove them"
+    return None
+
+
+_MARKS = ("\ufeff", "\u200b", "\u200c", "\u200d", "\u200e", "\u200f", "\u2060")
+_QUOTES = {*zip("\"'`“‘„‚«»", "\"'`”’“‘»«", strict=True), ("„", "”"), ("”", "”"), ("’", "’")}
 
 
 def is_public(path: str) -> bool:
@@ -203,8 +239,6 @@ def is_public(path: str) -> bool:
 
 
 def suggest(name: str, known: Iterable[str], what: str, else_: str = SEE) -> str:
-    import difflib
-
     close = difflib.get_close_matches(name, list(known), 1)
     return f"{what}; did you mean {close[0]}?" if close else f"{what}; {else_}"
 
@@ -214,6 +248,18 @@ def is_url(text: str) -> bool:
         return False
     parts = urlsplit(text)
     return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def plain_http_problem(text: str) -> str | None:
+    """Return why an address is not one that secrets may be sent to."""
+    if not is_url(text):
+        return "must be an https address"
+    parts = urlsplit(text)
+    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+        return "must be https; http is for a loopback host only"
+    if parts.username or parts.password:
+        return "must not hold a user name or password"
+    return None
 
 
 def has_good_port(text: str) -> bool:

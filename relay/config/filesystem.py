@@ -2,7 +2,10 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+
+from relay.config.environment import Problem, Remark
 
 NETWORK = frozenset(
     [
@@ -13,9 +16,31 @@ NETWORK = frozenset(
 )
 """File systems whose locks SQLite cannot rely on."""
 
-
 PASSING = frozenset({"overlay", "tmpfs", "ramfs", "aufs"})
 """File systems that are gone after a restart of the machine or container."""
+
+_WIPED = ("DYNO", "K_SERVICE", "FUNCTION_TARGET", "AWS_LAMBDA_FUNCTION_NAME", "VERCEL")
+"""Variables of platforms whose disk is gone after a restart: Heroku, Cloud Run and their kin."""
+
+_INSTEAD = "use PostgreSQL: set RELAY_DATABASE_URL=postgresql+psycopg://…, or RELAY_ALLOW_EPHEMERAL=1"
+
+
+def problems(path: Path, environ: Mapping[str, str], is_sandbox: bool, may_lose: bool) -> list[Problem]:
+    """Return why a disk may lose what was promised to be kept: remarks where it may."""
+    platform = next((name for name in _WIPED if environ.get(name)), None)
+    on = kind(path)
+    said = []
+    if platform is not None:
+        said.append(f"{path} is on a disk that this platform ({platform}) wipes")
+    if on in NETWORK:
+        said.append(f"{path} is on a network file system ({on}), whose locks SQLite cannot rely on")
+    where = "RELAY_DATABASE_URL"
+    found: list[Problem] = [
+        Remark(where, one) if may_lose else Problem(where, f"{one}; {_INSTEAD}") for one in said
+    ]
+    if on in PASSING and not is_sandbox:
+        found.append(Remark(where, f"{path} is on {on}: what is kept there may be gone with the container"))
+    return found
 
 
 def kind(path: Path) -> str | None:

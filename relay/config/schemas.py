@@ -1,282 +1,55 @@
-"""The tables of relay.toml as marshmallow schemas, and what they say as problems."""
+"""What every table of relay.toml is read with: a strict schema, kinds of values, and problems in plain words.
+
+The schema of each table stands in the file of what it becomes.
+"""
 
 import math
 import re
 import warnings
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jmespath
-from marshmallow import RAISE, Schema, ValidationError, fields, validate
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates_schema
 
 from relay import quota
-from relay.config.environment import SEE, Problem
-from relay.sources.fields import TYPES
-from relay.sources.proof import ENCODINGS, SCHEMES, SECRET_ENCODINGS
+from relay.config.environment import Problem, is_url, plain_http_problem, suggest
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZES = {"": 1, "B": 1, "KIB": 1024, "KB": 1000, "MIB": 1024**2, "MB": 1000**2}
 
 
-class _Strict(Schema):
+class Strict(Schema):
+    """A table in which an unknown key is a mistake."""
+
     class Meta:
-        unknown = RAISE
+        unknown = EXCLUDE
 
-    error_messages = {"unknown": f"unknown key; {SEE}", "type": "must be a table"}  # noqa: RUF012
+    error_messages = {"type": "must be a table"}  # noqa: RUF012
 
-
-class Duration(fields.Field[float]):
-    """``"72h"``, ``"30d"``, ``"5s"`` or a number of seconds."""
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> float:
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
-            return float(value)
-        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)", str(value).strip())
-        if not match:
-            raise ValidationError('must be a time like "30s", "10m", "72h" or "30d"')
-        return float(match[1]) * _UNITS[match[2]]
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def refuse_unknown_keys(self, _: Any, given: Any, **__: Any) -> None:
+        """Name each key that is unknown, and the one that may have been meant."""
+        known = {field.data_key or name for name, field in self.fields.items()}
+        unknown = sorted(given.keys() - known) if isinstance(given, Mapping) else ()
+        if unknown:
+            raise ValidationError({key: [suggest(key, known, "unknown key")] for key in unknown})
 
 
-class Size(fields.Field[int]):
-    """``"256KiB"`` or a number of bytes."""
+def load(schema: Schema, table: Any, where: str) -> tuple[dict[str, Any] | None, list[Problem]]:
+    """Return a table and what is wrong with it.
 
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
-        match = re.fullmatch(r"([0-9]{1,12})\s*([A-Za-z]*)", str(value).strip())
-        if isinstance(value, bool) or not match or match[2].upper() not in _SIZES or not int(match[1]):
-            raise ValidationError('must be a size like "256KiB" or a number of bytes')
-        return int(match[1]) * _SIZES[match[2].upper()]
-
-
-class LimitText(fields.Field[str]):
-    """The notation of ``limits``, or ``"none"`` where that is allowed."""
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
-        if value == "none":
-            return "none"
-        try:
-            quota.parse_limits(str(value))
-        except ValueError as problem:
-            raise ValidationError(f'{problem}, or "none"') from None
-        return str(value)
-
-
-class Expression(fields.Field[str]):
-    """A JMESPath expression."""
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
-        try:
-            jmespath.compile(str(value))
-        except Exception:  # noqa: BLE001 - jmespath leaks ValueError and others
-            raise ValidationError("is not a JMESPath expression; see https://jmespath.org") from None
-        return str(value)
-
-
-def pattern(text: str) -> re.Pattern[str]:
-    """Compile a regular expression; raise ValueError, saying why, if Python may not read it as meant."""
+    Keys that are wrong are left out, so that what stands beside them can be checked too.
+    """
+    if not isinstance(table, dict):
+        return None, [Problem(where, "must be a table")]
     try:
-        with warnings.catch_warnings(action="error"):  # "[[a]": to be read otherwise in a coming Python
-            return re.compile(text)
-    except (re.error, Warning, OverflowError, RecursionError) as error:
-        raise ValueError(f"is not a regular expression: {error}") from None
-
-
-class Pattern(fields.Field[str]):
-    """A regular expression, as its text."""
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
-        if not isinstance(value, str):
-            raise ValidationError("must be a text")
-        try:
-            pattern(value)
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
-        return value
-
-
-def _strings(**options: Any) -> fields.List[Any]:
-    return fields.List(fields.String(validate=validate.Length(min=1)), **options)
-
-
-def _choice(*values: str, **options: Any) -> fields.String:
-    return fields.String(
-        validate=validate.OneOf(values, error="must be " + " or ".join(f'"{v}"' for v in values)),
-        **options,
-    )
-
-
-def _positive(low: float, high: float, **options: Any) -> fields.Float:
-    return fields.Float(validate=validate.Range(low, high, error="must be {min} to {max}"), **options)
-
-
-def _whole(low: int, high: int, **options: Any) -> fields.Integer:
-    return fields.Integer(
-        strict=True, validate=validate.Range(low, high, error="must be {min} to {max}"), **options
-    )
-
-
-class DestinationSchema(_Strict):
-    """``[destinations.x]``"""
-
-    url = fields.String(load_default="https://api.ocamba.com/v1/hood/profiles")
-    token = fields.String(required=True)
-    limits = fields.String(load_default="10/second; 150/minute")
-    parallel = _whole(1, 64, load_default=8)
-    deadline = _positive(0.1, 120, load_default=15.0)
-    ambiguous = _choice("retry", "park", load_default="retry")
-    give_up_after = Duration(load_default=72 * 3600.0)
-    retry = fields.List(
-        Duration(),
-        validate=validate.Length(min=1, error="must name at least one wait"),
-        load_default=[5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 28800.0, 43200.0],
-    )
-
-
-class HeaderSchema(_Strict):
-    name = fields.String(required=True)
-    values = _strings(required=True)
-
-
-class PingSchema(_Strict):
-    body = Pattern()
-    header = fields.Nested(HeaderSchema)
-
-
-class HandshakeSchema(_Strict):
-    kind = _choice("ok", "echo", "hmac", required=True)
-    query = fields.String(load_default="")
-    token_query = fields.String(load_default="")
-
-
-def _titles(table: dict[str, str]) -> None:
-    if set(table) != {"list", "id", "title"}:
-        raise ValidationError("must have list, id and title")
-    Expression().deserialize(table["list"])
-
-
-class EntriesSchema(_Strict):
-    list_ = Expression(required=True, data_key="list", attribute="list")
-    names = fields.List(Expression(), required=True)
-    value = Expression(required=True)
-    titles = fields.Dict(fields.String(), fields.String(), validate=_titles)
-    entry_id = Expression()
-
-
-class CaptchaSchema(_Strict):
-    url = fields.String(required=True)
-    secret = fields.String(required=True)
-    field = fields.String(required=True)
-
-
-class VerifySchema(_Strict):
-    """``[sources.x.verify]``"""
-
-    scheme = _choice(*SCHEMES, required=True)
-    header = fields.String()
-    query = fields.String()
-    body = fields.String()
-    prefix = fields.String()
-    pairs = _choice(",", ";")
-    signature_key = fields.String()
-    timestamp_key = fields.String()
-    separator = fields.String()
-    encoding = _choice(*ENCODINGS)
-    signed = fields.String()
-    timestamp_header = fields.String()
-    timestamp_unit = _choice("s", "ms")
-    tolerance = _positive(1, 86400)
-    id_header = fields.String()
-    secret_encoding = _choice(*SECRET_ENCODINGS)
-    issuer = fields.String()
-    body_claim = fields.String()
-
-
-class PageSchema(_Strict):
-    """Texts and colours of the hosted pages."""
-
-    title = fields.String()
-    intro = fields.String()
-    button = fields.String()
-    thanks_title = fields.String()
-    thanks_text = fields.String()
-    language = _choice("en", "de", "fr", "es")
-    accent = fields.String(
-        validate=validate.Regexp("^#[0-9a-fA-F]{6}$", error="must be a colour like #1a5fb4")
-    )
-    background = fields.String(
-        validate=validate.Regexp("^#[0-9a-fA-F]{6}$", error="must be a colour like #ffffff")
-    )
-    labels = fields.Dict(fields.String(), fields.String())
-
-
-class SourceSchema(_Strict):
-    """``[sources.x]``"""
-
-    kind = _choice("form", "webhook", required=True)
-    preset = fields.String()
-    destination = fields.String()
-    enabled = fields.Boolean(truthy={True}, falsy={False})
-    origins = _strings()
-    thanks = fields.String()
-    region = fields.String()
-    honeypot = fields.String()
-    consent = fields.Raw()
-    secret = fields.Raw()
-    verify = fields.Raw()
-    wait = _positive(0, 30)
-    reply = _strings()
-    client_limits = LimitText()
-    source_limits = LimitText()
-    recipient_limits = LimitText()
-    only_ = Expression(data_key="only", attribute="only")
-    only_header = fields.Nested(HeaderSchema)
-    test = Expression()
-    test_header = fields.Nested(HeaderSchema)
-    ping = fields.Nested(PingSchema)
-    handshake = fields.Nested(HandshakeSchema)
-    entries = fields.Nested(EntriesSchema)
-    id = fields.String()
-    id_header = fields.String()
-    repeat_window = Duration()
-    retention = Duration()
-    max_body = Size()
-    max_fields = _whole(1, 100_000)
-    max_field = Size()
-    json_fields = _strings()
-    success_status = _whole(200, 299)
-    on_failure = _choice("report", "accept")
-    min_seconds = Duration()
-    captcha = fields.Nested(CaptchaSchema)
-    disposable = fields.String()
-    custom_properties_as = _choice("object", "string")
-    page = fields.Nested(PageSchema)
-    fields_ = fields.Dict(fields.String(), fields.Raw(), data_key="fields", attribute="fields")
-    update = fields.Dict(fields.String(), fields.Raw())
-
-
-class RuleSchema(_Strict):
-    """A field rule that is a table."""
-
-    from_ = fields.Raw(data_key="from", attribute="from")
-    first = fields.List(fields.Raw())
-    labels = fields.Raw()
-    within = fields.String()
-    strip = Pattern()
-    type = _choice(*TYPES)
-    required = fields.Boolean(truthy={True}, falsy={False})
-    default = fields.Raw()
-    max_length = _whole(1, 100_000)
-    choices = fields.List(fields.Raw())
-    value = fields.Raw()
-
-
-class ConfigSchema(_Strict):
-    """relay.toml"""
-
-    destinations = fields.Dict(fields.String(), fields.Raw(), required=True)
-    sources = fields.Dict(fields.String(), fields.Raw(), required=True)
-
-
-def by_key(problem: ValidationError) -> dict[str, Any]:
-    return problem.messages if isinstance(problem.messages, dict) else {"_schema": problem.messages}
+        return schema.load(table), []
+    except ValidationError as problem:
+        wrong = problem.messages_dict
+    needed = [name for name, field in schema.fields.items() if field.required]
+    right = {key: value for key, value in table.items() if key not in wrong}
+    return schema.load(right, partial=needed), flatten(where, wrong)
 
 
 def flatten(where: str, messages: Any) -> list[Problem]:
@@ -296,12 +69,142 @@ _PLAIN = {
     "Not a valid string.": "must be a text in quotes",
     "Not a valid boolean.": "must be true or false",
     "Not a valid integer.": "must be a whole number",
-    "Not a valid number.": "must be a number",
-    "Special numeric values (nan or infinity) are not permitted.": "must be a number",
-    "Number too large.": "must be a smaller number",
     "Not a valid list.": 'must be a list, like ["a", "b"]',
     "Not a valid mapping type.": "must be a table",
     "Shorter than minimum length 1.": "must not be empty",
     "Invalid input type.": "must be a table",
 }
 """What marshmallow says, as what would be right."""
+
+
+# --- kinds of values ------------------------------------------------------------------------------------
+
+
+class Duration(fields.Field[float]):
+    """``"72h"``, ``"30d"``, ``"5s"`` or a number of seconds."""
+
+    def __init__(self, least: float = 0, most: float = math.inf, **options: Any) -> None:
+        super().__init__(**options)
+        self._least, self._most = least, most
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> float:
+        seconds = _seconds(value)
+        if seconds is None:
+            raise ValidationError('must be a number of seconds, or a time like "30s", "10m", "72h" or "30d"')
+        if not self._least <= seconds <= self._most:
+            raise ValidationError(f"must be {self._least:g} to {self._most:g} seconds")
+        return seconds
+
+
+def _seconds(value: Any) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value) if 0 <= value < math.inf else None
+    match = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(ms|s|m|h|d)?", str(value).strip())
+    return float(match[1]) * _UNITS[match[2] or "s"] if match else None
+
+
+def size_of(value: Any) -> int:
+    """Return the bytes of ``"256KiB"`` or of a number. Raises ValueError."""
+    match = re.fullmatch(r"([0-9]{1,12})\s*([A-Za-z]*)", str(value).strip())
+    if isinstance(value, bool) or not match or match[2].upper() not in _SIZES or not int(match[1]):
+        raise ValueError('must be a size like "256KiB" or a number of bytes')
+    return int(match[1]) * _SIZES[match[2].upper()]
+
+
+class Size(fields.Field[int]):
+    """``"256KiB"`` or a number of bytes."""
+
+    def __init__(self, most: int | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._most = most
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
+        try:
+            size = size_of(value)
+        except ValueError as problem:
+            raise ValidationError(str(problem)) from None
+        if self._most is not None and size > self._most:
+            raise ValidationError(f'must be at most "{self._most // 1024**2}MiB"')
+        return size
+
+
+class Text(fields.String):
+    """A text that becomes what ``make`` makes of it; its ValueError says what would be right."""
+
+    def __init__(self, make: Callable[[str], Any], **options: Any) -> None:
+        super().__init__(**options)
+        self._make = make
+
+    def _deserialize(self, value: Any, *rest: Any, **options: Any) -> Any:
+        text = str(super()._deserialize(value, *rest, **options))
+        try:
+            return self._make(text)
+        except ValueError as problem:
+            raise ValidationError(str(problem)) from None
+
+
+def limits_or_none(text: str) -> str | None:
+    """Return the notation of ``limits``, None for ``"none"``."""
+    if text == "none":
+        return None
+    try:
+        quota.parse_limits(text)
+    except ValueError as problem:
+        raise ValueError(f'{problem}, or "none"') from None
+    return text
+
+
+def expression(text: str) -> Any:
+    """Compile a JMESPath expression."""
+    try:
+        return jmespath.compile(text)
+    except Exception:  # noqa: BLE001 - jmespath leaks ValueError and others
+        raise ValueError("is not a JMESPath expression; see https://jmespath.org") from None
+
+
+def expression_text(text: str) -> str:
+    """Return a JMESPath expression as it is written."""
+    expression(text)
+    return text
+
+
+def pattern(text: str) -> re.Pattern[str]:
+    """Compile a regular expression; raise ValueError, saying why, if Python may not read it as meant."""
+    try:
+        with warnings.catch_warnings(action="error"):  # "[[a]": to be read otherwise in a coming Python
+            return re.compile(text)
+    except (re.error, Warning, OverflowError, RecursionError) as error:
+        raise ValueError(f"is not a regular expression: {error}") from None
+
+
+def secure_address(text: str) -> str:
+    """Return an address that secrets may be sent to."""
+    problem = plain_http_problem(text)
+    if problem:
+        raise ValueError(problem)
+    return text
+
+
+def page_address(text: str) -> str:
+    """Return the whole address of a page."""
+    if not is_url(text):
+        raise ValueError("must be a whole address like https://www.example.com/thanks")
+    return text
+
+
+def texts(**options: Any) -> fields.List[Any]:
+    return fields.List(fields.String(validate=validate.Length(min=1)), **options)
+
+
+def choice(*values: str, **options: Any) -> fields.String:
+    said = "must be " + " or ".join(f'"{value}"' for value in values)
+    return fields.String(validate=validate.OneOf(values, error=said), **options)
+
+
+def yes_or_no(**options: Any) -> fields.Boolean:
+    return fields.Boolean(truthy={True}, falsy={False}, **options)
+
+
+def whole(low: int, high: int, **options: Any) -> fields.Integer:
+    within = validate.Range(low, high, error="must be {min} to {max}")
+    return fields.Integer(strict=True, validate=within, **options)

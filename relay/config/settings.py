@@ -1,35 +1,48 @@
 """Settings: the environment and relay.toml, checked, frozen; all problems reported at once."""
 
+import dataclasses
 import os
-import re
 import tomllib
-from collections.abc import Mapping as Dict
-from dataclasses import dataclass, replace
-from dataclasses import field as factory
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from relay.config import filesystem
-from relay.config.environment import LOOPBACK, Problem, Unusable, is_set, read_environment, read_secret_file
-from relay.config.reader import Reader
+from relay.config.destinations import is_sendable, read_destinations
+from relay.config.environment import (
+    LOOPBACK,
+    Problem,
+    Unusable,
+    is_set,
+    is_sqlite,
+    paste_problem,
+    read_environment,
+    read_secret_file,
+    sqlite_path,
+    suggest,
+)
+from relay.config.reading import Surroundings
+from relay.config.sources import read_sources
 from relay.destination import Destination
 from relay.sources.source import Source
 
 SANDBOX_DATABASE = "sqlite:///var/sandbox.db"
+_TABLES = ("destinations", "sources")
 
 
 @dataclass(frozen=True)
 class Settings:
     """Everything that was configured, checked and ready to use."""
 
-    destinations: Dict[str, Destination]
-    sources: Dict[str, Source]
-    database_url: str
-    limits_url: str
-    secret_keys: tuple[str, ...] = factory(repr=False)
-    admin_token: str = factory(repr=False)
-    metrics_token: str = factory(repr=False)
-    alert_url: str = ""
+    destinations: Mapping[str, Destination]
+    sources: Mapping[str, Source]
+    database_url: str = dataclasses.field(repr=False)
+    limits_url: str = dataclasses.field(repr=False)
+    secret_keys: tuple[str, ...] = dataclasses.field(repr=False)
+    admin_token: str = dataclasses.field(repr=False)
+    metrics_token: str = dataclasses.field(repr=False)
+    alert_url: str = dataclasses.field(default="", repr=False)
     public_url: str = ""
     role: str = "all"
     trusted_proxies: int = 0
@@ -39,7 +52,7 @@ class Settings:
     threads: int = 16
     sandbox_url: str | None = None
     """Where the pretend upstream listens; None with a real one."""
-    made_up: Dict[str, str] = factory(default_factory=dict, repr=False)
+    made_up: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
     """Secrets invented for the sandbox, by source."""
     warnings: tuple[str, ...] = ()
 
@@ -49,16 +62,16 @@ class Settings:
 
     @property
     def is_sqlite(self) -> bool:
-        return self.database_url.startswith("sqlite")
+        return is_sqlite(self.database_url)
 
     @property
     def database_path(self) -> Path:
         """The SQLite file."""
-        return Path(self.database_url.removeprefix("sqlite:///"))
+        return sqlite_path(self.database_url)
 
 
 def load(
-    environ: Dict[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
     *,
     sandbox_url: str | None = None,
     offline: bool = False,
@@ -70,118 +83,115 @@ def load(
     """
     environ = os.environ if environ is None else environ
     values, problems = read_environment(environ)
-    config = _read_toml(Path(values["RELAY_CONFIG"]), problems)
-    reader = Reader(environ, values, problems, sandbox_url, offline)
-    destinations, sources = reader.read(config)
-    database_url = values["RELAY_DATABASE_URL"]
-    if reader.uses_sandbox and not is_set(environ, "RELAY_DATABASE_URL"):
-        database_url = SANDBOX_DATABASE
-    _check_together(values, database_url, problems)
-    warnings = list(reader.warnings)
-    if database_url.startswith("sqlite") and not offline:
-        is_real = not reader.uses_sandbox
-        _check_disk(
-            environ, values, Path(database_url.removeprefix("sqlite:///")), is_real, problems, warnings
-        )
-    if environ.get("FLASK_DEBUG", "0") not in ("", "0") and not reader.uses_sandbox:
-        problems.append(Problem("FLASK_DEBUG", "must not be set with a real token"))
-    if reader.uses_sandbox and values["HOST"] not in LOOPBACK and not offline:
-        problems.append(
-            Problem("HOST", "sandbox mode listens on 127.0.0.1 only; set OCAMBA_TOKEN for real use")
-        )
-    if problems:
-        raise Unusable(problems)
+    tables, said = _read_toml(Path(values["RELAY_CONFIG"]))
+    problems += said
+    is_sandbox = (offline or sandbox_url is not None) and _lacks_token(tables, environ)
+    around = Surroundings(environ, values["RELAY_PUBLIC_URL"], sandbox_url, offline, is_sandbox)
+    parts, said = _read_tables(tables, around, values["RELAY_CONFIG"])
+    problems += said
+    if is_sandbox and not is_set(environ, "RELAY_DATABASE_URL"):
+        values["RELAY_DATABASE_URL"] = SANDBOX_DATABASE
+    problems += _check_together(values, around)
+    if any(problem.is_fatal for problem in problems):
+        raise Unusable(problem for problem in problems if problem.is_fatal)
     return Settings(
-        destinations=destinations,
-        sources=sources,
-        database_url=database_url,
-        limits_url=values["RELAY_LIMITS_URL"],
-        secret_keys=values["RELAY_SECRET_KEYS"],
-        admin_token=values["RELAY_ADMIN_TOKEN"],
-        metrics_token=values["RELAY_METRICS_TOKEN"],
-        alert_url=values["RELAY_ALERT_URL"],
-        public_url=values["RELAY_PUBLIC_URL"],
-        role=values["RELAY_ROLE"],
-        trusted_proxies=values["RELAY_TRUSTED_PROXIES"],
-        log_level=values["RELAY_LOG_LEVEL"],
-        host=values["HOST"],
-        port=values["PORT"],
-        threads=values["WEB_THREADS"],
-        sandbox_url=(sandbox_url or "offline") if reader.uses_sandbox else None,
-        made_up=reader.made_up,
-        warnings=tuple(warnings),
+        **parts,
+        **{name: values[variable] for name, variable in _VALUES.items()},
+        sandbox_url=(sandbox_url or "offline") if is_sandbox else None,
+        warnings=tuple(map(str, problems)),
     )
 
 
-def lacks_token(environ: Dict[str, str] | None = None) -> bool:
+_VALUES = {
+    "database_url": "RELAY_DATABASE_URL",
+    "limits_url": "RELAY_LIMITS_URL",
+    "secret_keys": "RELAY_SECRET_KEYS",
+    "admin_token": "RELAY_ADMIN_TOKEN",
+    "metrics_token": "RELAY_METRICS_TOKEN",
+    "alert_url": "RELAY_ALERT_URL",
+    "public_url": "RELAY_PUBLIC_URL",
+    "role": "RELAY_ROLE",
+    "trusted_proxies": "RELAY_TRUSTED_PROXIES",
+    "log_level": "RELAY_LOG_LEVEL",
+    "host": "HOST",
+    "port": "PORT",
+    "threads": "WEB_THREADS",
+}
+"""Which setting is which variable, as it was read."""
+
+
+def lacks_token(environ: Mapping[str, str] | None = None) -> bool:
     """Whether a destination names a token variable that is not set: the sandbox's cue."""
     environ = os.environ if environ is None else environ
     values, _ = read_environment(environ)
-    config = _read_toml(Path(values["RELAY_CONFIG"]), []) or {}
-    tables = config.get("destinations")
+    return _lacks_token(_read_toml(Path(values["RELAY_CONFIG"]))[0], environ)
+
+
+def _lacks_token(config: dict[str, Any] | None, environ: Mapping[str, str]) -> bool:
+    tables = (config or {}).get("destinations")
     tables = tables.values() if isinstance(tables, dict) else ()
-    tokens = [table.get("token", "") for table in tables if isinstance(table, dict)]
-    names = [str(token).removeprefix("env:") for token in tokens if str(token).startswith("env:")]
-    return any(not is_set(environ, name) for name in names)
+    tokens = [str(table.get("token", "")) for table in tables if isinstance(table, dict)]
+    names = [token.removeprefix("env:") for token in tokens if token.startswith("env:")]
+    return any(not is_set(environ, name) for name in names if name)
 
 
-def _read_toml(path: Path, problems: list[Problem]) -> dict[str, Any] | None:
+def _read_toml(path: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
+    """Return what a file says; None if it cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8")), []
     except OSError as problem:
-        problems.append(Problem(str(path), f"cannot be read: {problem.strerror}; set RELAY_CONFIG"))
+        what = f"cannot be read: {problem.strerror}; set RELAY_CONFIG"
     except UnicodeDecodeError:
-        problems.append(Problem(str(path), "is not UTF-8; save it as that"))
-    except tomllib.TOMLDecodeError as problem:
-        problems.append(Problem(str(path), f"is not TOML: {problem}"))
-    return None
+        what = "is not UTF-8; save it as that"
+    except (tomllib.TOMLDecodeError, RecursionError) as problem:
+        what = f"is not TOML: {problem}"
+    return None, [Problem(str(path), what)]
 
 
-def _check_together(values: Dict[str, Any], database_url: str, problems: list[Problem]) -> None:
-    is_sqlite = database_url.startswith("sqlite")
-    if values["RELAY_ROLE"] != "all" and is_sqlite:
-        problems.append(
-            Problem(
-                "RELAY_ROLE",
-                "other than all needs PostgreSQL: set RELAY_DATABASE_URL=postgresql+psycopg://…",
-            )
-        )
-    if not is_sqlite and not values["RELAY_SECRET_KEYS"]:
-        problems.append(
-            Problem(
-                "RELAY_SECRET_KEYS",
-                "is needed with PostgreSQL; `python -m relay keys new` makes one",
-            )
-        )
+def _read_tables(
+    config: dict[str, Any] | None, around: Surroundings, file: str
+) -> tuple[dict[str, Any], list[Problem]]:
+    """Return the parts of the settings that relay.toml describes, and what is wrong in it."""
+    if config is None:
+        return {}, []
+    problems = [Problem(key, suggest(key, _TABLES, "unknown key")) for key in config if key not in _TABLES]
+    tables = {key: config.get(key, {}) for key in _TABLES}
+    for key, table in tables.items():
+        if not isinstance(table, dict):
+            problems.append(Problem(key, "must be a table"))
+            tables[key] = {}
+    destinations, said = read_destinations(tables["destinations"], around)
+    problems += said
+    sources, made_up, said = read_sources(tables["sources"], tuple(tables["destinations"]), around)
+    problems += said
+    parts = {"destinations": destinations, "sources": sources, "made_up": made_up}
+    placed = [
+        dataclasses.replace(one, where=f"{file}: {one.where}") if one.is_fatal else one for one in problems
+    ]
+    return parts, placed
 
 
-_WIPED = ("DYNO", "K_SERVICE", "FUNCTION_TARGET", "AWS_LAMBDA_FUNCTION_NAME", "VERCEL")
-"""Variables of platforms whose disk is gone after a restart: Heroku, Cloud Run and their kin."""
-_INSTEAD = "use PostgreSQL: set RELAY_DATABASE_URL=postgresql+psycopg://…, or RELAY_ALLOW_EPHEMERAL=1"
-
-
-def _check_disk(
-    environ: Dict[str, str],
-    values: Dict[str, Any],
-    path: Path,
-    is_real: bool,
-    problems: list[Problem],
-    warnings: list[str],
-) -> None:
-    """Refuse, or warn of, disks that lose what was promised to be kept."""
-    platform = next((name for name in _WIPED if environ.get(name)), None)
-    kind = filesystem.kind(path)
-    said = []
-    if platform is not None:
-        said.append(f"{path} is on a disk that this platform ({platform}) wipes")
-    if kind in filesystem.NETWORK:
-        said.append(f"{path} is on a network file system ({kind}), whose locks SQLite cannot rely on")
-    if is_real and said and values["RELAY_ALLOW_EPHEMERAL"] != "1":
-        problems += [Problem("RELAY_DATABASE_URL", f"{one}; {_INSTEAD}") for one in said]
-    else:
-        warnings += said
-    if kind in filesystem.PASSING and is_real:
-        warnings.append(f"{path} is on {kind}: what is kept there may be gone with the container")
+def _check_together(values: Mapping[str, Any], around: Surroundings) -> list[Problem]:
+    """Return what is wrong between settings that are right by themselves."""
+    found = []
+    url = values["RELAY_DATABASE_URL"]
+    if values["RELAY_ROLE"] != "all" and is_sqlite(url):
+        what = "other than all needs PostgreSQL: set RELAY_DATABASE_URL=postgresql+psycopg://…"
+        found.append(Problem("RELAY_ROLE", what))
+    if not is_sqlite(url) and not values["RELAY_SECRET_KEYS"]:
+        what = "is needed with PostgreSQL; `python -m relay keys new` makes one"
+        found.append(Problem("RELAY_SECRET_KEYS", what))
+    if around.environ.get("FLASK_DEBUG", "0") not in ("", "0") and not around.is_sandbox:
+        found.append(Problem("FLASK_DEBUG", "must not be set with a real token"))
+    if around.offline:
+        return found
+    if around.is_sandbox and values["HOST"] not in LOOPBACK:
+        what = "sandbox mode listens on 127.0.0.1 only; set OCAMBA_TOKEN for real use"
+        found.append(Problem("HOST", what))
+    if is_sqlite(url):
+        may_lose = around.is_sandbox or values["RELAY_ALLOW_EPHEMERAL"] == "1"
+        found += filesystem.problems(sqlite_path(url), around.environ, around.is_sandbox, may_lose)
+    return found
 
 
 def reread_token(destination: Destination) -> Destination:
@@ -192,6 +202,6 @@ def reread_token(destination: Destination) -> Destination:
         token = read_secret_file(destination.token_file)
     except ValueError:
         return destination
-    if not token or re.search(r"[^\x21-\x7e]", token):
+    if not token or paste_problem(token) or not is_sendable(token):
         return destination
-    return replace(destination, token=token)
+    return dataclasses.replace(destination, token=token)

@@ -17,9 +17,10 @@ from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
 from relay.config import environment, presets, settings
-from relay.config import schemas as tables
+from relay.config.destinations import DestinationSchema
 from relay.config.environment import Problem, Unusable, read_environment
 from relay.config.settings import Settings, lacks_token, reread_token
+from relay.config.sources import SourceSchema
 from relay.quota import Window
 from relay.sources.paths import Labels
 from relay.sources.paths import Path as FieldPath
@@ -824,6 +825,15 @@ def test_what_stands_beside_a_mistake_is_checked_too(problems: Any) -> None:
     }
 
 
+def test_with_an_unknown_preset_the_rest_of_the_source_is_checked(problems: Any) -> None:
+    text = HOOK.replace('"webhook"', '"webhook"\npreset = "typform"\nwait = 90') + 'city = "x"'
+    assert problems(DESTINATION, text).keys() == {
+        *(f"sources.crm.{key}" for key in ("preset", "wait", "fields.city"))
+    }
+    bare = '[sources.crm]\npreset = "typform"\nsecret = "env:CRM_SECRET"'
+    assert list(problems(DESTINATION, bare)) == ["sources.crm.preset"]
+
+
 def test_the_address_of_a_destination_is_checked_in_sandbox_mode_too(problems: Any) -> None:
     url = 'url = "http://api.example.com"'
     found = problems(DESTINATION + url, FORM, _options={"sandbox_url": SANDBOX}, OCAMBA_TOKEN=None)
@@ -994,7 +1004,7 @@ def test_an_empty_token_file_is_no_sandbox(problems: Any, tmp_path: Path) -> Non
     assert list(said) == ["destinations.ocamba.token"]
 
 
-@pytest.mark.parametrize("token", ["two words", "tab\t", "line\nbreak", "café", "nul\x00"])
+@pytest.mark.parametrize("token", ["two words", "tab\tbed", "line\nbreak", "café", "nul\x00"])
 def test_a_token_that_no_header_can_carry_is_refused(problems: Any, token: str) -> None:
     """Catalogue 50."""
     said = problems(OCAMBA_TOKEN=token)
@@ -1145,8 +1155,8 @@ TREES = st.recursive(
     ),
     max_leaves=8,
 )
-SOURCE_KEYS = sorted({field.data_key or name for name, field in tables.SourceSchema().fields.items()})
-DESTINATION_KEYS = sorted(tables.DestinationSchema().fields)
+SOURCE_KEYS = sorted({field.data_key or name for name, field in SourceSchema().fields.items()})
+DESTINATION_KEYS = sorted(DestinationSchema().fields)
 
 
 def toml(value: Any) -> str:
