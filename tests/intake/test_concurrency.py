@@ -1,6 +1,6 @@
 """Group K of the catalogue of faults (132-134): reloads in mid-stream, threads that die, and a long run.
 
-128-131 are tried beside what they are about: test_intake, test_outbox, test_operator, test_postgres_process.
+128-131 are tried beside what they are about: test_intake, tests/outbox, test_operator, test_postgres_process.
 """
 
 import os

@@ -1,0 +1,229 @@
+"""An outbox on one of the databases, its time, what is put into it and what is done with it."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from relay.delivery import (
+    DEAD,
+    DELIVERED,
+    DISCARDED,
+    HELD,
+    INVALID,
+    PARKED,
+    QUEUED,
+    REFUSED,
+    SENDING,
+    Delivery,
+)
+from relay.destination import Destination
+from relay.dispatch.decide import decide
+from relay.outbox.claiming import LEASE_GRACE_SECONDS
+from relay.outbox.outbox import Outbox
+from relay.outbox.records import Claim, Decision, Entry, Known, NothingYet, Stored, Turn
+from relay.outbox.schema import attempts, deliveries, destinations, holds, meta
+from relay.outcome import Delivered, Later, Outcome, Refused, Unclear
+from relay.quota import Window
+from relay.vault import Vault, new_key, parse_key
+
+NOW = 1_790_000_000.0
+KEY = new_key()
+WIDE = (Window(100_000, 1, "100000/second"),)
+OCAMBA = Destination("ocamba", "http://127.0.0.1:9/", "token", WIDE, parallel=1000)
+LEASE = OCAMBA.deadline + LEASE_GRACE_SECONDS
+CREATED = Delivered(201, {"id": "17430755068336100383", "country_code": "DE"})
+SILENCE = Unclear(None, answered=False, why="timeout")
+
+# --- an outbox and its time ---------------------------------------------------------------------------
+
+
+@dataclass
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    now: float = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Store:
+    """An outbox on one of the databases, and a way to let its time pass."""
+
+    url: str
+    clock: Clock = field(default_factory=Clock)
+    opened: list[Outbox] = field(default_factory=list)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.startswith("sqlite")
+
+    @property
+    def path(self) -> Path:
+        return Path(self.url.removeprefix("sqlite:///"))
+
+    def open(self, *keys: str, start: bool = True) -> Outbox:
+        """Another view of the database: what another process has."""
+        vault = Vault([parse_key(key) for key in keys or (KEY,)])
+        outbox = Outbox(self.url, vault, self.clock)
+        outbox.prepare({"ocamba": OCAMBA})
+        if start:
+            outbox.start(died)
+        self.opened.append(outbox)
+        return outbox
+
+    def close(self) -> None:
+        for outbox in self.opened:
+            outbox.stop()
+        self.opened.clear()
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass; PostgreSQL has a clock of its own, so there the past moves back instead."""
+        if self.is_sqlite:
+            self.clock.now += seconds
+            return
+
+        def back(conn: sa.Connection) -> None:
+            for table in (deliveries, attempts, destinations, holds):
+                times = [column for column in table.c if isinstance(column.type, sa.Double)]
+                past = {c: c - seconds for c in times if c.name not in ("seconds", "hold_seconds")}
+                conn.execute(sa.update(table).values(past))
+            alerts = meta.c.key.startswith("alert:")
+            for key, at in conn.execute(sa.select(meta.c.key, meta.c.value).where(alerts)).all():
+                earlier = str(float(at) - seconds).encode()
+                conn.execute(sa.update(meta).where(meta.c.key == key).values(value=earlier))
+
+        self.opened[0].write(back)
+
+
+def died(death: BaseException) -> None:
+    raise AssertionError("the writer thread died") from death
+
+
+# --- what is put into it ------------------------------------------------------------------------------
+
+
+def entry(
+    outbox: Outbox,
+    name: str = "ada",
+    *,
+    source: str = "form",
+    raw: str | None = None,
+    key: str = "",
+    state: str = QUEUED,
+    window: float | None = 600.0,
+    **more: Any,
+) -> Entry:
+    """A sign-up of ``name``, with the keys that a source gives it; ``raw``: its body, if it matters."""
+    vault, receipt = outbox.vault, outbox.vault.receipt()
+    profile = {"email": f"{name}@example.com"}
+    payload: dict[str, Any] = {"body": raw or name} if state == INVALID else {"profile": profile}
+    now = outbox.time()
+    given = {"destination": "ocamba", "received_at": now, "due_at": now} | more
+    by_content = vault.hash("content", source, key, name)
+    by_bytes = vault.hash("bytes", source, key, raw or name)
+    plain = by_bytes if state == INVALID else by_content
+    return Entry(
+        delivery=Delivery(receipt, source, state=state, payload=payload, **given),
+        box=vault.seal(payload, receipt),
+        repeat_key=vault.hash("held", plain) if state == HELD else plain,
+        plain_key=plain if state == HELD else None,
+        raw_key=by_bytes if state == QUEUED else None,
+        id_hash=vault.hash("key", source, key) if key else None,
+        window=None if key else window,
+        email_hash=None if state == INVALID else vault.hash("contact", profile["email"]),
+    )
+
+
+def put(outbox: Outbox, name: str = "ada", **more: Any) -> Stored:
+    return outbox.put(entry(outbox, name, **more))
+
+
+def fill(outbox: Outbox, *names: str, **more: Any) -> list[str]:
+    return [put(outbox, name, **more).delivery.receipt for name in names]
+
+
+def filled_quickly(outbox: Outbox, number: int) -> list[str]:
+    """Many rows in one transaction."""
+    entries = [entry(outbox, f"n{one}") for one in range(number)]
+    for start in range(0, number, 500):
+        part = entries[start : start + 500]
+        outbox.write(lambda conn, part=part: outbox._store_batch(conn, part))
+    return [one.delivery.receipt for one in entries]
+
+
+# --- what is done with it -----------------------------------------------------------------------------
+
+
+def claim(outbox: Outbox, destination: Destination = OCAMBA, turn: Turn | None = None) -> Claim:
+    found = outbox.claim(destination, turn or Turn())
+    assert isinstance(found, Claim), found
+    return found
+
+
+def nothing(outbox: Outbox, destination: Destination = OCAMBA) -> NothingYet:
+    found = outbox.claim(destination, Turn())
+    assert isinstance(found, NothingYet), found
+    return found
+
+
+def record(
+    outbox: Outbox,
+    claimed: Claim,
+    outcome: Outcome = CREATED,
+    destination: Destination = OCAMBA,
+    *,
+    jitter: float = 0.5,
+    keep: tuple[str, ...] = (),
+) -> Decision | None:
+    made = decide(outcome, destination, probe=claimed.probe, jitter=jitter, vault=outbox.vault, keep=keep)
+    end_known = not isinstance(outcome, Unclear) or outcome.answered
+    return outbox.record(claimed, 0.1, made, end_known=end_known)
+
+
+def crashed(delivery: Delivery, known: Known) -> Decision:
+    """What a dispatcher makes of a delivery whose sender is gone."""
+    gone = Unclear(None, answered=False, why="crash")
+    return decide(gone, OCAMBA, probe=False, jitter=0.5, vault=None)(delivery, known)
+
+
+def state(outbox: Outbox, receipt: str) -> str:
+    found = outbox.get(receipt)
+    assert found is not None
+    return found.state
+
+
+def row(outbox: Outbox, receipt: str) -> dict[str, Any]:
+    return outbox.rows(receipt=receipt)[0]
+
+
+def count(outbox: Outbox) -> int:
+    return len(outbox.rows(limit=100_000))
+
+
+END: dict[str, tuple[Outcome, Destination]] = {
+    DELIVERED: (CREATED, OCAMBA),
+    REFUSED: (Refused(400), OCAMBA),
+    PARKED: (SILENCE, replace(OCAMBA, ambiguous="park")),
+    DEAD: (Later(None, None, "refused"), replace(OCAMBA, give_up_after=0)),
+}
+
+
+def bring_to(outbox: Outbox, wanted: str, name: str = "ada", **more: Any) -> str:
+    """Put a sign-up and take it to a state; returns its receipt."""
+    if wanted in (HELD, INVALID, QUEUED):
+        return put(outbox, name, state=wanted, **more).delivery.receipt
+    receipt = put(outbox, name, **more).delivery.receipt
+    if wanted == DISCARDED:
+        assert outbox.discard(receipt, QUEUED)
+        return receipt
+    claimed = claim(outbox)
+    assert claimed.delivery.receipt == receipt
+    if wanted != SENDING:
+        outcome, destination = END[wanted]
+        record(outbox, claimed, outcome, destination)
+    assert state(outbox, receipt) == wanted
+    return receipt

@@ -1,0 +1,260 @@
+"""Fences, leases, holds and probes."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from relay.delivery import (
+    DEAD,
+    DELIVERED,
+    QUEUED,
+    RETRY,
+    SENDING,
+)
+from relay.destination import PAUSED, PROBE_SECONDS
+from relay.outbox.outbox import Outbox
+from relay.outbox.records import Claim, NothingYet, Turn
+from relay.outcome import Later, Misconfigured, Wait
+from relay.quota import parse_windows
+from tests.outbox.outboxes import (
+    CREATED,
+    LEASE,
+    OCAMBA,
+    Store,
+    claim,
+    crashed,
+    fill,
+    nothing,
+    put,
+    record,
+    row,
+    state,
+)
+
+# --- fences and leases --------------------------------------------------------------------------------
+
+
+def test_a_result_that_comes_after_the_lease_is_not_taken(store: Store, outbox: Outbox) -> None:
+    tight = replace(OCAMBA, windows=parse_windows("2/10 second"))
+    receipt = put(outbox).delivery.receipt
+    late = claim(outbox, tight)
+    store.pass_time(LEASE + 1)
+    outbox.recover(crashed, every=False)
+    store.pass_time(100)
+    current = claim(outbox, tight)
+    before = row(outbox, receipt)
+
+    assert record(outbox, late, CREATED, tight) is None
+
+    assert row(outbox, receipt) == before
+    assert (before["state"], before["fence"], before["may_be_duplicate"]) == (SENDING, 3, True)
+    first, second = outbox.history(receipt)
+    assert (first["outcome"], first["seconds"], first["status"]) == ("unclear", None, None)
+    assert (second["outcome"], second["ended_at"]) == (None, None)
+    assert nothing(outbox, tight).why == "quota", "upstream answered the late call a moment ago"
+    assert record(outbox, current) is not None
+    assert state(outbox, receipt) == DELIVERED
+
+
+def test_a_result_is_recorded_once(outbox: Outbox) -> None:
+    receipt = put(outbox).delivery.receipt
+    claimed = claim(outbox)
+
+    assert record(outbox, claimed, Later(503, None, "503")) is not None
+    assert record(outbox, claimed, CREATED) is None
+
+    assert state(outbox, receipt) == QUEUED
+    assert [one["outcome"] for one in outbox.history(receipt)] == ["later"]
+
+
+def test_a_late_result_says_nothing_about_the_destination(store: Store, outbox: Outbox) -> None:
+    put(outbox)
+    late = claim(outbox)
+    store.pass_time(LEASE + 1)
+    outbox.recover(crashed, every=False)
+
+    assert record(outbox, late, Misconfigured(401, "401")) is None
+
+    assert outbox.health("ocamba").hold_reason is None
+
+
+def test_only_what_is_past_its_lease_is_recovered(store: Store, outbox: Outbox) -> None:
+    old, new = fill(outbox, "ada", "eve")
+    assert claim(outbox).delivery.receipt == old
+    store.pass_time(20)
+    assert claim(outbox).delivery.receipt == new
+    store.pass_time(LEASE - 19)
+
+    recovered = outbox.recover(crashed, every=False)
+
+    assert [one.delivery.receipt for one in recovered] == [old]
+    found = row(outbox, old)
+    assert (found["state"], found["may_be_duplicate"], found["lease_until"]) == (QUEUED, True, None)
+    assert found["due_at"] >= outbox.time() + 59
+    assert (found["reason"], found["lane"], found["attempts"]) == ("unclear: crash", RETRY, 1)
+    assert state(outbox, new) == SENDING
+    assert outbox.recover(crashed, every=False) == []
+
+
+def test_everything_is_recovered_when_there_is_no_other_dispatcher(store: Store, outbox: Outbox) -> None:
+    receipts = fill(outbox, "ada", "eve", "bob")
+    for _ in receipts:
+        claim(outbox)
+    store.pass_time(1)
+
+    recovered = outbox.recover(crashed, every=True)
+
+    assert {one.delivery.receipt for one in recovered} == set(receipts)
+    assert {state(outbox, receipt) for receipt in receipts} == {QUEUED}
+
+
+def test_the_slot_of_a_lost_call_stays_taken(store: Store, outbox: Outbox) -> None:
+    tight = replace(OCAMBA, windows=parse_windows("1/10 second"))
+    fill(outbox, "ada", "eve")
+    claim(outbox, tight)
+    outbox.recover(crashed, every=True)
+    assert nothing(outbox, tight).why == "quota"
+    store.pass_time(LEASE)
+    assert nothing(outbox, tight).why == "quota"
+    store.pass_time(10.1)
+    claim(outbox, tight)
+
+
+def test_a_lost_call_is_no_longer_counted_as_in_flight(outbox: Outbox) -> None:
+    narrow = replace(OCAMBA, parallel=1)
+    fill(outbox, "ada", "eve")
+    claim(outbox, narrow)
+    assert nothing(outbox, narrow).why == "parallel"
+
+    outbox.recover(crashed, every=True)
+
+    claim(outbox, narrow)
+
+
+def test_what_is_recovered_twice_at_once_is_recovered_once(store: Store, outbox: Outbox) -> None:
+    fill(outbox, *(f"n{number}" for number in range(20)))
+    late = [claim(outbox) for _ in range(20)]
+    store.pass_time(LEASE + 1)
+    others = [outbox] if store.is_sqlite else [store.open() for _ in range(3)]
+
+    with ThreadPoolExecutor(12) as crowd:
+        recoveries = [crowd.submit(one.recover, crashed, every=False) for one in others * 2]
+        results = [crowd.submit(record, others[0], one, CREATED) for one in late]
+        recovered = [one for job in recoveries for one in job.result(30)]
+        recorded = [one for job in results if (one := job.result(30)) is not None]
+
+    settled = Counter(one.delivery.receipt for one in [*recovered, *recorded])
+    assert settled == Counter(one.delivery.receipt for one in late)
+
+
+# --- holds and probes ---------------------------------------------------------------------------------
+
+
+def test_nothing_is_sent_while_paused_and_resuming_makes_no_burst(store: Store, outbox: Outbox) -> None:
+    tight = replace(OCAMBA, windows=parse_windows("3/minute"))
+    fill(outbox, *(f"n{number}" for number in range(9)))
+    for _ in range(3):
+        record(outbox, claim(outbox, tight), destination=tight)
+    outbox.pause("ocamba")
+    store.pass_time(30)
+
+    assert nothing(outbox, tight).why == "held"
+    assert outbox.health("ocamba").hold_reason == PAUSED
+    outbox.resume("ocamba")
+    assert nothing(outbox, tight).why == "quota"
+    store.pass_time(31)
+    for _ in range(3):
+        claim(outbox, tight)
+    assert nothing(outbox, tight).why in ("quota", "parallel")
+
+
+def test_a_call_in_flight_when_paused_is_recorded_and_the_pause_stays(outbox: Outbox) -> None:
+    receipt = put(outbox).delivery.receipt
+    claimed = claim(outbox)
+    outbox.pause("ocamba")
+
+    record(outbox, claimed)
+
+    assert state(outbox, receipt) == DELIVERED
+    assert nothing(outbox).why == "held"
+
+
+def test_one_probe_is_out_at_a_time_and_each_is_another_one(store: Store, outbox: Outbox) -> None:
+    receipts = fill(outbox, *(f"n{number}" for number in range(4)))
+    record(outbox, claim(outbox), Misconfigured(401, "401"))
+    views = [outbox] if store.is_sqlite else [outbox, store.open(), store.open()]
+    store.pass_time(PROBE_SECONDS - 1)
+    assert nothing(outbox).why == "held"
+    store.pass_time(1.1)
+
+    with ThreadPoolExecutor(12) as crowd:
+        found = list(crowd.map(lambda view: view.claim(OCAMBA, Turn()), views * 4))
+    probes = [one for one in found if isinstance(one, Claim)]
+    assert [probe.probe for probe in probes] == [True]
+    assert probes[0].delivery.receipt == receipts[1]
+    assert {one.why for one in found if isinstance(one, NothingYet)} == {"held"}
+
+    record(outbox, probes[0], Misconfigured(401, "401"))
+    store.pass_time(PROBE_SECONDS + 1)
+    second = claim(outbox)
+    assert (second.probe, second.delivery.receipt) == (True, receipts[2])
+    record(outbox, second)
+    assert not outbox.health("ocamba").is_held(outbox.time())
+    for _ in range(3):
+        assert not claim(outbox).probe
+    assert [one["attempts"] for one in outbox.rows()] == [0] * 4
+
+
+def test_a_probe_whose_sender_dies_is_followed_by_another(store: Store, outbox: Outbox) -> None:
+    fill(outbox, "ada", "eve", "bob")
+    record(outbox, claim(outbox), Misconfigured(401, "401"))
+    store.pass_time(PROBE_SECONDS + 1)
+    lost = claim(outbox)
+    store.pass_time(LEASE + 1)
+    outbox.recover(crashed, every=False)
+
+    other = claim(outbox)
+
+    assert other.probe
+    assert other.delivery.receipt != lost.delivery.receipt
+
+
+def test_a_hold_with_a_time_of_its_own_ends_by_itself(store: Store, outbox: Outbox) -> None:
+    fill(outbox, "ada", "eve")
+    record(outbox, claim(outbox), Wait(429, 30.0))
+
+    waits = nothing(outbox)
+    assert (waits.why, waits.until) == ("held", pytest.approx(outbox.time() + 30, abs=1))
+    outbox.resume("ocamba")
+    assert nothing(outbox).why == "held", "a wait that upstream asked for is obeyed"
+    store.pass_time(31)
+    assert not claim(outbox).probe
+    assert outbox.health("ocamba").hold_reason is None
+
+
+def test_resuming_ends_a_fault_and_trying_now_sends_one_probe(outbox: Outbox) -> None:
+    fill(outbox, "ada", "eve", "bob")
+    record(outbox, claim(outbox), Misconfigured(401, "401"))
+    outbox.probe_now("ocamba")
+    assert claim(outbox).probe
+    assert nothing(outbox).why == "held"
+    outbox.resume("ocamba")
+    assert not claim(outbox).probe
+
+
+def test_time_in_which_nothing_could_be_sent_does_not_count(store: Store, outbox: Outbox) -> None:
+    patient = replace(OCAMBA, give_up_after=100, retry=(1.0,))
+    receipt = put(outbox).delivery.receipt
+    store.pass_time(60)
+    outbox.pause("ocamba")
+    store.pass_time(1000)
+    outbox.resume("ocamba")
+    store.pass_time(30)
+
+    record(outbox, claim(outbox), Later(None, None, "refused"), patient)
+    assert state(outbox, receipt) == QUEUED
+    store.pass_time(20)
+    record(outbox, claim(outbox), Later(None, None, "refused"), patient)
+    assert state(outbox, receipt) == DEAD

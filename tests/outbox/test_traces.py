@@ -1,0 +1,159 @@
+"""What remains on the disk, and what many rows cost."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from relay.delivery import (
+    DELIVERED,
+    HELD,
+    INVALID,
+    QUEUED,
+)
+from relay.outbox.errors import Unfit
+from relay.outbox.outbox import Outbox
+from relay.outbox.records import Turn
+from relay.outbox.schema import deliveries
+from relay.outcome import Delivered
+from tests.outbox.outboxes import (
+    OCAMBA,
+    Store,
+    claim,
+    crashed,
+    entry,
+    fill,
+    put,
+    record,
+    row,
+)
+
+# --- what remains on the disk -------------------------------------------------------------------------
+
+
+def test_once_delivered_no_byte_of_the_payload_is_left(sqlite_store: Store) -> None:
+    outbox, folder = sqlite_store.opened[0], sqlite_store.path.parent
+    entries = [entry(outbox, f"n{number}") for number in range(60)]
+    for one in entries:
+        outbox.put(one)
+    boxes = [one.box for one in entries if one.box]
+    assert left(folder, boxes) == 60
+
+    for _ in entries:
+        record(outbox, claim(outbox))
+    assert outbox.checkpoint()
+
+    assert left(folder, boxes) == 0
+
+
+@pytest.mark.parametrize("way", ["discard", "erase", "expire"])
+def test_what_is_given_up_erased_or_expired_is_gone_from_the_disk(sqlite_store: Store, way: str) -> None:
+    outbox, folder = sqlite_store.opened[0], sqlite_store.path.parent
+    made = entry(outbox, state=HELD)
+    assert made.box is not None and made.email_hash is not None
+    traces = [made.box] if way == "discard" else [made.box, made.email_hash, made.repeat_key]
+    outbox.put(made)
+    outbox.checkpoint()
+    assert left(folder, traces) == len(traces)
+
+    if way == "discard":
+        outbox.discard(made.delivery.receipt, HELD)
+    elif way == "erase":
+        outbox.erase([made.delivery.receipt])
+    else:
+        sqlite_store.pass_time(101)
+        outbox.expire("form", 100)
+    assert outbox.checkpoint()
+
+    assert left(folder, traces) == 0
+
+
+def left(folder: Path, traces: list[bytes]) -> int:
+    """How many of these can be found in the files of a folder."""
+    content = [path.read_bytes() for path in folder.iterdir() if path.is_file()]
+    return sum(any(trace in one for one in content) for trace in traces)
+
+
+def test_nothing_personal_is_stored_in_clear(sqlite_store: Store) -> None:
+    outbox, folder = sqlite_store.opened[0], sqlite_store.path.parent
+    fill(outbox, "ada-canary")
+    fill(outbox, "eve-canary", state=INVALID)
+
+    assert left(folder, [b"canary", b"example.com"]) == 0
+
+
+def test_the_files_are_their_owners_alone(sqlite_store: Store) -> None:
+    put(sqlite_store.opened[0])
+
+    modes = {path.name: path.stat().st_mode & 0o777 for path in sqlite_store.path.parent.iterdir()}
+
+    assert set(modes) >= {"relay.db", "relay.db-wal"}
+    assert set(modes.values()) == {0o600}
+
+
+def test_a_pretend_database_takes_no_real_people(store: Store) -> None:
+    outbox = store.opened[0]
+    outbox.prepare(sandbox=True)
+    outbox.prepare()
+
+    with pytest.raises(Unfit, match="sandbox"):
+        outbox.prepare(sandbox=False)
+
+
+# --- many rows ----------------------------------------------------------------------------------------
+
+FINISHED = 50_000
+
+
+def test_finished_rows_cost_nothing_when_claiming_looking_or_tidying(store: Store, outbox: Outbox) -> None:
+    """S 119 in small: none of these may walk through what is done."""
+    now = outbox.time()
+    many = [
+        {
+            "receipt": f"done{number}",
+            "source": "form",
+            "destination": "ocamba",
+            "state": DELIVERED,
+            "received_at": now,
+            "due_at": now,
+            "changed_at": now - 1000,
+        }
+        for number in range(FINISHED)
+    ]
+    outbox.write(lambda conn: conn.execute(sa.insert(deliveries), many))
+    if not store.is_sqlite:
+        outbox.write(lambda conn: conn.execute(sa.text("ANALYZE")))
+    fill(outbox, *(f"n{number}" for number in range(20)))
+    quick: dict[str, Callable[[], object]] = {
+        "claim": lambda: outbox.claim(OCAMBA, Turn()),
+        "backlog": outbox.backlog,
+        "waiting": lambda: outbox.waiting("ocamba"),
+        "recover": lambda: outbox.recover(crashed, every=False),
+        "expire": lambda: outbox.expire("form", 100),
+        "sources_all_invalid": lambda: outbox.sources_all_invalid(10),
+        "rows": lambda: outbox.rows(state=QUEUED, limit=100),
+        "count": lambda: outbox.count("form", INVALID),
+    }
+
+    took = {name: min(seconds_of(work) for _ in range(5)) for name, work in quick.items()}
+
+    slow = {name: f"{seconds * 1000:.1f} ms" for name, seconds in took.items() if seconds > 0.01}
+    assert slow == {}
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def test_the_reply_of_a_delivery_is_kept_without_what_is_personal(outbox: Outbox) -> None:
+    receipt = put(outbox).delivery.receipt
+    answer = Delivered(201, {"id": "9", "country_code": "DE", "email": "ada@example.com"})
+
+    record(outbox, claim(outbox), answer, keep=("id", "country_code", "email"))
+
+    assert json.loads(row(outbox, receipt)["reply"]) == {"country_code": "DE"}

@@ -1,0 +1,162 @@
+"""Retention, keys, alerts."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from relay.delivery import (
+    DEAD,
+    DELIVERED,
+    DISCARDED,
+    HELD,
+    INVALID,
+    PARKED,
+    QUEUED,
+    REFUSED,
+    SENDING,
+)
+from relay.outbox.outbox import Outbox
+from relay.outcome import Later, Refused
+from relay.vault import new_key
+from tests.outbox.outboxes import KEY, Store, bring_to, claim, fill, put, record, row
+
+# --- retention and keys -------------------------------------------------------------------------------
+
+KEPT_FOR_A_WHILE = (HELD, INVALID, REFUSED, PARKED, DEAD)
+
+
+@pytest.mark.parametrize("kept", [*KEPT_FOR_A_WHILE, QUEUED, SENDING, DELIVERED, DISCARDED])
+def test_retention_deletes_what_waits_for_a_person_and_nothing_else(
+    store: Store, outbox: Outbox, kept: str
+) -> None:
+    receipt = bring_to(outbox, kept)
+    store.pass_time(99)
+    assert outbox.expire("form", 100) == 0
+    store.pass_time(2)
+    assert outbox.expire("crm", 100) == 0
+
+    assert outbox.expire("form", 100) == (1 if kept in KEPT_FOR_A_WHILE else 0)
+
+    assert (outbox.get(receipt) is None) == (kept in KEPT_FOR_A_WHILE)
+
+
+def test_retention_counts_from_the_last_change(store: Store, outbox: Outbox) -> None:
+    receipt = bring_to(outbox, REFUSED)
+    store.pass_time(90)
+    outbox.requeue(receipt, REFUSED)
+    record(outbox, claim(outbox), Refused(400))
+    store.pass_time(90)
+
+    assert outbox.expire("form", 100) == 0
+
+
+def test_retention_takes_a_batch_at_a_time(store: Store, outbox: Outbox) -> None:
+    fill(outbox, *(f"n{number}" for number in range(7)), state=HELD)
+    store.pass_time(101)
+
+    assert [outbox.expire("form", 100, limit=3) for _ in range(4)] == [3, 3, 1, 0]
+
+
+def test_a_payload_kept_for_a_dropped_contact_goes_with_retention(store: Store, outbox: Outbox) -> None:
+    receipt = put(outbox, dropped=("phone",)).delivery.receipt
+    record(outbox, claim(outbox))
+    assert row(outbox, receipt)["payload"] is not None
+
+    store.pass_time(101)
+    assert outbox.expire("form", 100) == 1
+
+    found = row(outbox, receipt)
+    assert (found["state"], found["payload"], found["dropped"]) == (DELIVERED, None, '["phone"]')
+
+
+def test_everything_can_be_sealed_with_a_new_key(store: Store, outbox: Outbox) -> None:
+    receipts = fill(outbox, "ada", "eve", "bob")
+    gone = bring_to(outbox, DISCARDED, "zoe")
+    newer = new_key()
+    rotating = store.open(newer, KEY, start=False)
+    stale = rotating.stale_boxes(2)
+    assert len(stale) == 2 and len(rotating.stale_boxes(10)) == 3
+    vault = rotating.vault
+
+    rotating.rewrap_hash_key()
+    renewed = [(one, box, vault.seal(vault.open(box, one), one)) for one, box in rotating.stale_boxes(10)]
+    outbox.discard(receipts[0], QUEUED)  # meanwhile
+    rotating.reseal(renewed)
+
+    assert rotating.stale_boxes(10) == []
+    assert row(outbox, receipts[0])["payload"] is None
+    alone = store.open(newer, start=False)
+    assert alone.vault.open(row(alone, receipts[1])["payload"], receipts[1])["profile"]
+    assert alone.vault.hash("x") == outbox.vault.hash("x")
+    assert row(outbox, gone)["payload"] is None
+
+
+def test_a_result_does_not_undo_a_new_seal(store: Store, outbox: Outbox) -> None:
+    receipt = put(outbox).delivery.receipt
+    claimed = claim(outbox)
+    rotating = store.open(new_key(), KEY, start=False)
+    [(one, box)] = rotating.stale_boxes(10)
+    rotating.reseal([(one, box, rotating.vault.seal(rotating.vault.open(box, one), one))])
+
+    record(outbox, claimed, Later(503, None, "503"))
+
+    assert rotating.stale_boxes(10) == []
+    assert rotating.vault.open(row(rotating, receipt)["payload"], receipt)["profile"]
+
+
+# --- alerts: each told once ---------------------------------------------------------------------------
+
+
+def test_of_many_that_look_at_once_one_tells_that_an_episode_began(store: Store, outbox: Outbox) -> None:
+    views = [outbox] if store.is_sqlite else [outbox, store.open(), store.open()]
+
+    def look(number: int, current: set[str]) -> tuple[set[str], set[str]]:
+        return views[number % len(views)].change_episodes(current)
+
+    with ThreadPoolExecutor(12) as crowd:
+        began = [one for one, _ in crowd.map(lambda n: look(n, {"held:ocamba", "disk"}), range(12))]
+        assert sum(map(len, began)) == 2
+        store.pass_time(10)
+        again = list(crowd.map(lambda n: look(n, {"disk"}), range(12)))
+        assert sum(len(one) for one, _ in again) == 0
+        store.pass_time(60)
+        over = [one for _, one in crowd.map(lambda n: look(n, {"disk"}), range(12))]
+    ended = [one for _, one in again] + over
+    assert sum(map(len, ended)) == 1
+    assert set.union(*ended) == {"held:ocamba"}
+
+
+def test_what_only_one_process_sees_begins_once_and_ends_once(store: Store, outbox: Outbox) -> None:
+    """Such as a source over its limits, which each process counts for itself."""
+    other = outbox if store.is_sqlite else store.open()
+    told: list[tuple[set[str], set[str]]] = []
+    for _ in range(4):
+        told.append(outbox.change_episodes({"limit:form"}))
+        store.pass_time(5)
+        if not store.is_sqlite:
+            told.append(other.change_episodes(set()))
+        store.pass_time(5)
+    for _ in range(8):
+        told += [outbox.change_episodes(set()), other.change_episodes(set())]
+        store.pass_time(10)
+
+    assert [began for began, _ in told if began] == [{"limit:form"}]
+    assert [over for _, over in told if over] == [{"limit:form"}]
+
+
+def test_an_episode_outlasts_a_restart(store: Store, outbox: Outbox) -> None:
+    assert outbox.change_episodes({"disk"}) == ({"disk"}, set())
+    store.close()
+
+    assert store.open().change_episodes({"disk"}) == (set(), set())
+
+
+def test_a_source_whose_last_ten_could_not_be_mapped_is_named(outbox: Outbox) -> None:
+    fill(outbox, "good", source="form")
+    fill(outbox, *(f"bad{number}" for number in range(10)), source="form", state=INVALID)
+    fill(outbox, *(f"bad{number}" for number in range(9)), source="crm", state=INVALID)
+    assert outbox.sources_all_invalid(10) == ["form"]
+
+    fill(outbox, "well again", source="form")
+
+    assert outbox.sources_all_invalid(10) == []
