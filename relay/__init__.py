@@ -15,3 +15,6 @@
 ``process`` puts the parts together and ``server`` runs them under gunicorn; ``web``, ``cli`` and ``sandbox``
 are the faces. A room imports only rooms before it; ``tests/test_architecture.py`` has the order.
 """
+
+__version__ = "0.2.0"
+"""The one source of the version: the package, ``--version`` and the documentation take it from here."""

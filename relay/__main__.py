@@ -7,4 +7,5 @@ if sys.version_info < (3, 11):
 
 from relay.cli.main import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,140 +1,177 @@
 """Commands about submissions: list, show, replay, discard."""
 
-import argparse
 import json
-import sys
+import re
+import time
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
-from relay.cli.failed import ASKED_WRONGLY, FAILED, count_of
-from relay.cli.storage import _operator
-from relay.delivery import STATES
+import click
 
+from relay.cli.failed import FAILED, AskedWrongly, count_of
+from relay.cli.opening import open_to_act, open_to_look
+from relay.cli.wording import HEADER, columns, described, table
+from relay.delivery import REPLAYABLE, STATES
 
-def _try_recorded(source: str | None) -> int:
-    operator, _ = _operator()
-    worse = looked = 0
-    for change in operator.try_recorded(source):
-        looked += 1
-        worse += change.is_worse
-        if change.lines:
-            print(f"{change.receipt}  {change.source}  {change.verdict}")
-            for line in change.lines:
-                print(f"  {line}")
-    print(f"{count_of(looked, 'stored submission')} looked at, {worse} would be worse")
-    return FAILED if worse else 0
+if TYPE_CHECKING:
+    from relay.operator.filter import Filter
+    from relay.operator.operator import Operator
 
 
-def _submissions_arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="newest first")
-    show = actions.add_parser("show", help="one, with every send of it")
-    replay = actions.add_parser("replay", help="queue again: by receipt, or all that match")
-    discard = actions.add_parser("discard", help="give up: by receipt, or all that match")
-    show.add_argument("receipt")
-    for chosen in (replay, discard):
-        chosen.add_argument("receipt", nargs="*")
-    for filtered in (listing, replay, discard):
-        filtered.add_argument("--state", metavar="STATE", choices=STATES, help=", ".join(STATES))
-        filtered.add_argument("--source", help="its name in relay.toml")
-        filtered.add_argument("--contact", type=_contact, help="an e-mail address or phone number, in clear")
-        filtered.add_argument("--limit", type=_limit, default=100, help="at most so many (default: 100)")
-    for printing in (listing, show):
-        printing.add_argument("--json", action="store_true", help="print exactly the API's object")
-
-
-def _contact(text: str) -> str:
+def check_contact(ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
     from relay.operator.erasure import NO_CONTACT, is_contact
 
-    if not is_contact(text):
-        raise argparse.ArgumentTypeError(NO_CONTACT)
+    if text is not None and not is_contact(text):
+        raise click.BadParameter(NO_CONTACT)
     return text
 
 
-def _limit(text: str) -> int:
+def check_time(ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
+    """Return a time as ISO 8601 that was given as one, or as how long ago it was."""
+    if text is None or not (ago := re.fullmatch(r"([0-9]{1,6})([smhd])", text)):
+        return text
+    seconds = int(ago[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[ago[2]]
+    return datetime.fromtimestamp(time.time() - seconds, UTC).isoformat()
+
+
+def _limit(ctx: click.Context, param: click.Parameter, number: int) -> int:
     from relay.operator.filter import MAX_ROWS
 
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_ROWS):
-        raise argparse.ArgumentTypeError(f"must be 1 to {MAX_ROWS}")
-    return int(text)
+    if not 1 <= number <= MAX_ROWS:
+        raise click.BadParameter(f"must be 1 to {MAX_ROWS}")
+    return number
 
 
-def _submissions(asked: argparse.Namespace) -> int:
-    actions = {"list": _list, "show": _show, "replay": _each, "discard": _each}
-    return actions[asked.action](asked)
+_NARROWS = ("state", "source", "contact", "reason", "since", "until")
+"""What narrows a filter; all but a limit."""
+_FILTER = (
+    click.option("--state", type=click.Choice(STATES), metavar="STATE", help=", ".join(STATES)),
+    click.option("--source", help="Its name in relay.toml."),
+    click.option("--contact", callback=check_contact, help="An e-mail address or phone number, in clear."),
+    click.option("--reason", help="Why it is in its state, as the list shows it."),
+    click.option(
+        "--since", metavar="TIME", callback=check_time, help="Received then or later: 24h, 7d, 2026-01-31."
+    ),
+    click.option("--until", metavar="TIME", callback=check_time, help="Received before then."),
+    click.option(
+        "--limit", type=int, callback=_limit, default=100, show_default=True, help="At most so many."
+    ),
+)
 
 
-def _filter(asked: argparse.Namespace) -> Any:
+def _filtered(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say which submissions are meant."""
+    for option in reversed(_FILTER):
+        command = option(command)
+    return command
+
+
+def _filter(**chosen: Any) -> "Filter":
     from relay.operator.filter import Filter
 
-    return Filter(asked.state, asked.source, asked.contact, None, asked.limit)
+    return Filter(**chosen)
 
 
-def _list(asked: argparse.Namespace) -> int:
-    operator, _ = _operator()
-    page = operator.page(_filter(asked))
-    if asked.json:
-        print(json.dumps(page, indent=2))
-        return 0
-    for row in page["submissions"]:
-        mark = " may be a duplicate" if row["may_be_duplicate"] else ""
-        hint = row["contact_hint"] or "-"
-        print(
-            f"{row['received_at']}  {row['receipt']}  {row['source']:14} {row['state']:9} {hint}"
-            f"  {row['reason'] or ''}{mark}"
-        )
-    return 0
+@click.group(no_args_is_help=False)
+def submissions() -> None:
+    """Look at submissions, replay or discard them."""
 
 
-def _show(asked: argparse.Namespace) -> int:
-    operator, _ = _operator()
-    found = operator.submission(asked.receipt)
-    if asked.json:
-        print(json.dumps(found, indent=2))
-        return 0
-    for name, value in found.items():
-        if name != "history":
-            print(f"{name:17} {value if value is not None else '-'}")
-    for sent in found["history"]:
-        print(
-            f"  {sent['started_at']}  {sent['kind']}  {sent['outcome'] or 'in flight'}"
-            f"  {sent['status'] or ''}"
-        )
-    return 0
+@submissions.command("list")
+@_filtered
+@click.option("--json", "as_json", is_flag=True, help="Print exactly the API's object.")
+def list_(as_json: bool, **chosen: Any) -> None:
+    """List submissions, newest first."""
+    operator, _ = open_to_look()
+    page = operator.page(_filter(**chosen))
+    if as_json:
+        click.echo(json.dumps(page, indent=2))
+        return
+    found = page["submissions"]
+    if not found:
+        click.echo("no submission matches" if any(map(chosen.get, _NARROWS)) else "nothing is stored")
+        return
+    for line in table([HEADER, *map(columns, found)]):
+        click.echo(line)
+    if page["next"]:
+        click.echo(f"the newest {len(found):,}; there may be more: see --limit", err=True)
+    else:
+        click.echo(count_of(len(found), "submission"))
 
 
-def _each(asked: argparse.Namespace) -> int:
-    operator, _ = _operator()
-    receipts = list(asked.receipt)
-    if not receipts:
-        if not (asked.state or asked.source or asked.contact):
-            print(
-                f"relay: submissions {asked.action} takes receipts, or --state, --source, --contact",
-                file=sys.stderr,
-            )
-            return ASKED_WRONGLY
-        receipts = _matching(operator, asked)
-    act = operator.replay if asked.action == "replay" else operator.discard
+@submissions.command()
+@click.argument("receipt")
+@click.option("--json", "as_json", is_flag=True, help="Print exactly the API's object.")
+def show(receipt: str, as_json: bool) -> None:
+    """Show one submission, with every send of it."""
+    operator, _ = open_to_look()
+    found = operator.submission(whole_receipt(operator, receipt))
+    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(described(found)))
+
+
+def whole_receipt(operator: "Operator", beginning: str) -> str:
+    """Return the one receipt that begins so, or the text as it is where none does."""
+    if not re.fullmatch(r"[0-9a-f]{4,31}", beginning):
+        return beginning
+    found = operator.submissions(_filter(receipt=beginning, limit=2))
+    if len(found) > 1:
+        raise AskedWrongly(f"several receipts begin with {beginning}; give more of it")
+    return str(found[0]["receipt"]) if found else beginning
+
+
+@submissions.command()
+@click.argument("receipts", nargs=-1, metavar="[RECEIPT]...")
+@_filtered
+def replay(receipts: tuple[str, ...], **chosen: Any) -> int:
+    """Queue again: by receipt, or all that match."""
+    operator, _ = open_to_act()
+    return _each(operator, operator.replay, "replay", receipts, chosen)
+
+
+@submissions.command()
+@click.argument("receipts", nargs=-1, metavar="[RECEIPT]...")
+@_filtered
+@click.option("--yes", is_flag=True, help="Discard many without naming a state.")
+def discard(receipts: tuple[str, ...], yes: bool, **chosen: Any) -> int:
+    """Give up: by receipt, or all that match. What they hold is erased."""
+    if not receipts and not chosen["state"] and not yes and any(map(chosen.get, _NARROWS)):
+        raise AskedWrongly("discard of all that match, in every state, needs --yes; or name a --state")
+    operator, _ = open_to_act()
+    return _each(operator, operator.discard, "discard", receipts, chosen)
+
+
+def _each(
+    operator: "Operator",
+    act: Callable[[str], dict[str, Any]],
+    verb: str,
+    named: tuple[str, ...],
+    chosen: dict[str, Any],
+) -> int:
+    """Act on the receipts that were named, or on all that match; return the exit status."""
+    if not named and not any(map(chosen.get, _NARROWS)):
+        raise AskedWrongly(f"submissions {verb} takes receipts, or --state, --source, --contact and the like")
+    receipts = [whole_receipt(operator, one) for one in named] or _matching(operator, _filter(**chosen))
     failed = 0
     for receipt in receipts:
         try:
-            print(f"{receipt} {act(receipt)['state']}")
+            click.echo(f"{receipt} {act(receipt)['state']}")
         except ValueError as problem:
             failed += 1
-            print(f"relay: {receipt} {problem}", file=sys.stderr)
-    if not asked.receipt and len(receipts) == asked.limit:
-        print(f"relay: stopped after {asked.limit}, there may be more: see --limit", file=sys.stderr)
+            click.echo(f"relay: {receipt} {problem}", err=True)
+    if not named and len(receipts) == chosen["limit"]:
+        click.echo(f"relay: stopped after {chosen['limit']}, there may be more: see --limit", err=True)
     return FAILED if failed else 0
 
 
-def _matching(operator: Any, asked: argparse.Namespace) -> list[str]:
+def _matching(operator: "Operator", wanted: "Filter") -> list[str]:
     """Return the receipts a filter means; without a state, of those that can be acted on."""
-    from relay.delivery import REPLAYABLE
-
     found: list[str] = []
-    for state in (asked.state,) if asked.state else REPLAYABLE:
-        left = asked.limit - len(found)
-        if left > 0 or not found:
-            wanted = replace(_filter(asked), state=state, limit=left)
-            found += [row["receipt"] for row in operator.submissions(wanted)]
+    for state in (wanted.state,) if wanted.state else REPLAYABLE:
+        left = wanted.limit - len(found)
+        if left > 0:
+            found += [
+                row["receipt"] for row in operator.submissions(replace(wanted, state=state, limit=left))
+            ]
     return found

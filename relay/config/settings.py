@@ -120,6 +120,22 @@ _VALUES = {
 """Which setting is which variable, as it was read."""
 
 
+def without_file(environ: Mapping[str, str] | None = None) -> Settings:
+    """Return what the environment alone says, for looking at what is stored while relay.toml is broken.
+
+    Raises Unusable where the variables are wrong themselves.
+    """
+    environ = os.environ if environ is None else environ
+    values, problems = read_environment(environ)
+    has_token = is_set(environ, "OCAMBA_TOKEN") and not lacks_token(environ)
+    if not has_token and not is_set(environ, "RELAY_DATABASE_URL"):
+        values["RELAY_DATABASE_URL"] = SANDBOX_DATABASE
+    if any(problem.is_fatal for problem in problems):
+        raise Unusable(problem for problem in problems if problem.is_fatal)
+    said = {name: values[variable] for name, variable in _VALUES.items()}
+    return Settings(destinations={}, sources={}, **said)
+
+
 def lacks_token(environ: Mapping[str, str] | None = None) -> bool:
     """Whether a destination names a token variable that is not set: the sandbox's cue."""
     environ = os.environ if environ is None else environ

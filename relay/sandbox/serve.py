@@ -6,7 +6,6 @@ decided here and said in a comment. It never keeps a person, only the ids it has
 `--log` it writes down everything it received, so that file holds what was posted.
 """
 
-import argparse
 import json
 import os
 import signal
@@ -26,9 +25,8 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from relay.sandbox.answers import CREATABLE, PROFILES, Call, Profiles, Reply, answer, limited
 from relay.sandbox.limits import FixedWindows, Parallel
-from relay.sandbox.moods import MOODS, _understood
+from relay.sandbox.moods import _understood
 
-DEFAULT_PORT = 8900
 MAX_BODY = 1024 * 1024
 
 
@@ -186,41 +184,16 @@ def listen(app: Flask, port: int = 0) -> BaseWSGIServer:
         )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `python -m relay sandbox`, and its help with the table of moods."""
-    width = max(map(len, MOODS)) + 2
-    table = "\n".join(f"  {words:<{width}}{meaning}" for words, meaning in MOODS.items())
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = (
-        "full_name chooses the mood of the answer; numbers are examples, commas combine\n"
-        f'("Jane Doe, delay 1, status 503"):\n{table}\n\n'
-        'Any bearer token will do, except "wrong" and those beginning with "expired": 401.\n'
-        "Limits, per token: 10 calls a second, 150 a minute, 8 at once."
-    )
-    parser.add_argument(
-        "--port", type=_port, default=DEFAULT_PORT, help="0: any free one (default: %(default)s)"
-    )
-    parser.add_argument("--log", type=Path, metavar="FILE", help="append a JSON line per request")
-    parser.add_argument("--watch-stdin", action="store_true", help=argparse.SUPPRESS)
+def run(port: int, log: Path | None, *, watch_stdin: bool) -> int:
+    """Serve until SIGTERM or SIGINT (or, with ``watch_stdin``, the end of stdin); the exit code.
 
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
-    return int(text)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT (or, with --watch-stdin, the end of stdin); the exit code."""
+    Raises OSError when the port or the log cannot be had.
+    """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    try:
-        server = listen(create_sandbox(arguments.log, tell=_tell), arguments.port)
-    except OSError as error:
-        print(f"sandbox: cannot start: {error}", file=sys.stderr)
-        return 1
-    if arguments.watch_stdin:
+    server = listen(create_sandbox(log, tell=_tell), port)
+    if watch_stdin:
         threading.Thread(target=_wait_for_end_of_stdin, args=(stop,), daemon=True).start()
     serving = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
     serving.start()

@@ -670,10 +670,10 @@ def test_32_all_are_released_by_a_filter(relay: RelayProcess, upstream: Scripted
 
 def test_32_a_filter_takes_a_hundred_at_most_and_says_so(relay: RelayProcess) -> None:
     waiting = held(relay, 5)
-    done = relay.cli("submissions", "discard", "--source", "pot", "--limit", "3")
+    done = relay.cli("submissions", "discard", "--source", "pot", "--limit", "3", "--yes")
     assert done.returncode == 0 and "stopped after 3, there may be more" in done.stderr
     assert done.stdout.count(" discarded\n") == 3, "what is delivered is left out of the count"
-    rest = relay.cli("submissions", "discard", "--source", "pot")
+    rest = relay.cli("submissions", "discard", "--source", "pot", "--yes")
     assert rest.returncode == 0 and "stopped" not in rest.stderr
     assert {relay.state(receipt) for receipt in waiting} == {"discarded"}
 

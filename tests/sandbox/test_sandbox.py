@@ -1,6 +1,5 @@
 """The pretend upstream, over real sockets."""
 
-import argparse
 import http.client
 import json
 import os
@@ -19,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from relay.cli.main import main
 from relay.sandbox import answers, moods
 from relay.sandbox import serve as sandbox
 from relay.sandbox.answers import MASK, PROFILES, Profiles
@@ -543,19 +543,13 @@ def test_the_console_shows_people_masked(upstream: Upstream) -> None:
 
 # --- The process ------------------------------------------------------------------------------
 
-COMMAND = """
-import argparse, sys
-from relay import sandbox
-parser = argparse.ArgumentParser("relay sandbox")
-sandbox.add_arguments(parser)
-sys.exit(sandbox.run(parser.parse_args()))
-"""
+COMMAND = [sys.executable, "-m", "relay", "sandbox"]
 
 
 @contextmanager
 def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, *arguments],
+        [*COMMAND, *arguments],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -603,10 +597,7 @@ def test_it_ends_with_its_stdin_when_asked_to() -> None:
 
 
 def test_the_help_lists_every_mood(capsys: pytest.CaptureFixture[str]) -> None:
-    parser = argparse.ArgumentParser("relay sandbox")
-    sandbox.add_arguments(parser)
-    with pytest.raises(SystemExit):
-        parser.parse_args(["--help"])
+    assert main(["sandbox", "--help"]) == 0
     shown = capsys.readouterr().out
     assert all(f"  {words} " in shown and text in shown for words, text in moods.MOODS.items())
     assert "--watch-stdin" not in shown
@@ -614,12 +605,8 @@ def test_the_help_lists_every_mood(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http"])
 def test_a_senseless_port_is_asked_wrongly(port: str, capsys: pytest.CaptureFixture[str]) -> None:
-    parser = argparse.ArgumentParser("relay sandbox")
-    sandbox.add_arguments(parser)
-    with pytest.raises(SystemExit) as stopped:
-        parser.parse_args([f"--port={port}"])
-    assert stopped.value.code == 2
-    assert "0 to 65535" in capsys.readouterr().err
+    assert main(["sandbox", f"--port={port}"]) == 2
+    assert "--port" in capsys.readouterr().err
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 5) -> None:

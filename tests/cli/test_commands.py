@@ -1,0 +1,151 @@
+"""The command line as a whole: help, version, errors, and commands while something is broken."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import relay
+from relay.cli.main import commands
+from tests.cli.conftest import Said, Site
+from tests.kit.relay import ROOT
+
+Run = Callable[..., Said]
+
+
+def every(group: click.Group, *before: str) -> list[tuple[str, ...]]:
+    """The words of every command."""
+    found: list[tuple[str, ...]] = [before]
+    for name, command in group.commands.items():
+        found += every(command, *before, name) if isinstance(command, click.Group) else [(*before, name)]
+    return found
+
+
+@pytest.mark.parametrize("words", every(commands), ids=" ".join)
+def test_every_command_explains_itself(run: Run, words: tuple[str, ...]) -> None:
+    said = run(*words, "--help")
+    assert (said.status, said.err) == (0, "") and said.out.startswith("Usage: ")
+
+
+def test_help_and_version_need_none_of_the_heavy_libraries() -> None:
+    heavy = ("sqlalchemy", "marshmallow", "cryptography", "phonenumbers", "flask", "requests", "gunicorn")
+    probe = f"import sys, relay.cli.main; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_the_version_is_the_packages(run: Run) -> None:
+    assert run("--version") == Said(0, f"relay {relay.__version__}\n", "")
+
+
+WRONG = {
+    "an unknown command": ["nonsense"],
+    "no command": [],
+    "a group without a command": ["submissions"],
+    "an unknown option": ["status", "--colour"],
+    "a misspelt option": ["submissions", "list", "--sorce", "x"],
+    "a value that is none of the choices": ["submissions", "list", "--state", "lost"],
+    "too many words": ["backup", "one", "two"],
+    "a header without a colon": ["try", "hook", "-", "--header", "no colon"],
+    "an address that is none": ["serve", "--bind", "8000"],
+}
+
+
+@pytest.mark.parametrize("words", WRONG.values(), ids=WRONG)
+def test_what_is_asked_wrongly_is_one_line_that_names_the_help(run: Run, words: list[str]) -> None:
+    said = run(*words)
+    assert (said.status, said.out) == (2, "")
+    assert said.err.startswith("relay: ") and said.err.endswith("--help\n") and said.err.count("\n") == 1
+
+
+def test_options_may_stand_before_or_after_what_they_belong_to(site: Site) -> None:
+    (receipt,) = site.receipts["invalid"]
+    assert site.run("submissions", "show", "--json", receipt) == site.run(
+        "submissions", "show", receipt, "--json"
+    )
+
+
+def test_completion_is_offered_for_the_shell() -> None:
+    env = os.environ | {"_RELAY_COMPLETE": "bash_complete", "COMP_WORDS": "relay sub", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "relay"], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
+    assert "submissions" in done.stdout
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(site: Site) -> None:
+    command = f"{sys.executable} -m relay presets | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=site.folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == "" and done.stdout.splitlines()[-1] == "0"
+
+
+# --- while something is broken ----------------------------------------------------------------------------
+
+LOOKS = (["submissions", "list"], ["submissions", "list", "--json"], ["status"], ["status", "--json"])
+
+
+@pytest.mark.parametrize("words", LOOKS, ids=" ".join)
+@pytest.mark.parametrize("broken", ["[sources.x]\nkind = 1\n", "not TOML", "nothing"])
+def test_commands_that_only_look_work_while_the_configuration_is_broken(
+    site: Site, words: list[str], broken: str
+) -> None:
+    site.configure(broken)
+    if broken == "nothing":
+        (site.folder / "relay.toml").unlink()
+    said = site.run(*words)
+    assert said.status == 0, said.err
+    assert "check" in said.err and said.err.count("\n") == 1
+    assert words[0] == "status" or site.receipts["held"][0] in said.out
+
+
+def test_commands_that_act_do_not(site: Site) -> None:
+    site.configure("[sources.x]\nkind = 1\n")
+    for words in (["pause"], ["submissions", "discard", *site.receipts["held"]]):
+        said = site.run(*words)
+        assert said.status == 2 and "relay.toml" in said.err
+
+
+def test_a_broken_environment_is_said_even_to_those_that_look(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELAY_DATABASE_URL", "mysql://nowhere")
+    said = site.run("status")
+    assert said.status == 2 and "RELAY_DATABASE_URL" in said.err
+
+
+@pytest.mark.parametrize("table", ["good", "broken"])
+def test_without_a_token_the_sandboxs_file_is_shown_and_named(
+    site: Site, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    monkeypatch.delenv("OCAMBA_TOKEN")
+    for file in (site.folder / "var").glob("relay.db*"):
+        shutil.move(file, file.with_name(file.name.replace("relay", "sandbox", 1)))
+    if table == "broken":
+        site.configure("not TOML")
+    said = site.run("submissions", "list")
+    assert said.status == 0 and site.receipts["queued"][0] in said.out
+    assert "var/sandbox.db" in said.err
+
+
+def test_where_nothing_is_stored_the_command_says_where_it_looked(empty_site: Site) -> None:
+    said = empty_site.run("status")
+    assert (said.status, said.out) == (1, "") and "var/relay.db" in said.err
+    assert not Path("var").exists()
+
+
+def test_the_runner_of_click_drives_it_too() -> None:
+    done = CliRunner().invoke(commands, ["keys", "new"])
+    assert done.exit_code == 0 and len(done.output.strip()) == 64
