@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from relay.config.settings import Settings
-from relay.operator import acting, erasure, finding, shown, trial
+from relay.operator import acting, erasure, figures, finding, shown, trial
 from relay.operator.acting import Seen
 from relay.operator.actions import DISCARD, POSSIBLE, REPLAY, why_not
 from relay.operator.actor import ACT, COMMAND_LINE, REVEAL, VIEW, Actor
@@ -76,6 +76,16 @@ class Operator:
         """Return the state of every destination, by name."""
         self.actor.must(VIEW)
         return status(self._settings, self._outbox)
+
+    def needs_you(self) -> list[dict[str, Any]]:
+        """Return what waits for a person, by state, source and reason."""
+        self.actor.must(VIEW)
+        return figures.needs_you(self._settings, self._outbox)
+
+    def sources(self) -> list[dict[str, Any]]:
+        """Return every source: its last sign-up, what came in each hour of a week, what needs somebody."""
+        self.actor.must(VIEW)
+        return figures.sources(self._settings, self._outbox)
 
     def audit(self, filter_: Filter) -> dict[str, Any]:
         """Return a page of what was done, newest first; of one row with ``receipt``. Raises Nonsense."""

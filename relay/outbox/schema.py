@@ -82,6 +82,7 @@ _index(
     where=_UNFINISHED,
 )
 _index("deliveries_left", _c.changed_at, where=_LEFT)
+_arrivals = sa.Index("deliveries_arrivals", _c.source, _c.received_at)
 UNFINISHED = sa.text(f"deliveries.{_UNFINISHED}")
 """Rows that are not done. Asked for in the very words of the index, without which SQLite does not use it."""
 LEFT = sa.text("deliveries.state = 'delivered' AND deliveries.payload IS NOT NULL")
@@ -182,7 +183,11 @@ def _audited(conn: Connection) -> None:
     audit.create(conn, checkfirst=True)
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_first, _sessions, _audited)
+def _arrivals_indexed(conn: Connection) -> None:
+    _arrivals.create(conn, checkfirst=True)
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_first, _sessions, _audited, _arrivals_indexed)
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed."""
 
 _LOCK = 0x5167_6E75_7052  # any number that nobody else takes an advisory lock on

@@ -42,8 +42,9 @@ class Sessions:
             now = self._outbox.now(conn)
             conn.execute(sa.delete(sessions).where(_is_over(now)))
             row = {"id": _hash(word), "operator": operator, "fingerprint": fingerprint}
-            row |= {"csrf": secrets.token_hex(20), "created_at": now, "seen_at": now}
-            conn.execute(sa.insert(sessions), [row])
+            row |= {"csrf": secrets.token_hex(20)}
+            times = {"created_at": now, "seen_at": now}
+            conn.execute(sa.insert(sessions), [row | times])
 
         self._outbox.write(insert)
         return word

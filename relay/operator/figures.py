@@ -1,0 +1,64 @@
+"""What a person wants to know in the morning: what arrived, and what needs them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from relay import clock
+from relay.config.settings import Settings
+from relay.operator.actions import WAITING
+from relay.outbox import figures
+from relay.outbox.figures import HOUR
+from relay.outbox.outbox import Outbox
+
+DAY_HOURS, WEEK_HOURS = 24, 7 * 24
+_DEFAULT_RETENTION = 30 * 86400.0
+
+
+def needs_you(settings: Settings, outbox: Outbox) -> list[dict[str, Any]]:
+    """Return what waits for a person, by state, source and reason; ``kept_seconds``: for how long."""
+    found: list[dict[str, Any]] = outbox.read(lambda conn: figures.waiting(conn, WAITING))
+    return [
+        {**group, "newest": clock.iso(group["newest"]), "kept_seconds": _kept(settings, group["source"])}
+        for group in found
+    ]
+
+
+def _kept(settings: Settings, source: str) -> float:
+    known = settings.sources.get(source)
+    return known.retention if known else _DEFAULT_RETENTION
+
+
+def sources(settings: Settings, outbox: Outbox) -> list[dict[str, Any]]:
+    """Return every source: its last sign-up, its counts, what needs somebody, by state and reason."""
+    groups = needs_you(settings, outbox)
+    known = {name: (source.kind, source.enabled) for name, source in settings.sources.items()}
+    gone = {group["source"]: (None, False) for group in groups if group["source"] not in known}
+    return [
+        {
+            "source": name,
+            "kind": kind,
+            "enabled": enabled,
+            **_arrived(outbox, name),
+            "needs_you": _by_state([group for group in groups if group["source"] == name]),
+        }
+        for name, (kind, enabled) in {**known, **gone}.items()
+    ]
+
+
+def _arrived(outbox: Outbox, source: str) -> dict[str, Any]:
+    """Return when the last one came, and how many in each hour of a week."""
+    now = outbox.time()
+    since = now - WEEK_HOURS * HOUR
+    hours: list[int] = outbox.read(lambda conn: figures.arrivals(conn, source, since, WEEK_HOURS))
+    return {
+        "last": clock.iso(outbox.read(lambda conn: figures.last_received(conn, source))),
+        "counts": {"1h": hours[-1], "24h": sum(hours[-DAY_HOURS:]), "7d": sum(hours)},
+        "hours": hours,
+    }
+
+
+def _by_state(groups: list[dict[str, Any]]) -> Mapping[str, Mapping[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for group in groups:
+        found.setdefault(group["state"], {})[group["reason"] or ""] = group["count"]
+    return found

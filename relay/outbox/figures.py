@@ -1,0 +1,47 @@
+"""Figures, inside a transaction: what arrived when, and what waits for a person."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from relay.outbox.schema import UNFINISHED, deliveries
+
+HOUR = 3600.0
+_c = deliveries.c
+
+
+def last_received(conn: Connection, source: str) -> float | None:
+    """Return when a source's newest submission came."""
+    newest = sa.select(_c.received_at).where(_c.source == source).order_by(_c.received_at.desc()).limit(1)
+    found: float | None = conn.scalar(newest)
+    return found
+
+
+def arrivals(conn: Connection, source: str, since: float, hours: int) -> list[int]:
+    """Return how many came to a source in each hour since a time."""
+    hour = sa.cast(sa.func.floor((_c.received_at - since) / HOUR), sa.Integer)
+    query = (
+        sa.select(hour.label("hour"), sa.func.count())
+        .where(_c.source == source, _c.received_at >= since, _c.received_at < since + hours * HOUR)
+        .group_by(sa.text("hour"))
+    )
+    counts = {row[0]: row[1] for row in conn.execute(query)}
+    return [counts.get(number, 0) for number in range(hours)]
+
+
+def waiting(conn: Connection, states: Sequence[str]) -> list[dict[str, Any]]:
+    """Return what is in some states: how many of each state, source and reason, and when the newest came."""
+    query = (
+        sa.select(
+            _c.state,
+            _c.source,
+            _c.reason,
+            sa.func.count().label("count"),
+            sa.func.max(_c.received_at).label("newest"),
+        )
+        .where(UNFINISHED, _c.state.in_(states))
+        .group_by(_c.state, _c.source, _c.reason)
+    )
+    return [dict(row) for row in conn.execute(query).mappings()]

@@ -1,0 +1,81 @@
+"""Figures for the morning, on both databases."""
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from relay.outbox import figures
+from relay.outbox.figures import HOUR
+from relay.outbox.outbox import Outbox
+from relay.outbox.schema import deliveries
+from relay.vault import Vault
+
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def outbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Outbox]:
+    is_sqlite = request.param == "sqlite"
+    url = f"sqlite:///{tmp_path / 'relay.db'}" if is_sqlite else request.getfixturevalue("postgres_url")
+    made = Outbox(url, Vault([secrets.token_bytes(32)]), lambda: NOW)
+    made.prepare(sandbox=False)
+    yield made
+    made.stop()
+
+
+def put(outbox: Outbox, hours_ago: float, source: str = "a", state: str = "queued", **more: Any) -> None:
+    at = NOW - hours_ago * HOUR
+    row = {"receipt": secrets.token_hex(16), "source": source, "destination": "d", "state": state}
+    row |= {"received_at": at, "due_at": at, "changed_at": at, **more}
+    outbox.write(lambda conn: conn.execute(sa.insert(deliveries), [row]))
+
+
+def test_arrivals_are_counted_by_the_hour_and_source(outbox: Outbox) -> None:
+    for hours_ago in (0.5, 0.1, 1.5, 2.5, 3.5):
+        put(outbox, hours_ago)
+    put(outbox, 0.5, source="b")
+
+    found = outbox.read(lambda conn: figures.arrivals(conn, "a", NOW - 3 * HOUR, 3))
+
+    assert found == [1, 1, 2]
+
+
+def test_a_source_without_submissions_has_hours_of_none(outbox: Outbox) -> None:
+    assert outbox.read(lambda conn: figures.arrivals(conn, "a", NOW - 3 * HOUR, 3)) == [0, 0, 0]
+    assert outbox.read(lambda conn: figures.last_received(conn, "a")) is None
+
+
+def test_the_last_one_is_the_newest_of_its_source(outbox: Outbox) -> None:
+    for hours_ago, source in ((5, "a"), (2, "a"), (1, "b")):
+        put(outbox, hours_ago, source)
+
+    assert outbox.read(lambda conn: figures.last_received(conn, "a")) == NOW - 2 * HOUR
+
+
+def test_what_waits_is_grouped_by_state_source_and_reason(outbox: Outbox) -> None:
+    put(outbox, 3, state="held", reason="honeypot")
+    put(outbox, 1, state="held", reason="honeypot")
+    put(outbox, 2, state="invalid", reason="no contact")
+    put(outbox, 2, state="queued")
+
+    found = outbox.read(lambda conn: figures.waiting(conn, ("held", "invalid")))
+
+    assert sorted(map(str, found)) == sorted(
+        map(
+            str,
+            (
+                {"state": "held", "source": "a", "reason": "honeypot", "count": 2, "newest": NOW - HOUR},
+                {
+                    "state": "invalid",
+                    "source": "a",
+                    "reason": "no contact",
+                    "count": 1,
+                    "newest": NOW - 2 * HOUR,
+                },
+            ),
+        )
+    )
