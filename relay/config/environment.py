@@ -8,14 +8,16 @@ import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from relay import vault
+from relay.config.addresses import has_good_port, is_url, mail_address, mail_addresses, smtp_url
 
 SEE = "see docs/configuration.md"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Variable:
     default: str
     meaning: str
     read: Callable[[str], Any] = str
+    is_secret: bool = False
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
@@ -63,6 +66,16 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return read
 
 
+def _time_zone(name: str) -> tzinfo:
+    """Return an IANA time zone; UTC works without the machine's list of them."""
+    if name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("must be the name of a time zone, like Europe/Berlin or UTC") from None
+
+
 def _number(low: int, high: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,6}", text) or not low <= int(text) <= high:
@@ -72,9 +85,14 @@ def _number(low: int, high: int) -> Callable[[str], int]:
     return read
 
 
+def short_token_problem(text: str) -> str | None:
+    """Return why a token is too easily guessed."""
+    return None if len(text) >= 24 else "must have at least 24 characters"
+
+
 def _admin_token(text: str) -> str:
-    if text and len(text) < 24:
-        raise ValueError("must have at least 24 characters")
+    if text and (problem := short_token_problem(text)):
+        raise ValueError(problem)
     return text
 
 
@@ -138,9 +156,13 @@ VARIABLES = (
         "keys that encrypt what is personal, newest first; made at the first start with SQLite",
         _keys,
     ),
-    Variable("RELAY_ADMIN_TOKEN", "", "opens the operator API; at least 24 characters", _admin_token),
-    Variable("RELAY_METRICS_TOKEN", "", "opens /metrics; `public` opens it to everybody"),
+    Variable("RELAY_ADMIN_TOKEN", "", "opens the operator API; at least 24 characters", _admin_token, True),
+    Variable("RELAY_METRICS_TOKEN", "", "opens /metrics; `public` opens it to everybody", str, True),
     Variable("RELAY_ALERT_URL", "", "where alerts are posted as JSON", _whole_url),
+    Variable("RELAY_ALERT_MAIL", "", "addresses that get alerts, separated by commas", mail_addresses),
+    Variable("RELAY_SMTP_URL", "", "the server that takes mail: smtp://user:password@host:587", smtp_url),
+    Variable("RELAY_MAIL_FROM", "", "the sender of mail", lambda text: text and mail_address(text)),
+    Variable("RELAY_TIME_ZONE", "UTC", "of what is shown; times are stored and answered in UTC", _time_zone),
     Variable("RELAY_PUBLIC_URL", "", "the address the world uses", _url),
     Variable(
         "RELAY_ROLE",
@@ -173,8 +195,10 @@ def read_environment(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[P
     problems: list[Problem] = []
     for variable in VARIABLES:
         try:
-            text = look_up(environ, variable.name)
-            values[variable.name] = variable.read(text or variable.default)
+            text = look_up(environ, variable.name) or ""
+            if variable.is_secret and (pasted := paste_problem(text)):
+                raise ValueError(pasted)
+            values[variable.name] = variable.read(text.strip() or variable.default)
         except ValueError as problem:
             problems.append(Problem(variable.name, str(problem)))
             values[variable.name] = variable.read(variable.default)
@@ -213,6 +237,8 @@ def read_secret_file(path: str) -> str:
 
 def paste_problem(text: str) -> str | None:
     """Return what pasting left around a secret, in words: hard to see, and the secret is wrong with it."""
+    if not text:
+        return None
     first, last = text[:1], text[-1:]
     if first in _MARKS or last in _MARKS:
         return "begins or ends with an invisible mark; type it anew"
@@ -241,29 +267,3 @@ def is_public(path: str) -> bool:
 def suggest(name: str, known: Iterable[str], what: str, else_: str = SEE) -> str:
     close = difflib.get_close_matches(name, list(known), 1)
     return f"{what}; did you mean {close[0]}?" if close else f"{what}; {else_}"
-
-
-def is_url(text: str) -> bool:
-    if not has_good_port(text):
-        return False
-    parts = urlsplit(text)
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
-
-
-def plain_http_problem(text: str) -> str | None:
-    """Return why an address is not one that secrets may be sent to."""
-    if not is_url(text):
-        return "must be an https address"
-    parts = urlsplit(text)
-    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
-        return "must be https; http is for a loopback host only"
-    if parts.username or parts.password:
-        return "must not hold a user name or password"
-    return None
-
-
-def has_good_port(text: str) -> bool:
-    try:
-        return urlsplit(text).port != 0
-    except ValueError:  # also of brackets that are no IPv6 address
-        return False

@@ -13,7 +13,8 @@ import jmespath
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates_schema
 
 from relay import quota
-from relay.config.environment import Problem, is_url, plain_http_problem, suggest
+from relay.config.addresses import is_url, plain_http_problem
+from relay.config.environment import Problem, suggest
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZES = {"": 1, "B": 1, "KIB": 1024, "KB": 1000, "MIB": 1024**2, "MB": 1000**2}

@@ -5,13 +5,14 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
 
 from relay.config import filesystem
+from relay.config.addresses import LOOPBACK
 from relay.config.destinations import is_sendable, read_destinations
 from relay.config.environment import (
-    LOOPBACK,
     Problem,
     Unusable,
     is_set,
@@ -22,13 +23,14 @@ from relay.config.environment import (
     sqlite_path,
     suggest,
 )
+from relay.config.operators import OperatorAccount, read_operators
 from relay.config.reading import Surroundings
 from relay.config.sources import read_sources
 from relay.destination import Destination
 from relay.sources.source import Source
 
 SANDBOX_DATABASE = "sqlite:///var/sandbox.db"
-_TABLES = ("destinations", "sources")
+_TABLES = ("destinations", "sources", "operators")
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,13 @@ class Settings:
     database_url: str = dataclasses.field(repr=False)
     limits_url: str = dataclasses.field(repr=False)
     secret_keys: tuple[str, ...] = dataclasses.field(repr=False)
-    admin_token: str = dataclasses.field(repr=False)
     metrics_token: str = dataclasses.field(repr=False)
+    operators: tuple[OperatorAccount, ...] = ()
     alert_url: str = dataclasses.field(default="", repr=False)
+    alert_mail: tuple[str, ...] = ()
+    smtp_url: str = dataclasses.field(default="", repr=False)
+    mail_from: str = ""
+    time_zone: tzinfo = UTC
     public_url: str = ""
     role: str = "all"
     trusted_proxies: int = 0
@@ -87,7 +93,7 @@ def load(
     problems += said
     is_sandbox = (offline or sandbox_url is not None) and _lacks_token(tables, environ)
     around = Surroundings(environ, values["RELAY_PUBLIC_URL"], sandbox_url, offline, is_sandbox)
-    parts, said = _read_tables(tables, around, values["RELAY_CONFIG"])
+    parts, said = _read_tables(tables, around, values)
     problems += said
     if is_sandbox and not is_set(environ, "RELAY_DATABASE_URL"):
         values["RELAY_DATABASE_URL"] = SANDBOX_DATABASE
@@ -106,9 +112,12 @@ _VALUES = {
     "database_url": "RELAY_DATABASE_URL",
     "limits_url": "RELAY_LIMITS_URL",
     "secret_keys": "RELAY_SECRET_KEYS",
-    "admin_token": "RELAY_ADMIN_TOKEN",
     "metrics_token": "RELAY_METRICS_TOKEN",
     "alert_url": "RELAY_ALERT_URL",
+    "alert_mail": "RELAY_ALERT_MAIL",
+    "smtp_url": "RELAY_SMTP_URL",
+    "mail_from": "RELAY_MAIL_FROM",
+    "time_zone": "RELAY_TIME_ZONE",
     "public_url": "RELAY_PUBLIC_URL",
     "role": "RELAY_ROLE",
     "trusted_proxies": "RELAY_TRUSTED_PROXIES",
@@ -165,7 +174,7 @@ def _read_toml(path: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
 
 
 def _read_tables(
-    config: dict[str, Any] | None, around: Surroundings, file: str
+    config: dict[str, Any] | None, around: Surroundings, values: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[Problem]]:
     """Return the parts of the settings that relay.toml describes, and what is wrong in it."""
     if config is None:
@@ -180,7 +189,15 @@ def _read_tables(
     problems += said
     sources, made_up, said = read_sources(tables["sources"], tuple(tables["destinations"]), around)
     problems += said
-    parts = {"destinations": destinations, "sources": sources, "made_up": made_up}
+    operators, said = read_operators(tables["operators"], values["RELAY_ADMIN_TOKEN"], around)
+    problems += said
+    parts = {
+        "destinations": destinations,
+        "sources": sources,
+        "made_up": made_up,
+        "operators": operators,
+    }
+    file = values["RELAY_CONFIG"]
     placed = [
         dataclasses.replace(one, where=f"{file}: {one.where}") if one.is_fatal else one for one in problems
     ]
@@ -197,6 +214,9 @@ def _check_together(values: Mapping[str, Any], around: Surroundings) -> list[Pro
     if not is_sqlite(url) and not values["RELAY_SECRET_KEYS"]:
         what = "is needed with PostgreSQL; `python -m relay keys new` makes one"
         found.append(Problem("RELAY_SECRET_KEYS", what))
+    if values["RELAY_ALERT_MAIL"]:
+        needed = [name for name in ("RELAY_SMTP_URL", "RELAY_MAIL_FROM") if not values[name]]
+        found += [Problem(name, "is needed where RELAY_ALERT_MAIL is set") for name in needed]
     if around.environ.get("FLASK_DEBUG", "0") not in ("", "0") and not around.is_sandbox:
         found.append(Problem("FLASK_DEBUG", "must not be set with a real token"))
     if around.offline:

@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields, post_load
 
-from relay.config.environment import Problem, Remark, is_url, suggest
+from relay.config.addresses import is_url
+from relay.config.environment import Problem, Remark, suggest
 from relay.config.fields import Consent, EntriesSchema, profile_rules, update_rules
 from relay.config.pages import PageSchema
 from relay.config.presets import with_preset

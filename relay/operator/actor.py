@@ -1,17 +1,14 @@
 """Actor: who acts, and how much their role lets them do."""
 
-import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from relay.config.operators import ROLES, digest
 from relay.config.settings import Settings
 from relay.operator.errors import NotAllowed
 
-VIEW, ACT, REVEAL = "view", "act", "reveal"
-ROLES = (VIEW, ACT, REVEAL)
-"""Each includes the ones before."""
-ADMIN = "admin"
+VIEW, ACT, REVEAL = ROLES
 
 
 @dataclass(frozen=True)
@@ -37,10 +34,7 @@ COMMAND_LINE = Actor("command line", REVEAL)
 
 def known(settings: Settings) -> Mapping[bytes, Actor]:
     """Return the operators by the SHA-256 of their tokens; none: there is no API and no dashboard."""
-    found: dict[bytes, Actor] = {}
-    if settings.admin_token:
-        found[digest(settings.admin_token)] = Actor(ADMIN, REVEAL)
-    return found
+    return {one.token_sha256: Actor(one.name, one.role) for one in settings.operators}
 
 
 def recognise(settings: Settings, token: str) -> Actor | None:
@@ -48,7 +42,3 @@ def recognise(settings: Settings, token: str) -> Actor | None:
     shown = digest(token)
     matches = [actor for sha, actor in known(settings).items() if hmac.compare_digest(sha, shown)]
     return matches[0] if matches else None
-
-
-def digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()

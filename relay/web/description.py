@@ -135,7 +135,7 @@ def _describe(settings: Settings) -> dict[str, Any]:
         if source.enabled:
             spec.path(f"/submit/{source.name}", operations={"post": _submit(source)})
     _describe_public(spec)
-    if settings.admin_token:
+    if settings.operators:
         _describe_operator(spec)
     described: dict[str, Any] = spec.to_dict()
     return described

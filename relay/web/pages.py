@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, abort, current_app, render_template, request
 
 from relay import clock
-from relay.config.environment import LOOPBACK
+from relay.config.addresses import LOOPBACK
 from relay.delivery import REFUSED
 from relay.intake import receipt as receipts
 from relay.intake.incoming import Refusal

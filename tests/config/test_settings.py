@@ -8,6 +8,8 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 from relay.config import environment, presets, settings
 from relay.config.destinations import DestinationSchema
 from relay.config.environment import Problem, Unusable, read_environment
+from relay.config.operators import OperatorAccount
 from relay.config.settings import Settings, lacks_token, reread_token
 from relay.config.sources import SourceSchema
 from relay.quota import Window
@@ -868,6 +871,15 @@ WRONG: list[tuple[str, str, str]] = [
     ("RELAY_ADMIN_TOKEN", "x" * 23, "at least 24 characters"),
     ("RELAY_ALERT_URL", "alerts.example.com", "must be an address"),
     ("RELAY_ALERT_URL", "ftp://alerts.example.com", "must be an address"),
+    ("RELAY_ALERT_MAIL", "ops", "must be an address like relay@example.com"),
+    ("RELAY_SMTP_URL", "mail.example.com:587", "must be smtp://"),
+    ("RELAY_SMTP_URL", "https://mail.example.com", "must be smtp://"),
+    ("RELAY_SMTP_URL", "smtp://user@mail.example.com", "or neither"),
+    ("RELAY_MAIL_FROM", "a@example.com\nBcc: b@example.com", "on one line"),
+    ("RELAY_TIME_ZONE", "Mars/Olympus", "like Europe/Berlin"),
+    ("RELAY_TIME_ZONE", "../../etc/passwd", "like Europe/Berlin"),
+    ("RELAY_ADMIN_TOKEN", '"' + "x" * 24 + '"', "stands in quotes"),
+    ("RELAY_METRICS_TOKEN", "abc\n", "newline"),
     ("RELAY_PUBLIC_URL", "relay.example.com", "must be an address like https://"),
     ("RELAY_PUBLIC_URL", "https://relay.example.com/?a=b", "must be an address like https://"),
     ("RELAY_PUBLIC_URL", "https://relay.example.com:0/", "must be an address like https://"),
@@ -913,6 +925,10 @@ def test_variables_are_read(read: Read) -> None:
         RELAY_ADMIN_TOKEN="a" * 24,
         RELAY_METRICS_TOKEN="public",
         RELAY_ALERT_URL="https://alerts.example.com/v1/?key=a&token=b",
+        RELAY_ALERT_MAIL="ops@example.com, Jane <jane@example.com>,",
+        RELAY_SMTP_URL="smtp://relay:p%40ss@mail.example.com:587",
+        RELAY_MAIL_FROM="Relay <relay@example.com>",
+        RELAY_TIME_ZONE="Europe/Berlin",
         RELAY_PUBLIC_URL="https://relay.example.com/",
         RELAY_TRUSTED_PROXIES="2",
         RELAY_LOG_LEVEL="debug",
@@ -922,11 +938,19 @@ def test_variables_are_read(read: Read) -> None:
         WEB_THREADS="4",
     )
     assert found.secret_keys == (KEY, KEY[::-1])
-    assert (found.admin_token, found.metrics_token) == ("a" * 24, "public")
+    assert found.operators == (OperatorAccount("admin", "reveal", sha256(b"a" * 24).digest()),)
+    assert found.metrics_token == "public"
     assert found.alert_url == "https://alerts.example.com/v1/?key=a&token=b"
+    assert found.alert_mail == ("ops@example.com", "Jane <jane@example.com>")
+    assert found.smtp_url == "smtp://relay:p%40ss@mail.example.com:587"
+    assert (found.mail_from, str(found.time_zone)) == ("Relay <relay@example.com>", "Europe/Berlin")
     assert found.public_url == "https://relay.example.com"
     assert (found.trusted_proxies, found.log_level) == (2, "DEBUG")
     assert (found.host, found.port, found.threads) == ("::1", 0, 4)
+
+
+def test_mail_needs_a_server_and_a_sender(problems: Any) -> None:
+    assert problems(RELAY_ALERT_MAIL="ops@example.com").keys() == {"RELAY_SMTP_URL", "RELAY_MAIL_FROM"}
 
 
 def test_without_variables_the_defaults_are_those_of_the_contract() -> None:
@@ -940,6 +964,10 @@ def test_without_variables_the_defaults_are_those_of_the_contract() -> None:
         "RELAY_ADMIN_TOKEN": "",
         "RELAY_METRICS_TOKEN": "",
         "RELAY_ALERT_URL": "",
+        "RELAY_ALERT_MAIL": (),
+        "RELAY_SMTP_URL": "",
+        "RELAY_MAIL_FROM": "",
+        "RELAY_TIME_ZONE": UTC,
         "RELAY_PUBLIC_URL": "",
         "RELAY_ROLE": "all",
         "RELAY_TRUSTED_PROXIES": 0,
@@ -964,6 +992,9 @@ def test_every_variable_may_be_a_file(variable: environment.Variable, tmp_path: 
         "RELAY_ALERT_URL": "https://a.example",
         "RELAY_PUBLIC_URL": "https://a.example",
         "RELAY_METRICS_TOKEN": "m",
+        "RELAY_ALERT_MAIL": "a@example.com",
+        "RELAY_SMTP_URL": "smtps://mail.example.com",
+        "RELAY_MAIL_FROM": "relay@example.com",
         "RELAY_ALLOW_EPHEMERAL": "1",
     }
     text = good.get(variable.name, variable.default)
@@ -1019,9 +1050,78 @@ def test_no_secret_is_in_a_representation(read: Read) -> None:
     """I5."""
     admin = "canary-admin-token-canary"
     found = read(RELAY_SECRET_KEYS=KEY, RELAY_ADMIN_TOKEN=admin, RELAY_METRICS_TOKEN="canary-metrics")
+    assert found.operators
     text = repr(found) + repr(found.destinations) + repr(found.sources) + str(found)
     for secret in (TOKEN, SECRET, KEY, admin, "canary-metrics"):
         assert secret not in text
+
+
+# --- what pasting leaves around a secret ----------------------------------------------------------------
+
+PASTED = {
+    "blank": " {}",
+    "blank behind": "{} ",
+    "hard blank": "{}\u00a0",
+    "tab": "{}\t",
+    "newline": "{}\n",
+    "carriage return": "{}\r\n",
+    "quotes": '"{}"',
+    "single quotes": "'{}'",
+    "typographic quotes": "“{}”",
+    "byte order mark": "\ufeff{}",
+    "zero-width blank": "{}\u200b",
+}
+
+
+@pytest.mark.parametrize("pasted", PASTED.values(), ids=PASTED.keys())
+def test_what_pasting_left_around_a_secret_is_refused_by_its_name(problems: Any, pasted: str) -> None:
+    said = problems(OCAMBA_TOKEN=pasted.format(TOKEN), CRM_SECRET=pasted.format(SECRET))
+    assert {"destinations.ocamba.token", "sources.crm.secret"} == said.keys()
+    assert "OCAMBA_TOKEN" in said["destinations.ocamba.token"]
+    assert "CRM_SECRET" in said["sources.crm.secret"]
+
+
+@pytest.mark.parametrize("pasted", PASTED.values(), ids=PASTED.keys())
+def test_a_secrets_file_is_checked_in_the_same_way(problems: Any, tmp_path: Path, pasted: str) -> None:
+    (tmp_path / "secret").write_bytes((pasted.format(SECRET) + "\n").encode())
+    said = problems(DESTINATION, HOOK.replace("env:CRM_SECRET", f"file:{tmp_path}/secret"))
+    assert f"{tmp_path}/secret" in said["sources.crm.secret"]
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_the_newline_that_ends_a_file_is_not_part_of_the_secret(read: Read, tmp_path: Path, end: str) -> None:
+    (tmp_path / "secret").write_bytes((SECRET + end).encode())
+    found = read(DESTINATION, HOOK.replace("env:CRM_SECRET", f"file:{tmp_path}/secret"))
+    assert found.sources["crm"].secrets == (SECRET.encode(),)
+
+
+# --- operators ------------------------------------------------------------------------------------------
+
+OPERATOR = '[operators.support]\ntoken = "env:SUPPORT_TOKEN"\nrole = "act"'
+SUPPORT = "canary-support-token-canary"
+
+
+def test_an_operator_has_a_name_a_role_and_the_hash_of_a_token(read: Read) -> None:
+    found = read(DESTINATION, FORM, OPERATOR, SUPPORT_TOKEN=SUPPORT, RELAY_ADMIN_TOKEN="a" * 24).operators
+    assert [(one.name, one.role) for one in found] == [("admin", "reveal"), ("support", "act")]
+    assert found[1].token_sha256 == sha256(SUPPORT.encode()).digest()
+    assert "token" not in repr(found)
+
+
+def test_an_operators_table_is_checked(problems: Any) -> None:
+    def said(table: str, **changed: str) -> dict[str, str]:
+        found: dict[str, str] = problems(DESTINATION, FORM, table, **{"SUPPORT_TOKEN": SUPPORT, **changed})
+        return found
+
+    assert "is not set" in said(OPERATOR, SUPPORT_TOKEN="")["operators.support.token"]
+    assert "at least 24" in said(OPERATOR, SUPPORT_TOKEN="x" * 23)["operators.support.token"]
+    assert '"view" or "act"' in said(OPERATOR.replace('"act"', '"boss"'))["operators.support.role"]
+    assert said(OPERATOR + "\nrights = 7").keys() == {"operators.support.rights"}
+    assert "lower-case" in said(OPERATOR.replace("support", '"Jane Doe"'))["operators.Jane Doe"]
+    twin = OPERATOR.replace("operators.support", "operators.twin")
+    assert "is that of support" in said(OPERATOR + "\n" + twin)["operators.twin.token"]
+    admin = OPERATOR.replace("operators.support", "operators.admin")
+    assert "take another name" in said(admin, RELAY_ADMIN_TOKEN="a" * 24)["operators.admin"]
 
 
 # --- presets --------------------------------------------------------------------------------------------

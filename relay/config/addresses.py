@@ -1,0 +1,66 @@
+"""Addresses: of the web, of mail, and of the server that mail is handed to."""
+
+import email.utils
+from urllib.parse import urlsplit
+
+from relay.sources import contact
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def is_url(text: str) -> bool:
+    if not has_good_port(text):
+        return False
+    parts = urlsplit(text)
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def plain_http_problem(text: str) -> str | None:
+    """Return why an address is not one that secrets may be sent to."""
+    if not is_url(text):
+        return "must be an https address"
+    parts = urlsplit(text)
+    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+        return "must be https; http is for a loopback host only"
+    if parts.username or parts.password:
+        return "must not hold a user name or password"
+    return None
+
+
+def has_good_port(text: str) -> bool:
+    try:
+        return urlsplit(text).port != 0
+    except ValueError:  # also of brackets that are no IPv6 address
+        return False
+
+
+def mail_address(text: str) -> str:
+    """Return ``name@example.com`` or ``Name <name@example.com>``. Raises ValueError."""
+    _, address = email.utils.parseaddr(text)
+    try:
+        contact.email(address)
+    except contact.NotAContact:
+        raise ValueError("must be an address like relay@example.com") from None
+    if any(character in text for character in "\r\n,"):
+        raise ValueError("must be one address, on one line")
+    return text
+
+
+def mail_addresses(text: str) -> tuple[str, ...]:
+    """Return addresses that are separated by commas. Raises ValueError."""
+    return tuple(mail_address(part.strip()) for part in text.split(",") if part.strip())
+
+
+def smtp_url(text: str) -> str:
+    """Return the address of a mail server. Raises ValueError."""
+    said = "must be smtp://user:password@host:587 or smtps://user:password@host:465"
+    if not text:
+        return text
+    if not has_good_port(text):
+        raise ValueError(said)
+    parts = urlsplit(text)
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or parts.path not in ("", "/"):
+        raise ValueError(said)
+    if bool(parts.username) != bool(parts.password):
+        raise ValueError(f"{said}: user and password, or neither")
+    return text
