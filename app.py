@@ -1,5 +1,5 @@
 """gunicorn's door: ``gunicorn app:app``."""
 
-from relay.server import hooks
+from relay.server.app import app
 
-app = hooks.application()
+__all__ = ["app"]

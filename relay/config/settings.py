@@ -165,7 +165,7 @@ def _read_toml(path: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8")), []
     except OSError as problem:
-        what = f"cannot be read: {problem.strerror}; set RELAY_CONFIG"
+        what = f"cannot be read: {problem.strerror}; set RELAY_CONFIG, or let `relay init` write one"
     except UnicodeDecodeError:
         what = "is not UTF-8; save it as that"
     except (tomllib.TOMLDecodeError, RecursionError) as problem:

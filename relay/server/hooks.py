@@ -18,8 +18,6 @@ from relay.config import settings as configuration
 from relay.config.environment import Unusable
 from relay.config.settings import Settings
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
 _ADDRESS_SECONDS = 1.5
 _CONNECTIONS = 2000
 _FILES_KEPT = 256

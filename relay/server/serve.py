@@ -10,7 +10,7 @@ from typing import Any
 from relay.config import settings as configuration
 from relay.config.settings import Settings
 from relay.server import hooks
-from relay.server.hooks import ROOT, load_or_exit
+from relay.server.hooks import load_or_exit
 
 
 def serve(bind: str | None) -> int:
@@ -30,14 +30,7 @@ def serve(bind: str | None) -> int:
             f"Open http://{settings.host}:{settings.port}/ to see what to do next.",
             flush=True,
         )
-    sys.argv = [
-        "gunicorn",
-        "app:app",
-        "--chdir",
-        ROOT,
-        "-c",
-        os.path.join(ROOT, "gunicorn.conf.py"),
-    ]
+    sys.argv = ["gunicorn", "relay.server.app:app", "-c", "python:relay.server.conf"]
     try:
         WSGIApplication("%(prog)s [OPTIONS] [APP_MODULE]").run()
     finally:
@@ -60,7 +53,6 @@ def _start_sandbox() -> tuple[Any, str]:
     """Start the pretend upstream as a process of its own, which ends with this one."""
     process = subprocess.Popen(
         [sys.executable, "-m", "relay", "sandbox", "--port", "0", "--watch-stdin"],
-        cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -19,7 +19,7 @@ LEASE_GRACE_SECONDS = 10.0
 SWEEP_SECONDS = 5.0
 """relay/dispatch/dispatcher.py: how often leases are looked through."""
 WORKER_SECONDS = 60.0
-"""gunicorn.conf.py: how long a worker may give no sign of life."""
+"""relay/server/conf.py: how long a worker may give no sign of life."""
 DAY = 86400
 
 

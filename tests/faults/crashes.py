@@ -27,7 +27,7 @@ STORING = {"pwrite64": 6, "fsync,fdatasync": 2, "sendto": 1, "write": 3, "ftrunc
 SENDING = STORING | {"pwrite64": 12, "connect": 1}
 """Calls of the running server, and at how many of them in a quick run; a full run takes every one."""
 GRACE_SECONDS = 25.0
-"""gunicorn.conf.py: graceful_timeout."""
+"""relay/server/conf.py: graceful_timeout."""
 
 
 # --- at chosen system calls -----------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from tests.kit.relay import GUNICORN, HOOK, NEWSLETTER, RELAY, ROOT, RelayProces
 from tests.kit.upstream import ScriptedUpstream, delay
 
 GRACE = 25.0
-"""gunicorn.conf.py: graceful_timeout."""
+"""relay/server/conf.py: graceful_timeout."""
 LIMITS = "50/second; 1000/minute"
 WINDOWS = ((50, 1.0), (1000, 60.0))
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
