@@ -6,9 +6,16 @@ COLLECTED_BYTES = 256 * 1024
 """Bodies are collected up to this size, or to what the most generous source takes."""
 _HEAD_BYTES = 64 * 1024
 _LINE_BYTES = 8 * 1024
+_CHUNKS = 1000
+_CHUNK_BYTES = 64
+"""More chunks than these must hold so much each on average: every chunk costs, however small it is."""
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*(?:\r\n|$)")
-_CONTINUE = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?:\r\n|$)")
+_CONTINUE = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.IGNORECASE)
 _CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
+
+NO_END = (400, "The head of the request is malformed.")
+LONG_HEAD = (431, "The headers are too long.")
+MANY_CHUNKS = (413, "The body comes in too many pieces.")
 
 
 class Arriving:
@@ -17,15 +24,13 @@ class Arriving:
     What is no proper request is ready as it is: the server refuses it.
     """
 
-    __slots__ = ("_at", "_body", "_enough", "_look", "_most", "data", "is_cut", "is_headless", "must_ask")
-
     def __init__(self, data: bytes = b"", most: int = COLLECTED_BYTES) -> None:
         """``most``: the largest body that is waited for."""
         self.data = bytearray(data)
         self.is_cut = True
         """Whether it is not all here, or nobody can tell where it ends."""
-        self.is_headless = False
-        """Whether its head is too long to be waited for."""
+        self.refusal: tuple[int, str] | None = None
+        """Status and reason, where it is refused without a thread."""
         self.must_ask = False
         """Whether the client sends the body when it is asked to (``Expect: 100-continue``)."""
         self._most = most
@@ -33,6 +38,8 @@ class Arriving:
         self._at = 0  # where the next look begins
         self._enough = 1  # with less than so much, another look would tell nothing new
         self._body = 0  # the sizes of all chunks so far
+        self._chunks = 0
+        self._expects = False
 
     def is_ready(self) -> bool:
         """Whether it is all here, or more of it would change nothing."""
@@ -41,21 +48,29 @@ class Arriving:
                 return True
         return len(self.data) > 2 * self._most + _HEAD_BYTES  # chunks of hardly anything but sizes
 
+    def request(self) -> bytes:
+        """Return what came, without the wish to be asked for the body: that was answered."""
+        return _CONTINUE.sub(b"", self.data, count=1) if self._expects else bytes(self.data)
+
+    def _refused(self, why: tuple[int, str]) -> bool:
+        self.refusal = why
+        return True
+
     def _head(self) -> bool:
         end = self.data.find(b"\r\n\r\n", self._at)
         if end < 0:
-            no_end_will_come = self.data.find(b"\n\n", self._at) >= 0
+            if self.data.find(b"\n\n", self._at) >= 0:
+                return self._refused(NO_END)
             self._at = max(0, len(self.data) - 3)
-            self.is_headless = len(self.data) > _HEAD_BYTES
-            return self._needs_more() or no_end_will_come or self.is_headless
-        head = bytes(self.data[:end]).lower()
+            return self._refused(LONG_HEAD) if len(self.data) > _HEAD_BYTES else self._needs_more()
+        head = bytes(self.data[: end + 2]).lower()
         self._at = end + 4
-        expects = b"\r\nexpect:" in head
-        if expects and not _CONTINUE.search(head):
+        self._expects = _CONTINUE.search(head) is not None
+        if not self._expects and b"\r\nexpect:" in head:
             return True
-        return self._body_of(head, is_asked_for=expects)
+        return self._body_of(head)
 
-    def _body_of(self, head: bytes, is_asked_for: bool) -> bool:
+    def _body_of(self, head: bytes) -> bool:
         if b"\r\ntransfer-encoding:" in head:
             self._look = self._chunk
             self._enough = self._at + 1
@@ -66,7 +81,7 @@ class Arriving:
                 return True  # it is refused without its body
             self._look = self._end
             self._enough = self._at + size
-        if is_asked_for and len(self.data) < self._enough:
+        if self._expects and len(self.data) < self._enough:
             self.must_ask = not head.partition(b"\r\n")[0].endswith(b"http/1.0")
         return False
 
@@ -85,6 +100,9 @@ class Arriving:
             self._look, self._at = self._trailers, end
             return False
         self._body += length
+        self._chunks += 1
+        if self._chunks > _CHUNKS and self._body < self._chunks * _CHUNK_BYTES:
+            return self._refused(MANY_CHUNKS)
         self._at = self._enough = end + 2 + length + 2
         if self._body > self._most:  # one byte too many is enough to refuse it
             self._look, self._enough = self._too_much, self._at - 2 - (self._body - self._most) + 1

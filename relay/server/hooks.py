@@ -21,9 +21,6 @@ from relay.config.settings import Settings
 _ADDRESS_SECONDS = 1.5
 _CONNECTIONS = 2000
 _FILES_KEPT = 256
-# Threads that compute give way so often: with the default of 5 ms, sixteen of them keep the main loop, which
-# must take its turn after every system call, from its work for seconds.
-_SWITCH_SECONDS = 0.001
 """Open files that clients may not take: the database's, the calls upstream, the log."""
 
 last_status = mmap.mmap(-1, 1)
@@ -94,7 +91,6 @@ def start(worker: Any) -> None:
     """Open the outbox in the worker; if it cannot, the master stops instead of trying for ever."""
     from relay.process.relay import start_or_explain
 
-    sys.setswitchinterval(_SWITCH_SECONDS)
     wrong = start_or_explain(worker.wsgi.relay)
     if wrong is not None:
         print(f"relay: {wrong[0]}", file=sys.stderr, flush=True)
@@ -166,4 +162,3 @@ def reload(arbiter: Any) -> None:
         arbiter.kill_worker(pid, signal.SIGHUP)
 
 
-# --- python -m relay serve ----------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 gunicorn's own worker reads a request in the thread that serves it, so that as many half-sent requests as
 there are threads keep everybody else out; it waits in its main loop for clients to hang up. Here the main
 loop waits for all clients at once: it collects a request and gives it a thread when it is whole, sends what
-the client did not take at once, and sees off those that are done. No thread ever waits for a client.
+the client did not take at once, and sees off those that are done.
 
 gunicorn's own reload starts a second worker beside the first, and one SQLite outbox has one owner; so
 here SIGHUP makes the worker that runs read its configuration again.
@@ -12,106 +12,48 @@ here SIGHUP makes the worker that runs read its configuration again.
 import contextlib
 import errno
 import logging
-import select
+import queue
 import selectors
 import signal
 import socket
 import threading
 import time
-from collections import deque
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gunicorn.glogging import Logger as GunicornLogger
 from gunicorn.http import errors
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import ThreadWorker
 
 from relay import events
 from relay.events import FromLibraries
-from relay.server.framing import COLLECTED_BYTES, Arriving
+from relay.server.connection import WRITE_SECONDS, Connection
+from relay.server.framing import COLLECTED_BYTES
+from relay.web.clients import network_of
+from relay.web.wsgi import answer_without_request
 
 FIRST_BYTE_SECONDS = 5.0
 """A new connection must have said something within so long."""
+NEXT_SECONDS = 2.0
+"""A connection that was answered is kept for so long."""
 READ_SECONDS = 10.0
 """A request's line, headers and body must have come within so long."""
-WRITE_SECONDS = 15.0
-"""The client must have taken the answer within so long."""
 PART_SECONDS = 2.0
 """A connection that is ended stays half open for so long, until the client has read all and hangs up."""
+COLLECTED_IN_ALL = 64 * 1024 * 1024
+"""Requests that have not been answered hold at most so many bytes together."""
+ONE_CLIENT = 1 / 4
+"""The share of all connections that one client may have where no proxy is trusted."""
 _PARTING_BYTES = 64 * 1024
-_COLLECTED_IN_ALL = 64 * 1024 * 1024
-# Above that, only requests that are smaller than this are collected.
-_SMALL_BYTES = 16 * 1024
-_SENT_TOGETHER_BYTES = 64 * 1024
 _LOOK_SECONDS = 0.5
-# A client that posts again at once is answered by the thread that has just answered it: giving a connection
-# back to the main loop and to a thread again costs as much as storing what it posts.
-_NEXT_MILLISECONDS = 2
 _NO_FILES_SECONDS = 0.1
 _UNREADABLE = {
-    errors.LimitRequestLine: (414, "The address is too long"),
-    errors.LimitRequestHeaders: (431, "The headers are too long"),
-    errors.ExpectationFailed: (417, "This expectation is not met"),
+    errors.LimitRequestLine: (414, "The address is too long."),
+    errors.LimitRequestHeaders: (431, "The headers are too long."),
+    errors.ExpectationFailed: (417, "This expectation is not met."),
 }
-
-
-class _Client(socket.socket):
-    """A connection on which no thread ever waits for the client; the main loop does, for all at once.
-
-    Threads read what was collected, and what the client does not take at once is kept for later.
-    """
-
-    collected = b""
-    unsent = b""
-    is_cut = False
-    """Whether more was announced, or read, than was collected: nothing that follows can be a request."""
-    is_headless = False
-
-    def __init__(self, fileno: int) -> None:
-        super().__init__(fileno=fileno)
-        super().setblocking(False)
-
-    def recv(self, size: int, *flags: int) -> bytes:
-        piece, self.collected = self.collected[:size], self.collected[size:]
-        if not piece:
-            self.is_cut = True
-            if self.is_headless:
-                raise errors.LimitRequestHeaders("the head does not end")
-        return piece
-
-    def take(self) -> bytes | None:
-        """Return what has arrived, without waiting: nothing at the end, None if nothing came yet."""
-        try:
-            return super().recv(65536)
-        except (BlockingIOError, TimeoutError):
-            return None
-        except OSError:
-            return b""
-
-    def ask_for_body(self) -> None:
-        with contextlib.suppress(OSError):
-            super().send(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def send(self, data: Any, *flags: int) -> int:
-        """Called by gunicorn for ``100 Continue`` only, which was said when it was time."""
-        return len(data)
-
-    def sendall(self, data: Any, *flags: int) -> None:
-        """Keep an answer until it is all there: each system call costs a turn of the threads."""
-        self.unsent += data
-        if len(self.unsent) > _SENT_TOGETHER_BYTES:
-            self.flush()
-
-    def flush(self) -> bool:
-        """Send what can be sent now; whether that was all."""
-        with contextlib.suppress(BlockingIOError):
-            self.unsent = self.unsent[super().send(self.unsent) :]
-        return not self.unsent
-
-    def setblocking(self, flag: bool) -> None:
-        """Never wait. gunicorn asks for this or that around each request, and each costs a system call."""
-
-    settimeout = setblocking  # type: ignore[assignment]
 
 
 class Logger(GunicornLogger):  # type: ignore[misc]
@@ -131,18 +73,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._without_thread: deque[TConn] = deque()
-        self._watched: set[TConn] = set()
-        self._collected = 0
+        self._watched: set[Connection] = set()
+        self._networks: Counter[str] = Counter()
+        self._let_go: Counter[tuple[str, str]] = Counter()
+        self._held = 0
         self._largest = COLLECTED_BYTES
         self._looked_at = 0.0
+        self._wishes: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     # --- collecting requests, in the main loop --------------------------------------------------------
 
     def accept(self, listener: socket.socket) -> None:
         """Take a connection; most have sent their request already."""
         try:
-            plain, client = listener.accept()
+            plain, peer = listener.accept()
         except OSError as problem:
             if problem.errno in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
                 return
@@ -150,121 +94,151 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 time.sleep(_NO_FILES_SECONDS)  # it waits in the queue until something is closed
                 return
             raise
+        network = network_of(peer[0]) or "?"
+        conn = Connection(self.cfg, plain, peer, listener.getsockname(), network)
         self.nr_conns += 1
-        conn = TConn(self.cfg, _Client(plain.detach()), client, listener.getsockname())
-        self._await_request(conn)
+        self._networks[network] += 1
+        is_shared = self.wsgi.relay.settings.trusted_proxies > 0
+        if not is_shared and self._networks[network] > ONE_CLIENT * self.worker_connections:
+            self._refuse(conn, 503, "There are too many connections from here.")
+        else:
+            self._expect(conn, FIRST_BYTE_SECONDS, "said nothing")
 
-    def on_client_socket_readable(self, conn: Any, client: Any) -> None:
-        """A connection that was kept alive sends its next request."""
-        self.poller.unregister(client)
-        self.keepalived_conns.remove(conn)
-        self._await_request(conn)
+    def _expect(self, conn: Connection, seconds: float, reason: str) -> None:
+        conn.expect(self._largest)
+        self._held += conn.held
+        self._collect(conn)
+        if conn.is_silent:
+            self._watch(conn, selectors.EVENT_READ, seconds, self._collect, reason)
 
-    def _await_request(self, conn: Any) -> None:
-        conn.arriving = Arriving(conn.sock.collected, self._largest)
-        conn.sock.collected = b""
-        self._collected += len(conn.arriving.data)
-        if self._has_come(conn):
-            self._hand_over(conn)
+    def _collect(self, conn: Connection) -> None:
+        arriving, piece, was_silent = conn.arriving, conn.take(), conn.is_silent
+        if arriving is None:
             return
-        seconds = READ_SECONDS if conn.arriving.data else FIRST_BYTE_SECONDS
-        self._watch(conn, selectors.EVENT_READ, seconds, self._collect)
-
-    def _collect(self, conn: Any) -> None:
-        is_first = not conn.arriving.data
-        if self._has_come(conn):
-            self._unwatch(conn)
+        if piece:
+            arriving.data += piece
+            conn.held += len(piece)
+            self._held += len(piece)
+        if arriving.is_ready() or (piece == b"" and arriving.data):
             self._hand_over(conn)
-        elif self._collected > _COLLECTED_IN_ALL and len(conn.arriving.data) > _SMALL_BYTES:
-            self._let_go(conn)
-        elif is_first:
-            conn.timeout = time.monotonic() + READ_SECONDS
+        elif piece == b"":
+            self._close(conn)
+        elif self._held > COLLECTED_IN_ALL and self._make_room() is conn:
+            return
+        elif arriving.data:
+            self._wait_for_rest(conn, is_new=was_silent)
 
-    def _has_come(self, conn: Any) -> bool:
-        arriving, data = conn.arriving, conn.sock.take()
-        if data:
-            arriving.data += data
-            self._collected += len(data)
-        if arriving.is_ready() or data == b"":
-            return True
-        if arriving.must_ask:
-            arriving.must_ask = False
-            conn.sock.ask_for_body()
-        return False
+    def _wait_for_rest(self, conn: Connection, is_new: bool) -> None:
+        if conn.arriving is not None and conn.arriving.must_ask:
+            conn.arriving.must_ask = False
+            conn.ask_for_body()
+        if is_new or conn not in self._watched:
+            self._watch(conn, selectors.EVENT_READ, READ_SECONDS, self._collect, "")
+        conn.since = time.monotonic()
 
-    def _hand_over(self, conn: Any) -> None:
-        """Give a request a thread."""
-        self._collected -= len(conn.arriving.data)
-        _hold(conn.sock, conn.arriving)
-        conn.arriving = None
-        conn.data_ready = True
-        self.enqueue_req(conn)
+    def _make_room(self) -> Connection | None:
+        """Refuse the one that holds the most and has been silent longest."""
+        now = time.monotonic()
+        idle = [conn for conn in self._watched if conn.arriving is not None and conn.held]
+        longest = max(idle, key=lambda conn: conn.held * (now - conn.since), default=None)
+        if longest is not None:
+            self._refuse(longest, 503, "There is no room for this request now.")
+        return longest
+
+    def _hand_over(self, conn: Connection) -> None:
+        """Give a request a thread, unless it is refused without one."""
+        self._unwatch(conn)
+        arriving = conn.arriving
+        if arriving is None:
+            return
+        if arriving.refusal is not None:
+            self._refuse(conn, *arriving.refusal)
+        else:
+            conn.give_back(arriving)
+            self.enqueue_req(conn)
 
     # --- ending requests and connections, in the main loop --------------------------------------------
 
-    def finish_request(self, conn: Any, fs: Any) -> None:
-        """A request is done; the next one may have come with it."""
-        if conn.sock.unsent and conn.sock.fileno() >= 0:
-            self._watch(conn, selectors.EVENT_WRITE, WRITE_SECONDS, lambda _: self._flush(conn, fs))
-        elif fs.cancelled() or fs.exception() is not None or not fs.result():
-            self._part(conn)
-        else:
-            super().finish_request(conn, fs)
-            if conn.sock.collected and conn in self.keepalived_conns:
-                self.on_client_socket_readable(conn, conn.sock)
+    def finish_request(self, conn: Connection, fs: Any) -> None:
+        """A thread is done with a request; the next one may have come with it."""
+        self._release(conn)
+        goes_on = not fs.cancelled() and fs.exception() is None and bool(fs.result())
+        self._send_rest(conn, goes_on=goes_on)
 
-    def _flush(self, conn: Any, fs: Any) -> None:
+    def _send_rest(self, conn: Connection, *, goes_on: bool) -> None:
         try:
-            is_done = conn.sock.flush()
+            is_sent = conn.sock.flush()
         except OSError:
-            self._let_go(conn)
+            self._close(conn)
             return
-        if is_done:
-            self._unwatch(conn)
-            self.finish_request(conn, fs)
+        if not is_sent:
+            if conn not in self._watched:
+                then = partial(self._send_rest, goes_on=goes_on)
+                self._watch(conn, selectors.EVENT_WRITE, WRITE_SECONDS, then, "did not read the answer")
+            return
+        self._unwatch(conn)
+        if goes_on:
+            self._expect(conn, NEXT_SECONDS, "")
+        else:
+            self._part(conn)
 
-    def _part(self, conn: Any) -> None:
-        """End a connection so that the client reads the answer: closed at once, it could be lost.
+    def _refuse(self, conn: Connection, status: int, detail: str) -> None:
+        """Answer without a thread, and end the connection."""
+        self._unwatch(conn)
+        self._release(conn)
+        self._let_go[conn.network, detail] += 1
+        conn.arriving = None
+        conn.sock.unsent = answer_without_request(status, detail)[1]
+        self._send_rest(conn, goes_on=False)
 
-        gunicorn waits for the client to hang up, and everybody else waits with it.
-        """
+    def _part(self, conn: Connection) -> None:
+        """End a connection so that the client reads the answer: closed at once, it could be lost."""
         try:
             conn.sock.shutdown(socket.SHUT_WR)
         except OSError:  # it has gone already
-            self.nr_conns -= 1
-            conn.close()
+            self._close(conn)
             return
-        conn.parting = 0
-        self._watch(conn, selectors.EVENT_READ, PART_SECONDS, self._see_off)
+        self._watch(conn, selectors.EVENT_READ, PART_SECONDS, self._see_off, "")
         self._see_off(conn)
 
-    def _see_off(self, conn: Any) -> None:
-        data = conn.sock.take()
-        if data is not None:
-            conn.parting += len(data)
-            if not data or conn.parting > _PARTING_BYTES:
-                self._let_go(conn)
+    def _see_off(self, conn: Connection) -> None:
+        piece = conn.take()
+        if piece is not None:
+            conn.parted += len(piece)
+            if not piece or conn.parted > _PARTING_BYTES:
+                self._close(conn)
 
-    def _watch(self, conn: Any, event: int, seconds: float, then: Callable[[Any], None]) -> None:
+    def _watch(
+        self, conn: Connection, event: int, seconds: float, then: Callable[[Any], None], reason: str
+    ) -> None:
         """Call ``then`` whenever a connection is ready for it; let it go when the time is over."""
-        conn.timeout = time.monotonic() + seconds
+        self._unwatch(conn)
+        conn.since = time.monotonic()
+        conn.until, conn.reason = conn.since + seconds, reason
         self._watched.add(conn)
         self.poller.register(conn.sock, event, lambda _: then(conn))
 
-    def _unwatch(self, conn: Any) -> None:
-        self._watched.discard(conn)
-        self.poller.unregister(conn.sock)
+    def _unwatch(self, conn: Connection) -> None:
+        if conn in self._watched:
+            self._watched.remove(conn)
+            self.poller.unregister(conn.sock)
 
-    def _let_go(self, conn: Any) -> None:
+    def _release(self, conn: Connection) -> None:
+        self._held -= conn.held
+        conn.held = 0
+
+    def _close(self, conn: Connection) -> None:
         self._unwatch(conn)
-        if conn.arriving is not None:
-            self._collected -= len(conn.arriving.data)
+        self._release(conn)
+        conn.arriving = None
+        self._networks[conn.network] -= 1
+        if not self._networks[conn.network]:
+            del self._networks[conn.network]
         self.nr_conns -= 1
         conn.close()
 
     def murder_pending(self) -> None:
-        """Called about once a second: end what has waited too long."""
-        super().murder_pending()
+        """Called about once a second: end what has waited too long, and say how many that were."""
         now = time.monotonic()
         if now - self._looked_at < _LOOK_SECONDS:
             return
@@ -272,9 +246,38 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         sources = self.wsgi.relay.settings.sources.values()
         self._largest = max([COLLECTED_BYTES, *(source.limits.body for source in sources)])
         for conn in list(self._watched):
-            says_nothing = conn.arriving is not None and not conn.arriving.data
-            if now > conn.timeout or (says_nothing and not self.alive):
-                self._let_go(conn)
+            is_leaving = not self.alive and conn.is_silent and now > conn.since + NEXT_SECONDS
+            if now > conn.until or is_leaving:
+                self._end(conn)
+        for (network, reason), count in self._let_go.items():
+            events.note("client.let_go", client=network, reason=reason, count=count)
+        self._let_go.clear()
+
+    def _end(self, conn: Connection) -> None:
+        if conn.arriving is not None and conn.arriving.data:
+            self._refuse(conn, 408, "The request did not come in time.")
+            return
+        if conn.reason:
+            self._let_go[conn.network, conn.reason] += 1
+        self._close(conn)
+
+    # --- serving, in a thread -------------------------------------------------------------------------
+
+    def handle(self, conn: Connection) -> bool:
+        """Serve one request."""
+        goes_on = super().handle(conn)
+        try:
+            conn.sock.flush()
+        except OSError:  # the client has gone
+            conn.sock.unsent = b""
+            return False
+        return bool(goes_on) and not conn.is_cut
+
+    def handle_request(self, req: Any, conn: Connection) -> Any:
+        """What follows half a request can be none."""
+        if conn.is_cut:
+            req.force_close()
+        return super().handle_request(req, conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer what cannot be read as a request. gunicorn's own words quote it, also in the log."""
@@ -282,10 +285,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if not isinstance(exc, errors.ParseException) or isinstance(exc, ours):
             super().handle_error(req, client, addr, exc)
             return
-        from relay.web.wsgi import answer_without_request
-
-        status, title = _UNREADABLE.get(type(exc), (400, "This is no request"))
-        request_id, answer = answer_without_request(status, title)
+        status, detail = _UNREADABLE.get(type(exc), (400, "This is no request."))
+        request_id, answer = answer_without_request(status, detail)
         events.note(
             "request.unreadable",
             level=logging.WARNING,
@@ -297,65 +298,22 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         with contextlib.suppress(OSError):
             client.sendall(answer)
 
-    # --- serving, in a thread -------------------------------------------------------------------------
-
-    def enqueue_req(self, conn: Any) -> None:
-        self._without_thread.append(conn)
-        super().enqueue_req(conn)
-
-    def handle(self, conn: Any) -> Any:
-        self._without_thread.popleft()
-        while (goes_on := self._serve(conn)) and self._sends_next(conn):
-            pass
-        return goes_on and not conn.sock.is_cut
-
-    def _serve(self, conn: Any) -> Any:
-        goes_on = super().handle(conn)
-        try:
-            conn.sock.flush()
-        except OSError:  # the client has gone
-            conn.sock.unsent = b""
-            return False
-        return goes_on
-
-    def handle_request(self, req: Any, conn: Any) -> Any:
-        if conn.sock.is_cut:
-            req.force_close()
-        return super().handle_request(req, conn)
-
-    def _sends_next(self, conn: Any) -> bool:
-        """Whether the client's next request is here; a part of one is left to the main loop."""
-        sock = conn.sock
-        sock.collected = conn.parser.unreader.take_buffered() + sock.collected  # it reads ahead
-        if not self.alive or self._without_thread or sock.is_cut or sock.unsent:
-            return False
-        if not sock.collected:
-            next_one = select.poll()
-            next_one.register(sock, select.POLLIN)
-            sock.collected = (next_one.poll(_NEXT_MILLISECONDS) and sock.take()) or b""
-            if not sock.collected:
-                return False
-        arriving = Arriving(sock.collected, self._largest)
-        if not arriving.is_ready():
-            return False
-        _hold(sock, arriving)
-        return True
-
     # --- reloading ------------------------------------------------------------------------------------
 
     def init_signals(self) -> None:
+        """SIGHUP is heard from the start, and heeded when the relay runs."""
         super().init_signals()
-        signal.signal(signal.SIGHUP, self._reload)
+        signal.signal(signal.SIGHUP, lambda *_: self._wishes.put(None))
 
-    def _reload(self, *_: Any) -> None:
-        # In a thread: a signal handler must not wait for a database.
-        relay = getattr(self.wsgi, "relay", None)
-        if relay is not None:
-            threading.Thread(target=relay.reload, name="reload", daemon=True).start()
+    def run(self) -> None:
+        """Serve; reloading is left to a thread, because a signal handler must not wait for a database."""
+        threading.Thread(target=self._reload_at_will, name="reload", daemon=True).start()
+        super().run()
 
-
-def _hold(sock: _Client, arriving: Arriving) -> None:
-    """Hold a request ready for the thread that serves it."""
-    sock.collected = bytes(arriving.data)
-    sock.is_cut = arriving.is_cut
-    sock.is_headless = arriving.is_headless
+    def _reload_at_will(self) -> None:
+        while True:
+            self._wishes.get()
+            try:
+                self.wsgi.relay.reload()
+            except Exception as problem:  # noqa: BLE001 - the next wish is heard
+                events.note("config.failed", level=logging.ERROR, error=events.where_from(problem))

@@ -28,17 +28,17 @@ def client_key(relay: Relay, environ: Environ) -> str | None:
     if proxies:
         hops = [hop.strip() for hop in environ.get("HTTP_X_FORWARDED_FOR", "").split(",")]
         claimed = hops[-proxies] if len(hops) >= proxies else ""
-        return _bucket(claimed) or _bucket(peer)
+        return network_of(claimed) or network_of(peer)
     if any(name in environ for name in _FORWARDED) and _is_near(peer):
         if _PROXY_WARNING not in relay.warned:
             relay.warned.add(_PROXY_WARNING)
             events.note("proxy.untrusted", level=logging.WARNING, warning=_PROXY_WARNING)
         return None
-    return _bucket(peer)
+    return network_of(peer)
 
 
 @lru_cache(4096)
-def _bucket(address: str) -> str | None:
+def network_of(address: str) -> str | None:
     try:
         found = ipaddress.ip_address(address)
     except ValueError:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 from relay.web import pages
-from relay.web.problems import PROBLEM, document
+from relay.web.problems import PROBLEM, RETRY_SECONDS, document
 
 Environ = dict[str, Any]
 Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
@@ -58,6 +58,8 @@ def answer_without_request(status: int, detail: str) -> tuple[str, bytes]:
     request_id = secrets.token_hex(8)
     body = document(status, detail)
     headers = [("Connection", "close"), _PROBLEM, ("Content-Length", str(len(body))), *_headers(request_id)]
+    if status == 503:
+        headers.append(("Retry-After", str(RETRY_SECONDS)))
     lines = [f"HTTP/1.1 {status} Refused", *(f"{name}: {value}" for name, value in headers)]
     return request_id, ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 

@@ -1,0 +1,100 @@
+"""Connection: one client, its request on its way in and its answer on its way out."""
+
+import contextlib
+import select
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from gunicorn.workers.gthread import TConn
+
+from relay.server.framing import Arriving
+
+WRITE_SECONDS = 15.0
+"""The client must have taken the answer within so long."""
+_SENT_TOGETHER_BYTES = 64 * 1024
+_KEPT_BYTES = 1024 * 1024
+"""Only a stream longer than this waits for its reader in the thread that makes it."""
+
+
+class Outgoing(socket.socket):
+    """A socket that keeps what its client does not take at once; the main loop sends it later."""
+
+    unsent = b""
+
+    def sendall(self, data: Any, *flags: int) -> None:
+        """Keep an answer until it is all there: each system call costs a turn of the threads."""
+        self.unsent += data
+        if len(self.unsent) > _SENT_TOGETHER_BYTES and not self.flush() and len(self.unsent) > _KEPT_BYTES:
+            self._wait()
+
+    def flush(self) -> bool:
+        """Send what can be sent now; whether that was all."""
+        with contextlib.suppress(BlockingIOError):
+            while self.unsent:
+                self.unsent = self.unsent[self.send(self.unsent, socket.MSG_DONTWAIT) :]
+        return not self.unsent
+
+    def _wait(self) -> None:
+        until = time.monotonic() + WRITE_SECONDS
+        ready = select.poll()
+        ready.register(self, select.POLLOUT)
+        while len(self.unsent) > _KEPT_BYTES:
+            left = until - time.monotonic()
+            if left <= 0 or not ready.poll(1000 * left):
+                raise TimeoutError("the client does not read")
+            self.flush()
+
+
+class Connection(TConn):  # type: ignore[misc]
+    """gunicorn's connection, with what the main loop must know of it."""
+
+    def __init__(self, cfg: Any, plain: socket.socket, peer: Any, server: Any, network: str) -> None:
+        """``network``: what the client is counted by."""
+        super().__init__(cfg, Outgoing(fileno=plain.detach()), peer, server)
+        self.init()
+        self.network = network
+        self.arriving: Arriving | None = None
+        self.is_cut = False
+        self.held = 0
+        """How many bytes of its request are held, here or by a thread."""
+        self.parted = 0
+        self.since = self.until = 0.0
+        self.reason = ""
+        """Why it is let go when its time is over."""
+        self.then: Callable[[Any], None] | None = None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing of a next request has come."""
+        return self.arriving is not None and not self.arriving.data
+
+    def expect(self, most: int) -> None:
+        """Begin with the next request, a part of which may have come with the last one."""
+        self.arriving = Arriving(self.parser.unreader.take_buffered(), most)
+        self.held = len(self.arriving.data)
+
+    def take(self) -> bytes | None:
+        """Return what has arrived, without waiting: nothing at the end, None if nothing came yet."""
+        try:
+            piece: bytes = self.sock.recv(65536, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+        return piece
+
+    def ask_for_body(self) -> None:
+        """Have a client go on that waits for that."""
+        with contextlib.suppress(OSError):
+            self.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n", socket.MSG_DONTWAIT)
+
+    def give_back(self, arriving: Arriving) -> None:
+        """Let gunicorn read what was collected; where that is not all, it meets the end and never waits."""
+        self.arriving = None
+        self.is_cut = arriving.is_cut
+        if self.is_cut:
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RD)
+        self.parser.unreader.unread(arriving.request())
