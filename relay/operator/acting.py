@@ -5,13 +5,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.config.settings import Settings
-from relay.delivery import INVALID, PARKED
+from relay.delivery import DEAD, DELIVERED, DISCARDED, INVALID, PARKED, QUEUED, REFUSED, SENDING
 from relay.operator.actions import DISCARD, REPLAY, why_not
-from relay.operator.errors import CannotDo
-from relay.operator.remap import map_again, mapped_columns, opened, source_of
+from relay.operator.errors import CannotDo, Changed, Missing
+from relay.operator.remap import map_again, mended_by, opened, source_of
+from relay.operator.shown import shown
+from relay.outbox import moves
+from relay.outbox.moves import Expected, Mended
 from relay.outbox.outbox import Outbox
 
-_CHANGED = "changed at this very moment; look again"
+_WAS = {
+    QUEUED: "is queued",
+    SENDING: "is being sent",
+    PARKED: "was perhaps delivered",
+    DELIVERED: "was delivered",
+    DEAD: "was created",
+    DISCARDED: "was created",
+    REFUSED: "was created",
+}
+"""What is said of another that says the same; one that ended otherwise has a profile all the same."""
 
 
 @dataclass(frozen=True)
@@ -35,29 +47,31 @@ def check_possible(action: str, row: Mapping[str, Any]) -> None:
 def replay(row: Mapping[str, Any], settings: Settings, outbox: Outbox) -> None:
     """Queue a row again; an invalid one is mapped again first. Raises CannotDo."""
     check_possible(REPLAY, row)
-    values, window = _mapped_again(row, settings, outbox) if row["state"] == INVALID else ({}, None)
-    if values and (earlier := outbox.free_key(values["repeat_key"], window)):
-        raise CannotDo(f"says the same as {earlier}, which its sender sent since: discard it")
-    if row["state"] == PARKED or row["may_be_duplicate"]:
-        values["may_be_duplicate"] = True
-    if not outbox.requeue(row["receipt"], row["state"], values):
-        raise CannotDo(_CHANGED)
+    mended = _mapped_again(row, settings, outbox) if row["state"] == INVALID else None
+    source = settings.sources.get(row["source"])
+    window = source.repeat_window if source is not None else None
+    expect = Expected(row["state"], row["fence"])
+    check_moved(outbox.requeue(row["receipt"], expect, window=window, mended=mended), outbox)
 
 
 def discard(row: Mapping[str, Any], outbox: Outbox) -> None:
     """Give a row up, its payload erased. Raises CannotDo."""
     check_possible(DISCARD, row)
-    if not outbox.discard(row["receipt"], row["state"]):
-        raise CannotDo(_CHANGED)
+    check_moved(outbox.discard(row["receipt"], Expected(row["state"], row["fence"])), outbox)
 
 
-def _mapped_again(
-    row: Mapping[str, Any], settings: Settings, outbox: Outbox
-) -> tuple[dict[str, Any], float | None]:
-    """Return the columns of an invalid row under the present configuration, and the time in which
-    the same content counts as its repeat. Raises CannotDo."""
+def check_moved(result: moves.Moved | moves.Changed | moves.Same, outbox: Outbox) -> None:
+    """Raise CannotDo with the reason why a row was not moved."""
+    match result:
+        case moves.Changed(row=row):
+            raise Missing("there is no such submission") if row is None else Changed(shown(row, outbox.vault))
+        case moves.Same(receipt=earlier, state=state):
+            raise CannotDo(f"says the same as {earlier}, which {_WAS[state]}: discard it")
+
+
+def _mapped_again(row: Mapping[str, Any], settings: Settings, outbox: Outbox) -> Mended:
+    """Return what an invalid row comes to under the present configuration. Raises CannotDo."""
     source = source_of(row, settings)
     payload = opened(outbox.vault, row["receipt"], row["payload"])
     mapped = map_again(source, payload)
-    values = mapped_columns(row, source, payload, mapped, outbox.vault)
-    return values, None if payload.get("key") else source.repeat_window
+    return mended_by(row, source, payload, mapped, outbox.vault)

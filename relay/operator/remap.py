@@ -7,6 +7,7 @@ from typing import Any
 from relay.config.settings import Settings
 from relay.intake.entry import consent_proof, contact_hash, content_key, update_body
 from relay.operator.errors import CannotDo
+from relay.outbox.moves import Mended
 from relay.sources import body as submission
 from relay.sources.body import BadBody
 from relay.sources.mapping import CONTACTS, Mapped
@@ -44,21 +45,21 @@ def source_of(row: Mapping[str, Any], settings: Settings) -> Source:
     return source
 
 
-def mapped_columns(
+def mended_by(
     row: Mapping[str, Any], source: Source, payload: dict[str, Any], mapped: Mapped, vault: Vault
-) -> dict[str, Any]:
-    """Return the columns of a row for what its payload comes to now."""
+) -> Mended:
+    """Return a row's columns for what its payload comes to now."""
     payload = {**payload, "profile": mapped.profile}
     payload.pop("update", None)
     if mapped.extra:
         payload["update"] = update_body(mapped.extra, source)
     email, phone = (mapped.profile.get(name) for name in CONTACTS)
-    return {
-        "payload": vault.seal(payload, row["receipt"]),
-        "email_hash": contact_hash(vault, email),
-        "phone_hash": contact_hash(vault, phone),
-        "dropped": json.dumps(mapped.dropped) if mapped.dropped else None,
-        "consent": consent_proof(mapped, payload.get("page"), row["received_at"]),
+    return Mended(
+        box=vault.seal(payload, row["receipt"]),
         # From now on a repeat is recognised by what it says, not by its bytes.
-        "repeat_key": content_key(vault, source.name, payload.get("key") or "", mapped),
-    }
+        plain_key=content_key(vault, source.name, payload.get("key") or "", mapped),
+        email_hash=contact_hash(vault, email),
+        phone_hash=contact_hash(vault, phone),
+        dropped=json.dumps(mapped.dropped) if mapped.dropped else None,
+        consent=consent_proof(mapped, payload.get("page"), row["received_at"]),
+    )

@@ -18,7 +18,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from relay.clock import SteadyClock
 from relay.delivery import (
     CHECK,
-    DISCARDED,
     FRESH,
     HELD,
     INVALID,
@@ -27,11 +26,13 @@ from relay.delivery import (
     Delivery,
 )
 from relay.destination import PROBED, Destination, Health, paused, resumed
-from relay.outbox import listing, schema, storing, upkeep
+from relay.outbox import listing, moves, schema, storing, upkeep
+from relay.outbox.audit import Act
 from relay.outbox.claiming import Sending, ledger, locked, next_due
 from relay.outbox.database import engine_for
 from relay.outbox.errors import Damaged, Full, Unavailable, Unfit, is_fatal, translate
 from relay.outbox.holds import health_of, save_health
+from relay.outbox.moves import Changed, Expected, Mended, Moved, Same
 from relay.outbox.records import Claim, Decide, Decision, Entry, NothingYet, Stored, ToCheck, Turn
 from relay.outbox.schema import attempts, deliveries, destinations, meta
 from relay.outbox.sqlite import check_is_ours, create_private, sqlite_module, truncate_wal
@@ -42,9 +43,7 @@ from relay.outbox.statements import (
     RETRY_IS_DUE,
     TO_CHECK,
     get_meta,
-    give_key_up,
     insert_ignoring,
-    is_superseded,
     put_meta,
     stamped,
 )
@@ -452,35 +451,31 @@ class Outbox:
         found: list[dict[str, Any]] = self.read(lambda conn: listing.history(conn, receipt))
         return found
 
-    def free_key(self, repeat_key: bytes, window: float | None) -> str | None:
-        """Return the receipt of the delivery that has a key, as long as it counts; else free the key."""
+    def requeue(
+        self,
+        receipt: str,
+        expect: Expected,
+        *,
+        window: float | None = None,
+        mended: Mended | None = None,
+        act: Act | None = None,
+    ) -> Moved | Changed | Same:
+        """Queue a delivery for replay if it is as it was seen, and no other that says the same was sent.
 
-        def change(conn: Connection) -> str | None:
-            earlier = storing.find(conn, deliveries.c.repeat_key == repeat_key)
-            if earlier is None:
-                return None
-            if not is_superseded(earlier, window, self.now(conn)):
-                return earlier.receipt
-            give_key_up(conn, earlier)
-            return None
-
-        found: str | None = self.write(change)
-        return found
-
-    def requeue(self, receipt: str, was: str, values: dict[str, Any] | None = None) -> bool:
-        """Queue a delivery for replay if it is still in the state it was read in."""
-        return self._move(
-            receipt,
-            was,
-            {
-                **_changes_for_replay(),
-                **(values or {}),
-            },
+        ``window``: seconds in which the same content counts as one sign-up. ``act`` goes into the audit
+        log in the same commit.
+        """
+        moved: Moved | Changed | Same = self.write(
+            lambda conn: moves.requeue(conn, receipt, expect, window, mended, act, self.now(conn))
         )
+        return moved
 
-    def discard(self, receipt: str, was: str) -> bool:
-        """Give a delivery up for good, its payload erased, if it is still in the state it was read in."""
-        return self._move(receipt, was, {"state": DISCARDED, "payload": None, "reason": "discarded"})
+    def discard(self, receipt: str, expect: Expected, *, act: Act | None = None) -> Moved | Changed:
+        """Give a delivery up for good, its payload erased, if it is as it was seen."""
+        moved: Moved | Changed = self.write(
+            lambda conn: moves.discard(conn, receipt, expect, act, self.now(conn))
+        )
+        return moved
 
     def _move(self, receipt: str, was: str, values: dict[str, Any], lane: int | None = None) -> bool:
         as_read = [deliveries.c.receipt == receipt, deliveries.c.state == was]
@@ -585,17 +580,3 @@ class Outbox:
 
 _NOW: Any = object()
 """Stands for the time of the change, which only the outbox knows."""
-
-
-def _changes_for_replay() -> dict[str, Any]:
-    return {
-        "state": QUEUED,
-        "lane": RETRY,
-        "due_at": _NOW,
-        "replayed_at": _NOW,
-        "reason": "replayed",
-        "attempts": 0,
-        "silent": 0,
-        "errors": 0,
-        "forbidden_at": None,
-    }

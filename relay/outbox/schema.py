@@ -1,6 +1,7 @@
 """The tables of the outbox, and the numbered steps that bring any older database up to date."""
 
 from collections.abc import Callable
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -42,6 +43,7 @@ deliveries = sa.Table(
     sa.Column("reply", sa.Text),
     sa.Column("payload", _Bytes),
     sa.Column("repeat_key", _Bytes),
+    sa.Column("plain_key", _Bytes),
     sa.Column("id_hash", _Bytes),
     sa.Column("email_hash", _Bytes),
     sa.Column("phone_hash", _Bytes),
@@ -60,6 +62,7 @@ def _index(name: str, *columns: sa.Column[object], where: str, unique: bool = Fa
 
 
 sa.Index("deliveries_repeat_key", _c.repeat_key, unique=True)
+_index("deliveries_plain_key", _c.plain_key, where="plain_key IS NOT NULL")
 _index("deliveries_id_hash", _c.id_hash, where="id_hash IS NOT NULL")
 _index("deliveries_email_hash", _c.email_hash, where="email_hash IS NOT NULL")
 _index("deliveries_phone_hash", _c.phone_hash, where="phone_hash IS NOT NULL")
@@ -187,7 +190,30 @@ def _arrivals_indexed(conn: Connection) -> None:
     _arrivals.create(conn, checkfirst=True)
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_first, _sessions, _audited, _arrivals_indexed)
+def _plain_keys(conn: Connection) -> None:
+    _add_column(conn, _c.plain_key)
+    _create_index(conn, "deliveries_plain_key")
+
+
+def _add_column(conn: Connection, column: sa.Column[Any]) -> None:
+    if column.name in {known["name"] for known in sa.inspect(conn).get_columns(column.table.name)}:
+        return  # a new database has it from the start
+    made = sa.schema.CreateColumn(column).compile(dialect=conn.dialect)
+    conn.execute(sa.text(f"ALTER TABLE {column.table.name} ADD COLUMN {made}"))
+
+
+def _create_index(conn: Connection, name: str) -> None:
+    (index,) = (one for one in deliveries.indexes if one.name == name)
+    index.create(conn, checkfirst=True)
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (
+    _first,
+    _sessions,
+    _audited,
+    _arrivals_indexed,
+    _plain_keys,
+)
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed."""
 
 _LOCK = 0x5167_6E75_7052  # any number that nobody else takes an advisory lock on

@@ -154,7 +154,7 @@ HEALTH = sa.select(destinations).where(destinations.c.name == sa.bindparam("this
 
 _ROW_COLUMNS = (
     *("receipt", "source", "destination", "state", "reason", "lane", "received_at", "due_at", "changed_at"),
-    *("dropped", "payload", "repeat_key", "id_hash", "email_hash", "phone_hash", "consent"),
+    *("dropped", "payload", "repeat_key", "plain_key", "id_hash", "email_hash", "phone_hash", "consent"),
 )
 
 
@@ -174,6 +174,7 @@ def row_of(entry: Entry) -> dict[str, Any]:
         "dropped": json.dumps(delivery.dropped) if delivery.dropped else None,
         "payload": entry.box,
         "repeat_key": entry.repeat_key,
+        "plain_key": entry.plain_key,
         "id_hash": entry.id_hash,
         "email_hash": entry.email_hash,
         "phone_hash": entry.phone_hash,
@@ -212,10 +213,11 @@ def is_superseded(earlier: Delivery, window: float | None, now: float) -> bool:
     return window is not None and earlier.received_at + window < now
 
 
-def give_key_up(conn: Connection, delivery: Delivery) -> None:
-    conn.execute(
-        sa.update(deliveries).where(deliveries.c.receipt == delivery.receipt).values(repeat_key=None)
-    )
+def give_key_up(conn: Connection, receipt: str, fence: int) -> None:
+    """Let the key of a row that nobody moved meanwhile go to another; what it was is still known."""
+    own = deliveries.c.receipt == receipt, deliveries.c.fence == fence
+    plain = sa.func.coalesce(deliveries.c.plain_key, deliveries.c.repeat_key)
+    conn.execute(sa.update(deliveries).where(*own).values(repeat_key=None, plain_key=plain))
 
 
 def insert_all(conn: Connection, rows: list[dict[str, Any]]) -> Iterable[str]:

@@ -73,7 +73,7 @@ def _store_one(conn: Connection, entry: Entry, now: float, vault: Vault, *, may_
         if earlier and not is_superseded(earlier, entry.window, now):
             return repeat_of(conn, earlier)
         if earlier:
-            give_key_up(conn, earlier)
+            give_key_up(conn, earlier.receipt, earlier.fence)
     raise Unavailable("a repeat changed while it was looked at")
 
 

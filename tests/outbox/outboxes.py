@@ -21,6 +21,7 @@ from relay.delivery import (
 from relay.destination import Destination
 from relay.dispatch.decide import decide
 from relay.outbox.claiming import LEASE_GRACE_SECONDS
+from relay.outbox.moves import Expected, Moved
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Claim, Decision, Entry, Known, NothingYet, Stored, Turn
 from relay.outbox.schema import attempts, deliveries, destinations, holds, meta
@@ -200,6 +201,17 @@ def row(outbox: Outbox, receipt: str) -> dict[str, Any]:
     return outbox.rows(receipt=receipt)[0]
 
 
+def seen(outbox: Outbox, receipt: str) -> Expected:
+    """A row as a page shows it to who acts on it."""
+    found = row(outbox, receipt)
+    return Expected(found["state"], found["fence"])
+
+
+def replay(outbox: Outbox, receipt: str, window: float | None = 600.0) -> None:
+    """What an operator's replay does to a row that nobody changes meanwhile."""
+    assert outbox.requeue(receipt, seen(outbox, receipt), window=window) == Moved()
+
+
 def count(outbox: Outbox) -> int:
     return len(outbox.rows(limit=100_000))
 
@@ -218,7 +230,7 @@ def bring_to(outbox: Outbox, wanted: str, name: str = "ada", **more: Any) -> str
         return put(outbox, name, state=wanted, **more).delivery.receipt
     receipt = put(outbox, name, **more).delivery.receipt
     if wanted == DISCARDED:
-        assert outbox.discard(receipt, QUEUED)
+        assert isinstance(outbox.discard(receipt, seen(outbox, receipt)), Moved)
         return receipt
     claimed = claim(outbox)
     assert claimed.delivery.receipt == receipt

@@ -16,7 +16,6 @@ from relay.clock import SteadyClock
 from relay.delivery import (
     DELIVERED,
     FRESH,
-    REFUSED,
     RETRY,
 )
 from relay.destination import Destination
@@ -43,6 +42,7 @@ from tests.outbox.outboxes import (
     nothing,
     put,
     record,
+    replay,
     row,
 )
 
@@ -78,7 +78,7 @@ def test_a_flood_on_one_source_does_not_delay_another(outbox: Outbox) -> None:
 def test_every_tenth_slot_goes_to_a_retry_that_is_due(outbox: Outbox) -> None:
     for receipt in fill(outbox, *(f"old{number}" for number in range(5))):
         record(outbox, claim(outbox), Refused(400))
-        assert outbox.requeue(receipt, REFUSED)
+        replay(outbox, receipt)
     fill(outbox, *(f"n{number}" for number in range(27)))
     turn = Turn()
 

@@ -19,9 +19,12 @@ from relay.delivery import (
     RETRY,
     SENDING,
 )
+from relay.outbox import audit
+from relay.outbox.audit import Act
+from relay.outbox.moves import Changed, Moved, Same
 from relay.outbox.outbox import Outbox
-from relay.outbox.records import ToCheck
-from relay.outcome import Later
+from relay.outbox.records import NothingYet, ToCheck, Turn
+from relay.outcome import Later, Refused
 from relay.quota import parse_windows
 from tests.outbox.outboxes import (
     OCAMBA,
@@ -34,7 +37,9 @@ from tests.outbox.outboxes import (
     nothing,
     put,
     record,
+    replay,
     row,
+    seen,
     state,
 )
 
@@ -47,7 +52,7 @@ def test_a_replay_begins_a_new_series_of_attempts(store: Store, outbox: Outbox, 
     receipt = bring_to(outbox, was)
     store.pass_time(1000)
 
-    assert outbox.requeue(receipt, was)
+    replay(outbox, receipt)
 
     found = row(outbox, receipt)
     assert (found["state"], found["lane"], found["attempts"]) == (QUEUED, RETRY, 0)
@@ -61,14 +66,15 @@ def test_a_replay_begins_a_new_series_of_attempts(store: Store, outbox: Outbox, 
 @pytest.mark.parametrize("verb", ["requeue", "discard"])
 def test_what_changed_meanwhile_is_left_alone(outbox: Outbox, verb: str) -> None:
     receipt = bring_to(outbox, DEAD)
-    assert outbox.requeue(receipt, DEAD)
+    before = seen(outbox, receipt)
+    replay(outbox, receipt)
     claimed = claim(outbox)
 
-    assert not getattr(outbox, verb)(receipt, DEAD)
+    assert isinstance(getattr(outbox, verb)(receipt, before), Changed)
 
     assert state(outbox, receipt) == SENDING
     record(outbox, claimed)
-    assert not getattr(outbox, verb)(receipt, DEAD)
+    assert isinstance(getattr(outbox, verb)(receipt, before), Changed)
     assert state(outbox, receipt) == DELIVERED
 
 
@@ -76,18 +82,111 @@ def test_twenty_replays_at_once_are_one(store: Store, outbox: Outbox) -> None:
     receipt = bring_to(outbox, DEAD)
     views = [outbox] if store.is_sqlite else [outbox, store.open()]
 
-    with ThreadPoolExecutor(20) as crowd:
-        done = list(crowd.map(lambda n: views[n % len(views)].requeue(receipt, DEAD), range(20)))
+    as_seen = seen(outbox, receipt)
 
-    assert done.count(True) == 1
+    with ThreadPoolExecutor(20) as crowd:
+        done = list(crowd.map(lambda n: views[n % len(views)].requeue(receipt, as_seen), range(20)))
+
+    assert done.count(Moved()) == 1
     record(outbox, claim(outbox))
     assert len(outbox.history(receipt)) == 2
+
+
+def test_what_went_round_and_came_back_to_the_same_state_has_changed(outbox: Outbox) -> None:
+    receipt = bring_to(outbox, REFUSED)
+    before = seen(outbox, receipt)
+    replay(outbox, receipt)
+    record(outbox, claim(outbox), Refused(400))
+    assert state(outbox, receipt) == REFUSED
+
+    found = outbox.discard(receipt, before)
+
+    assert isinstance(found, Changed)
+    assert found.row is not None
+    assert found.row["fence"] > before.fence
+
+
+@pytest.mark.parametrize("was", [HELD, DEAD])
+@pytest.mark.parametrize("now", [QUEUED, SENDING, PARKED, DELIVERED])
+def test_a_replay_makes_no_second_profile_of_one_who_signed_up_again(
+    outbox: Outbox, was: str, now: str
+) -> None:
+    suspect = bring_to(outbox, was)
+    again = bring_to(outbox, now)
+
+    found = outbox.requeue(suspect, seen(outbox, suspect), window=600.0)
+
+    assert found == Same(again, now)
+    assert state(outbox, suspect) == was
+
+
+@pytest.mark.parametrize("now", [HELD, REFUSED, DEAD, DISCARDED])
+def test_another_that_was_not_sent_is_in_nobodys_way(outbox: Outbox, now: str) -> None:
+    suspect = put(outbox, state=HELD, raw="one").delivery.receipt
+    bring_to(outbox, now, raw="another")
+
+    replay(outbox, suspect)
+
+    again = put(outbox)
+    assert (again.repeat, again.delivery.receipt) == (True, suspect), "it is what later ones repeat"
+
+
+def test_a_replayed_suspect_is_what_later_ones_repeat(outbox: Outbox) -> None:
+    suspect = bring_to(outbox, HELD)
+    replay(outbox, suspect)
+
+    assert put(outbox).delivery.receipt == suspect
+    record(outbox, claim(outbox))
+    assert put(outbox).delivery.state == DELIVERED
+    assert isinstance(outbox.claim(OCAMBA, Turn()), NothingYet)
+
+
+def test_a_sign_up_of_long_ago_is_not_the_same(store: Store, outbox: Outbox) -> None:
+    bring_to(outbox, DELIVERED)
+    store.pass_time(1000)
+    suspect = bring_to(outbox, HELD)
+
+    replay(outbox, suspect)
+
+    assert put(outbox).delivery.receipt == suspect
+
+
+def test_what_a_sender_gave_a_key_is_the_same_for_ever(store: Store, outbox: Outbox) -> None:
+    dead = bring_to(outbox, DEAD, key="k")
+    store.pass_time(1000)
+    again = bring_to(outbox, DELIVERED, key="k")
+
+    assert outbox.requeue(dead, seen(outbox, dead), window=600.0) == Same(again, DELIVERED)
+
+
+def test_of_two_that_say_the_same_one_is_sent_again(store: Store, outbox: Outbox) -> None:
+    twins = [bring_to(outbox, DEAD), bring_to(outbox, DEAD)]
+    views = [outbox, outbox if store.is_sqlite else store.open()]
+    as_seen = [seen(outbox, receipt) for receipt in twins]
+
+    with ThreadPoolExecutor(2) as crowd:
+        found = list(crowd.map(lambda n: views[n].requeue(twins[n], as_seen[n], window=600.0), range(2)))
+
+    assert found.count(Moved()) == 1
+    assert sum(isinstance(one, Same) for one in found) == 1
+
+
+def test_an_act_is_noted_where_something_was_done_and_only_there(outbox: Outbox) -> None:
+    receipt = bring_to(outbox, DEAD)
+    act = Act("eve", "replay", receipt=receipt)
+    as_seen = seen(outbox, receipt)
+
+    outbox.requeue(receipt, as_seen, act=act)
+    outbox.requeue(receipt, as_seen, act=act)
+
+    noted = outbox.read(lambda conn: audit.page(conn, None, 10))
+    assert [(one["by"], one["action"], one["receipt"]) for one in noted] == [("eve", "replay", receipt)]
 
 
 def test_a_discarded_one_has_no_payload(outbox: Outbox) -> None:
     receipt = bring_to(outbox, REFUSED)
 
-    assert outbox.discard(receipt, REFUSED)
+    assert outbox.discard(receipt, seen(outbox, receipt)) == Moved()
 
     found = row(outbox, receipt)
     assert (found["state"], found["payload"], found["reason"]) == (DISCARDED, None, "discarded")

@@ -19,9 +19,22 @@ from relay.delivery import (
     SENDING,
 )
 from relay.outbox.errors import Unavailable
+from relay.outbox.moves import Moved
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Stored
-from tests.outbox.outboxes import Store, bring_to, claim, count, entry, fill, put, record, row, state
+from tests.outbox.outboxes import (
+    Store,
+    bring_to,
+    claim,
+    count,
+    entry,
+    fill,
+    put,
+    record,
+    row,
+    seen,
+    state,
+)
 
 # --- taking in, and repeats ---------------------------------------------------------------------------
 
@@ -134,7 +147,8 @@ def test_a_repeat_of_an_unmappable_one_that_passes_now_is_queued(outbox: Outbox)
 @pytest.mark.parametrize("ended", [DISCARDED, QUEUED])
 def test_only_an_unmappable_one_is_mended_by_its_repeat(outbox: Outbox, ended: str) -> None:
     kept = put(outbox, state=INVALID, raw="mail=ada").delivery.receipt
-    assert outbox.discard(kept, INVALID) if ended == DISCARDED else outbox.requeue(kept, INVALID)
+    move = outbox.discard if ended == DISCARDED else outbox.requeue
+    assert move(kept, seen(outbox, kept)) == Moved()
 
     stored = put(outbox, raw="mail=ada")
 

@@ -29,6 +29,7 @@ from tests.outbox.outboxes import (
     put,
     record,
     row,
+    seen,
 )
 
 # --- what remains on the disk -------------------------------------------------------------------------
@@ -60,7 +61,7 @@ def test_what_is_given_up_erased_or_expired_is_gone_from_the_disk(sqlite_store: 
     assert left(folder, traces) == len(traces)
 
     if way == "discard":
-        outbox.discard(made.delivery.receipt, HELD)
+        outbox.discard(made.delivery.receipt, seen(outbox, made.delivery.receipt))
     elif way == "erase":
         outbox.erase([made.delivery.receipt])
     else:

@@ -18,7 +18,7 @@ from relay.delivery import (
 from relay.outbox.outbox import Outbox
 from relay.outcome import Later, Refused
 from relay.vault import new_key
-from tests.outbox.outboxes import KEY, Store, bring_to, claim, fill, put, record, row
+from tests.outbox.outboxes import KEY, Store, bring_to, claim, fill, put, record, replay, row, seen
 
 # --- retention and keys -------------------------------------------------------------------------------
 
@@ -43,7 +43,7 @@ def test_retention_deletes_what_waits_for_a_person_and_nothing_else(
 def test_retention_counts_from_the_last_change(store: Store, outbox: Outbox) -> None:
     receipt = bring_to(outbox, REFUSED)
     store.pass_time(90)
-    outbox.requeue(receipt, REFUSED)
+    replay(outbox, receipt)
     record(outbox, claim(outbox), Refused(400))
     store.pass_time(90)
 
@@ -80,7 +80,7 @@ def test_everything_can_be_sealed_with_a_new_key(store: Store, outbox: Outbox) -
 
     rotating.rewrap_hash_key()
     renewed = [(one, box, vault.seal(vault.open(box, one), one)) for one, box in rotating.stale_boxes(10)]
-    outbox.discard(receipts[0], QUEUED)  # meanwhile
+    outbox.discard(receipts[0], seen(outbox, receipts[0]))  # meanwhile
     rotating.reseal(renewed)
 
     assert rotating.stale_boxes(10) == []

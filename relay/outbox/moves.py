@@ -1,0 +1,207 @@
+"""Moves, inside a transaction: a row is queued again or given up, if it is still as somebody saw it.
+
+Who acts on what a page showed names the state and the fence that were shown. A row that is queued again
+takes its plain key, so that later repeats find it, unless another with that key was or will be sent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from relay.delivery import CHECK, DELIVERED, DISCARDED, HELD, PARKED, QUEUED, RETRY, SENDING
+from relay.outbox import audit
+from relay.outbox.audit import Act
+from relay.outbox.errors import Unavailable
+from relay.outbox.schema import deliveries
+from relay.outbox.statements import give_key_up
+
+_c = deliveries.c
+_LOCK = 0x5167_6E75_7054
+_SENT = (QUEUED, SENDING, PARKED, DELIVERED)
+"""States of one that was sent, is, will be, or perhaps was."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A row as it was seen by who acts on it."""
+
+    state: str
+    fence: int
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What a kept payload comes to, mapped again or corrected: the columns in which the row changes."""
+
+    box: bytes = field(repr=False)
+    plain_key: bytes
+    email_hash: bytes | None
+    phone_hash: bytes | None
+    dropped: str | None
+    consent: str | None
+
+
+@dataclass(frozen=True)
+class Moved:
+    """It was done."""
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Nothing was done: the row is no longer as it was seen. ``row``: as it is now, None if it is gone."""
+
+    row: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Same:
+    """Nothing was done: another says the same, and was or will be sent."""
+
+    receipt: str
+    state: str
+
+
+def requeue(
+    conn: Connection,
+    receipt: str,
+    expect: Expected,
+    window: float | None,
+    mended: Mended | None,
+    act: Act | None,
+    now: float,
+) -> Moved | Changed | Same:
+    """Queue a row for replay. ``window``: seconds in which the same content counts as one sign-up."""
+    one_at_a_time(conn)
+    row = _seen(conn, receipt)
+    if row is None or not _is_expected(row, expect):
+        return Changed(row)
+    key = mended.plain_key if mended else plain_key_of(row)
+    values = {**_again(row, now), **(_mended_columns(mended) if mended else {})}
+    if same := move_with_key(conn, row, key, window, values):
+        return same
+    if act is not None:
+        audit.note(conn, act, now)
+    return Moved()
+
+
+def discard(conn: Connection, receipt: str, expect: Expected, act: Act | None, now: float) -> Moved | Changed:
+    """Give a row up for good, its payload erased."""
+    row = _seen(conn, receipt)
+    if row is None or not _is_expected(row, expect):
+        return Changed(row)
+    _change(conn, row, {**GIVEN_UP, "reason": "discarded", "changed_at": now})
+    if act is not None:
+        audit.note(conn, act, now)
+    return Moved()
+
+
+GIVEN_UP: Mapping[str, Any] = {"state": DISCARDED, "payload": None}
+
+
+def one_at_a_time(conn: Connection) -> None:
+    """Let no other process move a row meanwhile: of two that say the same, one finds the other moved."""
+    if conn.dialect.name != "sqlite":
+        conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+
+
+def _seen(conn: Connection, receipt: str) -> dict[str, Any] | None:
+    query = sa.select(deliveries).where(_c.receipt == receipt)
+    if conn.dialect.name != "sqlite":
+        query = query.with_for_update()
+    row = conn.execute(query).mappings().first()
+    return dict(row) if row is not None else None
+
+
+def _is_expected(row: Mapping[str, Any], expect: Expected) -> bool:
+    return bool(row["state"] == expect.state and row["fence"] == expect.fence)
+
+
+def _again(row: Mapping[str, Any], now: float) -> dict[str, Any]:
+    return {
+        "state": QUEUED,
+        "lane": RETRY,
+        "due_at": now,
+        "replayed_at": now,
+        "changed_at": now,
+        "reason": "replayed",
+        "attempts": 0,
+        "silent": 0,
+        "errors": 0,
+        "forbidden_at": None,
+        # Nobody knows whether a parked one arrived.
+        "may_be_duplicate": row["may_be_duplicate"] or row["state"] == PARKED,
+    }
+
+
+def _mended_columns(mended: Mended) -> dict[str, Any]:
+    return {
+        "payload": mended.box,
+        "email_hash": mended.email_hash,
+        "phone_hash": mended.phone_hash,
+        "dropped": mended.dropped,
+        "consent": mended.consent,
+    }
+
+
+# --- the plain key ------------------------------------------------------------------------------------
+
+
+def plain_key_of(row: Mapping[str, Any]) -> bytes | None:
+    """Return what repeats of a row are recognised by once it is queued; None if it was never kept."""
+    if row["plain_key"] is not None:
+        return bytes(row["plain_key"])
+    if row["state"] == HELD or row["repeat_key"] is None:
+        return None
+    return bytes(row["repeat_key"])
+
+
+def move_with_key(
+    conn: Connection, row: Mapping[str, Any], key: bytes | None, window: float | None, values: dict[str, Any]
+) -> Same | None:
+    """Change a row and give it its plain key, unless another with that key was or will be sent."""
+    if key is None:
+        _change(conn, row, values)
+        return None
+    for _ in range(3):
+        if same := _sent_with(conn, row, key, window):
+            return same
+        try:
+            with conn.begin_nested():
+                _free(conn, row, key)
+                _change(conn, row, {**values, "repeat_key": key, "plain_key": None})
+        except IntegrityError:  # another process stored one with that key meanwhile
+            continue
+        return None
+    raise Unavailable("a repeat changed while it was looked at")
+
+
+def _sent_with(conn: Connection, row: Mapping[str, Any], key: bytes, window: float | None) -> Same | None:
+    """Return another row with a key, received near this one, that was or will be sent."""
+    sent = sa.or_(_c.state.in_(_SENT), _c.profile_id.is_not(None))
+    unchecked = sa.and_(_c.state == QUEUED, _c.lane == CHECK)
+    query = sa.select(_c.receipt, _c.state).where(
+        sa.or_(_c.repeat_key == key, _c.plain_key == key), _c.receipt != row["receipt"], sent, ~unchecked
+    )
+    if window is not None and row["id_hash"] is None:  # what a sender's key names is the same for ever
+        query = query.where(_c.received_at.between(row["received_at"] - window, row["received_at"] + window))
+    found = conn.execute(query.order_by(_c.seq.desc()).limit(1)).first()
+    return Same(found.receipt, found.state) if found is not None else None
+
+
+def _free(conn: Connection, row: Mapping[str, Any], key: bytes) -> None:
+    owner = sa.select(_c.receipt, _c.fence).where(_c.repeat_key == key, _c.receipt != row["receipt"])
+    for receipt, fence in conn.execute(owner).all():
+        give_key_up(conn, receipt, fence)
+
+
+def _change(conn: Connection, row: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Change a row that this transaction has read; its fence says that it changed."""
+    conn.execute(
+        sa.update(deliveries)
+        .where(_c.receipt == row["receipt"])
+        .values({**values, "fence": row["fence"] + 1})
+    )
