@@ -30,10 +30,10 @@ from relay.config.schemas import (
     yes_or_no,
 )
 from relay.sources.body import Limits
-from relay.sources.contact import is_region
 from relay.sources.mapping import CONTACTS, Mapping
 from relay.sources.paths import Path
 from relay.sources.source import Captcha, Handshake, HeaderIs, Ping, Source
+from relay.sources.telephone import is_region
 
 
 class HeaderSchema(Strict):

@@ -9,21 +9,19 @@ from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields
 
-from relay.sources import contact
-from relay.sources.text import _TICKED, _UNTICKED, _text, clean, scalar
+from relay.sources import contact, telephone
+from relay.sources.text import clean, scalar, text_of
 
 NEEDED = "This field is needed."
-
-
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-
-
+_TICKED = {"1", "true", "yes", "on"}
+_UNTICKED = {"", "0", "false", "no", "off"}
+_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})(?:[eE][+-]?[0-9]{1,5})?")
 _DATE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})([T ].*)?")
 
 
 class Text(fields.Field[str]):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
-        text = clean(_text(value) or "")
+        text = clean(text_of(value) or "")
         if not text and self.required:
             raise ValidationError(NEEDED)
         return text
@@ -43,17 +41,16 @@ class Phone(fields.Field[str]):
         self.region = region
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
-        value = scalar(value)
-        text = _text(value) or ""
-        if isinstance(value, int | float) and self.region is None:
-            text = "+" + text
-        try:
-            return contact.phone(text, self.region)
-        except contact.NotAContact as problem:
-            # A number cannot carry its "+", and an unencoded form turns it into a blank.
-            if isinstance(value, int | float) or text[:1] == " ":
-                return _checked(contact.phone, "+" + text.strip())
-            raise ValidationError(str(problem)) from None
+        return _checked(lambda text: contact.phone(text, self.region), text_of(value) or "")
+
+
+def holds_no_number(value: Any) -> bool:
+    """Whether a value, or each of several, holds no telephone number at all."""
+    if isinstance(value, list):
+        return all(holds_no_number(entry) for entry in value)
+    if isinstance(value, bool) or not isinstance(value, str | int | float | None):
+        return False
+    return telephone.holds_none(text_of(value) or "")
 
 
 def _checked(check: Callable[[str], str], text: str) -> str:
@@ -65,7 +62,7 @@ def _checked(check: Callable[[str], str], text: str) -> str:
 
 class Number(fields.Field[float]):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
-        text = clean(_text(value) or "")
+        text = clean(text_of(value) or "")
         number = float(text) if _NUMBER.fullmatch(text) else math.inf
         if not math.isfinite(number):
             raise ValidationError("Enter a number.")
@@ -74,7 +71,7 @@ class Number(fields.Field[float]):
 
 class Integer(fields.Field[int]):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
-        text = clean(_text(value) or "")
+        text = clean(text_of(value) or "")
         if not re.fullmatch(r"[+-]?[0-9]{1,30}", text):
             raise ValidationError("Enter a whole number.")
         return int(text)
@@ -93,7 +90,7 @@ class Boolean(fields.Field[bool]):
 
 class Date(fields.Field[str]):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
-        match = _DATE.fullmatch(clean(_text(value) or ""))
+        match = _DATE.fullmatch(clean(text_of(value) or ""))
         try:
             return datetime.date.fromisoformat(match[1] if match else "").isoformat()
         except ValueError:
@@ -102,7 +99,7 @@ class Date(fields.Field[str]):
 
 class Url(fields.Field[str]):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
-        text = (_text(value) or "").strip()
+        text = (text_of(value) or "").strip()
         try:
             parts = urlsplit(text)
         except ValueError:
@@ -115,7 +112,7 @@ class Url(fields.Field[str]):
 class Listing(fields.Field[list[str]]):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[str]:
         values = value if isinstance(value, list) else [value]
-        return [clean(text) for text in map(_text, values) if text and clean(text)]
+        return [clean(text) for text in map(text_of, values) if text and clean(text)]
 
 
 TYPES: dict[str, type[fields.Field[Any]]] = {

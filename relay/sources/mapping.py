@@ -11,9 +11,9 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
-from relay.sources.fields import NEEDED, TYPES, Phone
+from relay.sources.fields import NEEDED, TYPES, Phone, holds_no_number
 from relay.sources.paths import Entries, Labels, Path, Place
-from relay.sources.text import _blank, _join, says_yes
+from relay.sources.text import is_blank, join, says_yes
 
 CONTACTS = ("email", "mobile_phone_number")
 PROFILE_FIELDS = (*CONTACTS, "full_name")
@@ -45,9 +45,13 @@ class Rule:
     def places(self) -> tuple[Place, ...]:
         return (*self.first, *self.joined)
 
+    def is_blank(self, value: Any) -> bool:
+        """Whether a value says nothing; for a phone also a mask, a dial code or a word for nothing."""
+        return is_blank(value) or (self.type == "phone" and holds_no_number(value))
+
     def name(self, body: Dict[str, Any]) -> str | None:
         """Return what the sender calls it: of alternatives the one that answers, of joined ones the first."""
-        answering = (place for place in self.first if not _blank(place.find(body)))
+        answering = (place for place in self.first if not self.is_blank(place.find(body)))
         place = next(answering, None) or next(iter(self.joined or self.first), None)
         return place.name(body) if place else None
 
@@ -57,12 +61,12 @@ class Rule:
             return self.value
         if self.first:
             found = (place.find(body) for place in self.first)
-            value = next((value for value in found if not _blank(value)), None)
+            value = next((value for value in found if not self.is_blank(value)), None)
             if value is not None or not self.joined:
                 return value
         if len(self.joined) == 1:
             return self.joined[0].find(body)
-        return _join(self._parts(body))
+        return join(self._parts(body))
 
     def _parts(self, body: Dict[str, Any]) -> Iterator[Any]:
         """Yield the values to be joined. A label answers once: "Name" is the given name beside
@@ -188,7 +192,7 @@ class Mapping:
             loaded = problem.valid_data if isinstance(problem.valid_data, dict) else {}
             for name, messages in _by_name(problem).items():
                 errors.setdefault(name, [str(message) for message in messages])
-        loaded = {name: value for name, value in loaded.items() if not _blank(value)}
+        loaded = {name: value for name, value in loaded.items() if not is_blank(value)}
         return self._judge(body, loaded, errors, consent, withheld)
 
     def _find(self, body: Dict[str, Any], withheld: set[str]) -> tuple[dict[str, Any], dict[str, list[str]]]:
@@ -202,9 +206,9 @@ class Mapping:
             except ValidationError as problem:  # a joined place that is no text
                 errors[name] = [str(message) for message in problem.messages]
                 continue
-            if _blank(value):
+            if rule.is_blank(value):
                 value = rule.default
-            if not _blank(value):
+            if not is_blank(value):
                 values[name] = value
         return values, errors
 
@@ -254,5 +258,5 @@ class Mapping:
         return {next((n for n in CONTACTS if n in self.rules), CONTACTS[0]): [NO_CONTACT]}
 
     def _is_given(self, name: str, body: dict[str, Any]) -> bool:
-        places = self.rules[name].places if name in self.rules else ()
-        return any(not _blank(place.find(body)) for place in places)
+        rule = self.rules.get(name)
+        return rule is not None and any(not rule.is_blank(place.find(body)) for place in rule.places)

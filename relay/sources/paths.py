@@ -1,7 +1,6 @@
 """Paths: where in a body a value is found."""
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from collections.abc import Mapping as Dict
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 import jmespath
 from jmespath.visitor import TreeInterpreter
 
-from relay.sources.text import _blank
+from relay.sources.text import is_blank, normal
 
 _LONG_LABEL = 200
 
@@ -88,7 +87,7 @@ class Labels:
         """Return the first label, none of those used, that has a value, and the value."""
         known: dict[str, Any] = {}
         for key, value in self._labelled(body).items():
-            if not _blank(value):
+            if not is_blank(value):
                 known.setdefault(self._plain(key), value)
         label = next((one for one in self.labels if one in known and one not in used), "")
         return label, known.get(label)
@@ -116,16 +115,14 @@ class Labels:
 
 
 def plain(label: str) -> str:
-    """Return a label as its letters and digits, in lower case."""
-    return _remembered(label) if len(label) <= _LONG_LABEL else _plain(label)
-
-
-def _plain(label: str) -> str:
-    return "".join(c for c in unicodedata.normalize("NFC", label).casefold() if c.isalnum())
+    """Return a label as its letters and digits, in lower case; of a long one those at its beginning."""
+    return _plain(label[:_LONG_LABEL])
 
 
 # The same labels come with every message of a form, and several rules look at each.
-_remembered = lru_cache(4096)(_plain)
+@lru_cache(4096)
+def _plain(label: str) -> str:
+    return "".join(c for c in normal(label).casefold() if c.isalnum())
 
 
 Place = Path | Labels
@@ -155,7 +152,7 @@ class Entries:
             if self.entry_id:
                 names.append(titles.get(str(search(_expression(self.entry_id), entry))))
             for name in names:
-                if isinstance(name, str) and name and not _blank(value):
+                if isinstance(name, str) and name and not is_blank(value):
                     found.setdefault(name, value)
         return found
 

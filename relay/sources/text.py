@@ -1,17 +1,14 @@
-"""Texts that people typed, cleaned and joined."""
+"""Texts that people typed: normalised, cleaned and joined."""
 
 import re
 import unicodedata
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from marshmallow import ValidationError
 
-_UNTICKED = {"", "0", "false", "no", "off"}
-
-
-_TICKED = {"1", "true", "yes", "on"}
-
+MOST_MARKS = 30
+"""As many combining marks in a row are kept as Unicode's stream-safe format allows (UAX #15)."""
 
 _NAME_PARTS = (
     ("first", "last"),
@@ -20,22 +17,51 @@ _NAME_PARTS = (
     ("firstname", "lastname"),
     ("First", "Last"),
 )
-
-
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-
-
+_JOINERS = re.compile("[\u200c\u200d]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
-def _blank(value: Any) -> bool:
+def normal(text: str, most: int | None = None, form: Literal["NFC", "NFKC"] = "NFC") -> str:
+    """Return text in a Unicode normal form: the one way to get there for what a sender wrote.
+
+    Cut to ``most`` characters first. Normalising sorts each run of combining marks, which takes the
+    square of its length, so runs are shortened to what any language needs.
+    """
+    text = text[:most]
+    return text if text.isascii() else unicodedata.normalize(form, _few_marks(text))
+
+
+def _few_marks(text: str) -> str:
+    kept: list[str] = []
+    run = 0
+    for character in text:
+        run = run + 1 if unicodedata.combining(character) else 0
+        if run <= MOST_MARKS:
+            kept.append(character)
+    return "".join(kept)
+
+
+def visible(text: str) -> str:
+    """Return text without what cannot be seen and joins nothing: in addresses and numbers it is a slip."""
+    return _JOINERS.sub("", _INVISIBLE.sub("", text))
+
+
+def clean(text: str) -> str:
+    """Return text on one line, without control and direction characters, in Unicode NFC."""
+    return " ".join(normal(_INVISIBLE.sub("", _CONTROL.sub(" ", text))).split())
+
+
+def is_blank(value: Any) -> bool:
+    """Whether nothing was given: no value, only blanks, or a list of such."""
     if isinstance(value, list):
-        return all(_blank(entry) for entry in value)
+        return all(is_blank(entry) for entry in value)
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _join(values: Iterable[Any]) -> str | None:
-    texts = [_text(value) for value in values if not _blank(value)]
+def join(values: Iterable[Any]) -> str | None:
+    """Return what is no blank, joined by one space. Raises ValidationError."""
+    texts = [text_of(value) for value in values if not is_blank(value)]
     return " ".join(text.strip() for text in texts if text is not None) or None
 
 
@@ -50,13 +76,13 @@ def scalar(value: Any) -> Any:
     return scalar(value[0])
 
 
-def _text(value: Any) -> str | None:
+def text_of(value: Any) -> str | None:
     """Return text for what senders put where a text belongs. Raises ValidationError."""
     value = scalar(value)
     if isinstance(value, dict):
         for names in _NAME_PARTS:
             if any(name in value for name in names):
-                return _join(value.get(name) for name in names)
+                return join(value.get(name) for name in names)
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -64,10 +90,7 @@ def _text(value: Any) -> str | None:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def clean(text: str) -> str:
-    """Return text on one line, without control and direction characters, in Unicode NFC."""
-    text = _INVISIBLE.sub("", _CONTROL.sub(" ", text))
-    return " ".join(unicodedata.normalize("NFC", text).split())
+_UNTICKED = {"", "0", "false", "no", "off"}
 
 
 def says_yes(value: Any) -> bool:

@@ -316,11 +316,12 @@ def test_an_email_is_one_text(value: Any, sent: str | None) -> None:
 PHONES: list[tuple[Any, str | None, str | None]] = [
     ("030 1234567", "DE", "+49301234567"),
     ("+49 30 1234567", None, "+49301234567"),
-    (" 49301234567", None, "+49301234567"),
-    (" 49301234567", "US", "+49301234567"),
-    (49301234567, None, "+49301234567"),
-    (49301234567.0, None, "+49301234567"),
-    (49301234567, "US", "+49301234567"),
+    (" 49301234567", None, None),
+    (" 49301234567", "US", None),
+    (49301234567, None, None),
+    (49301234567, "DE", "+49301234567"),
+    (49301234567.0, "DE", "+49301234567"),
+    (49301234567, "US", None),
     (2025550123, "US", "+12025550123"),
     (["+49301234567"], None, "+49301234567"),
     ("49301234567", None, None),
@@ -333,7 +334,7 @@ PHONES: list[tuple[Any, str | None, str | None]] = [
 
 
 @pytest.mark.parametrize(("value", "region", "sent"), PHONES, ids=lambda value: ascii(value)[:40])
-def test_a_phone_may_be_a_number_and_may_have_lost_its_plus(
+def test_a_phone_may_be_a_number_and_needs_a_country(
     value: Any, region: str | None, sent: str | None
 ) -> None:
     """Catalogue 19, 21."""
@@ -471,6 +472,9 @@ def test_a_whole_submission() -> None:
         {"email": " \t", "phone": "\u00a0"},
         {"email": None},
         {"email": [], "phone": [""]},
+        {"email": None, "phone": "+1"},
+        {"phone": "(___) ___-____"},
+        {"phone": ["", "n/a"]},
         {"first_name": "Jane"},
         {"Email": "jane@example.com"},
     ],
@@ -487,6 +491,9 @@ def test_without_a_contact_there_is_no_submission(fields: dict[str, Any]) -> Non
     ("fields", "profile"),
     [
         ({"email": "jane@example.com", "phone": " "}, {"email": "jane@example.com"}),
+        ({"email": "jane@example.com", "phone": "+1"}, {"email": "jane@example.com"}),
+        ({"email": "jane@example.com", "phone": "null"}, {"email": "jane@example.com"}),
+        ({"email": "jane@example.com", "phone": 0}, {"email": "jane@example.com"}),
         ({"phone": "+49301234567"}, {"mobile_phone_number": "+49301234567"}),
     ],
 )
@@ -577,7 +584,11 @@ LABELLED = Rule("email", first=(MAIL,))
     [
         ({"full_name": at("first_name", "last_name")}, {**JANE, "last_name": {}}, {"first_name"}),
         ({"mobile_phone_number": FIRST}, {**JANE, "phone": "soon"}, {"phone"}),
-        ({"mobile_phone_number": FIRST}, {**JANE, "phone": "", "address": {"phone": "x"}}, {"address.phone"}),
+        (
+            {"mobile_phone_number": FIRST},
+            {**JANE, "phone": "", "address": {"phone": "soon"}},
+            {"address.phone"},
+        ),
         ({"email": LABELLED}, {"Your mail": "x", "E-mail address": "jane@"}, {"E-mail address"}),
         ({"email": LABELLED}, {"E-Mail": " "}, {"E-Mail"}),
         ({"email": LABELLED}, {"name": "Jane"}, {"email"}),

@@ -15,7 +15,7 @@ CASES.append(
             {
                 "id": 88213,
                 "email": "agnieszka@example.net",
-                "phone": 48512345678,
+                "phone": "+48512345678",
                 "first_name": "Agnieszka",
                 "last_name": "Lis",
                 "company name": "Lis",

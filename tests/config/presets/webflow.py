@@ -49,12 +49,12 @@ def _webflow(
 
 
 _webflow(
-    "a phone number that is a number; labels in any case",
+    "a phone number with 00; labels in any case",
     {
         "First Name": "Ximena",
         "Last Name": "Orellana",
         "Email Address": "Ximena.Orellana@Example.COM",
-        "Mobile": 447700900123,
+        "Mobile": "0044 7700 900123",
         "Company name": "Orellana Ltd",
     },
     {

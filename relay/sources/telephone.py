@@ -1,0 +1,311 @@
+"""Telephone numbers: read as E.164, or not at all. No guess makes a number.
+
+A number is read only where its country is certain: it carries ``+``, ``00`` or the prefix its region
+dials abroad with, a country or dial code stands beside it, or the source says which region it is for.
+"""
+
+import re
+import unicodedata
+from functools import cache
+
+import phonenumbers
+from phonenumbers import CountryCodeSource, PhoneNumber, PhoneNumberFormat, PhoneNumberType, ValidationResult
+
+from relay.sources.text import visible
+
+INVISIBLE_PLUS = "\u2064"
+"""Stands for a ``+`` that a form did not encode, or that was a blank: only the number can tell."""
+
+_LONGEST = 80
+_MOST_DIGITS = 15  # of E.164, with the country code
+_FEWEST_DIGITS = 7  # after as many a letter begins a note, and no number in letters
+_FEW_DIGITS = 6  # as many in a note, and it is another number
+_PLAIN = str.maketrans(
+    {**dict.fromkeys("‐‑‒–—―−－", "-"), "（": "(", "）": ")", "．": ".", "／": "/", "＋": "+"}
+)
+_FORMATTING = re.compile(r"[\w\s+().,;:|/\[\]*#~=-]+")
+_BREAK = re.compile(r"[\x00-\x1f\x85\u2028\u2029]")
+_WORDS_BEFORE = re.compile(
+    r"(?:tel|telefon|telephone|téléphone|teléfono|telefono|phone|ph|mobile|mobil|cell|cel|handy|fon|m|t|p|"
+    r"whatsapp|sms|callto|number|nummer|no|nr)(?:\b[\s.:]*)",
+    re.IGNORECASE,
+)
+_SAYS_NOTHING = frozenset(
+    [
+        *("n/a", "na", "n.a.", "none", "null", "nil", "nan", "undefined", "unknown", "false"),
+        *("no", "nein", "non", "nada", "keine", "keins", "k.a.", "k. a."),
+    ]
+)
+_PLACEHOLDERS = frozenset("xX_#*-.()/ +[]")
+_TWICE = re.compile(r"\+\s*([1-9][0-9]{0,2})(?:[\s()./-]*(?=\+)|[\s()./-]+(?=00\s*\1))")
+_DIAL_CODE = re.compile(r"[^+0-9]*(?:\+|00)\s*([1-9][0-9 -]{0,6})\)?[^+0-9]*")
+_SEPARATORS = re.compile(r"[/,;|]")
+_LISTING = frozenset(",;|")  # these stand between numbers; a slash also stands inside one
+_VANITY_KINDS = {
+    PhoneNumberType.TOLL_FREE,
+    PhoneNumberType.SHARED_COST,
+    PhoneNumberType.PREMIUM_RATE,
+    PhoneNumberType.UAN,
+}
+_NORTH_AMERICA = 1
+
+
+class NoNumber(ValueError):
+    """The text is no telephone number, or it is not certain whose."""
+
+
+def read(text: str, region: str | None = None) -> str:
+    """Return a number in E.164 (``+4930123456``); ``region`` is its country where it names none.
+
+    It is taken when it is *possible* for its country: numbering plans change more often than software.
+    Raises NoNumber.
+    """
+    may_have_lost_plus = text.startswith(INVISIBLE_PLUS)
+    text = _plain(text)
+    if len(text) > _LONGEST or holds_none(text) or not _FORMATTING.fullmatch(text) or _BREAK.search(text):
+        raise NoNumber
+    text = _without_words(text)
+    if beside := _TWICE.match(text):  # a widget's dial code, and the number typed with its own
+        region, text = region_of("+" + beside[1]), text[beside.end() :]
+    return _formatted(_number(_one_number(text, region), region, may_have_lost_plus))
+
+
+def holds_none(text: str) -> bool:
+    """Whether there is no number at all: a mask left as it was, a dial code alone, a word for nothing."""
+    text = _plain(text)
+    if len(text) > _LONGEST:
+        return False
+    if text.lower() in _SAYS_NOTHING or set(text) <= _PLACEHOLDERS:
+        return True
+    digits = _digits(text)
+    if not digits:
+        return not any(character.isalpha() for character in text) or is_region(text)
+    return not digits.strip("0") or region_of(text) is not None
+
+
+def region_of(text: str) -> str | None:
+    """Return the country that a country or dial code names: ``DE``, ``+49``, ``0049``, ``49``,
+    ``Germany (+49)``; None if it names none."""
+    text = _plain(text)
+    if len(text) > _LONGEST:
+        return None
+    code = {"UK": "GB"}.get(text.upper(), text.upper())
+    if is_region(code):
+        return code
+    written = _DIAL_CODE.fullmatch(text)
+    digits = _digits(written[1]) if written else text if text.isdigit() else ""
+    return _regions_by_dial_code().get(digits)
+
+
+def is_region(code: str) -> bool:
+    """Whether ``code`` is a country whose numbering plan is known."""
+    return code in phonenumbers.SUPPORTED_REGIONS
+
+
+@cache
+def _regions_by_dial_code() -> dict[str, str]:
+    """Return dial code → country; where several share a code, the chief one, and the others by their
+    own digits after it (``1684``)."""
+    found: dict[str, str] = {}
+    for code, regions in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items():
+        if is_region(regions[0]):
+            found[str(code)] = regions[0]
+        for region in regions[1:]:
+            metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
+            leading = (metadata and metadata.leading_digits) or ""
+            if leading.isdigit():
+                found[f"{code}{leading}"] = region
+    return found
+
+
+# --- from what was typed to digits ----------------------------------------------------------------------
+
+
+def _plain(text: str) -> str:
+    """Return text without what cannot be seen, with digits, brackets, dashes and plus as ASCII has them."""
+    text = visible(text).strip()[: _LONGEST + 1].translate(_PLAIN)
+    if text.isascii():
+        return text
+    return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
+
+
+def _digits(text: str) -> str:
+    return "".join(character for character in text if character in "0123456789")
+
+
+def _without_words(text: str) -> str:
+    """Return text from its number on. Raises NoNumber for words that could change what it means."""
+    before = re.match(r"[^\d+(]*", text)
+    words = before[0].strip(" .:-") if before else ""
+    while words and (known := _WORDS_BEFORE.match(words)):
+        words = words[known.end() :].strip(" .:-")
+    if words and "+" not in text:
+        raise NoNumber
+    return text[before.end() if before else 0 :]
+
+
+def _one_number(text: str, region: str | None) -> str:
+    """Return a number without a note behind it. Raises NoNumber where there are two."""
+    text = _without_note(text)
+    if "__" in text or text.endswith("_") or "+" in text.lstrip("(+ "):
+        raise NoNumber
+    for cut in _SEPARATORS.finditer(text):
+        left, right = text[: cut.start()], text[cut.end() :]
+        both_long = cut[0] in _LISTING and min(len(_digits(left)), len(_digits(right))) >= _FEW_DIGITS
+        if _digits(right) and (both_long or _is_valid(left, region)):
+            raise NoNumber
+    for gap in re.finditer(r"\s+(?=[0(])", text):
+        if _is_valid(text[: gap.start()], region) and _is_valid(text[gap.end() :], region):
+            raise NoNumber
+    return text
+
+
+def _without_note(text: str) -> str:
+    """Return text up to the letter or sign behind its last digit. Raises NoNumber for a second number."""
+    for place, character in enumerate(text):
+        if not (character.isalpha() or character in "#~=*") or len(_digits(text[:place])) < _FEWEST_DIGITS:
+            continue
+        note = text[place:]
+        if len(_digits(note)) >= _FEW_DIGITS or "+" in note or is_region(note.strip(" ().")):
+            raise NoNumber
+        return text[:place].rstrip(" (/,;.:-")
+    return text
+
+
+def _is_valid(text: str, region: str | None) -> bool:
+    try:
+        return phonenumbers.is_valid_number(_number(text, region))
+    except NoNumber:
+        return False
+
+
+# --- from digits to a number ------------------------------------------------------------------------------
+
+
+def _number(text: str, region: str | None, may_have_lost_plus: bool = False) -> PhoneNumber:
+    """Return the one number a text can be. Raises NoNumber."""
+    if any(character.isalpha() for character in text):
+        return _vanity(text, region)
+    if set("#~=*") & set(text):
+        raise NoNumber
+    digits = _digits(text)
+    if "+" in text:
+        return _possible(_parsed("+" + digits.removeprefix("00")))
+    if may_have_lost_plus:
+        return _with_or_without_plus(digits, region)
+    if region is None:
+        if not digits.startswith("00"):
+            raise NoNumber
+        return _possible(_parsed("+" + digits[2:]))
+    return _in_region(digits, region)
+
+
+def _in_region(digits: str, region: str) -> PhoneNumber:
+    """Return what digits mean where they were typed: a national number, or one dialled from there."""
+    own = _parsed(digits, region)
+    code = str(phonenumbers.country_code_for_region(region))
+    if own.country_code_source == CountryCodeSource.FROM_NUMBER_WITH_IDD:
+        return _dialled_abroad(digits, own, code)
+    if digits.startswith("00"):
+        return _certain(own, _parsed("+" + digits[2:]))
+    if digits.startswith(code):
+        national = own
+        if own.country_code_source == CountryCodeSource.FROM_NUMBER_WITHOUT_PLUS_SIGN:
+            national = _parsed(f"+{code}{digits}")
+        return _certain(national, _parsed("+" + digits))
+    return _possible(own)
+
+
+def _dialled_abroad(digits: str, dialled: PhoneNumber, code: str) -> PhoneNumber:
+    """Return a number behind the prefix for calls abroad; other prefixes than 00 also begin numbers."""
+    if digits.startswith("00"):
+        return _possible(dialled)
+    return _certain(_parsed(f"+{code}{digits}"), dialled)
+
+
+def _certain(national: PhoneNumber, abroad: PhoneNumber) -> PhoneNumber:
+    """Return the one of two readings that is certain. Raises NoNumber if neither is.
+
+    A valid international one is meant; a merely possible one only if it could be no national number.
+    A national one is meant if it is valid, and the other is not even as long as such numbers are, or
+    the country's numbers are written without a prefix, so that this is how they look.
+    """
+    if (
+        _formatted(national) == _formatted(abroad)
+        or phonenumbers.is_valid_number(abroad)
+        or not _is_possible(national)
+    ):
+        return _possible(abroad)
+    kind = phonenumbers.number_type(national)
+    if kind == PhoneNumberType.UNKNOWN or (_has_prefix(national) and _is_as_long(abroad, kind)):
+        raise NoNumber
+    return national
+
+
+def _has_prefix(number: PhoneNumber) -> bool:
+    region = phonenumbers.region_code_for_country_code(number.country_code or 0)
+    return phonenumbers.ndd_prefix_for_region(region, False) is not None
+
+
+def _is_as_long(number: PhoneNumber, kind: int) -> bool:
+    reason = phonenumbers.is_possible_number_for_type_with_reason(number, kind)
+    return bool(reason == ValidationResult.IS_POSSIBLE)
+
+
+def _with_or_without_plus(digits: str, region: str | None) -> PhoneNumber:
+    """Return a number that perhaps lost its plus: the national one if that is valid, else with a plus."""
+    if region is None:
+        return _possible(_parsed("+" + digits))
+    try:
+        national = _in_region(digits, region)
+    except NoNumber:
+        return _possible(_parsed("+" + digits))
+    abroad = _try_parsed("+" + digits)
+    if phonenumbers.is_valid_number(national) or abroad is None or not _is_possible(abroad):
+        return national
+    if not phonenumbers.is_valid_number(abroad):
+        raise NoNumber
+    return abroad
+
+
+def _vanity(text: str, region: str | None) -> PhoneNumber:
+    """Return a number whose last digits are written as letters, like 1-800-FLOWERS. Raises NoNumber."""
+    if not re.fullmatch(r"[\d\s().+-]*\d[\s().-]*[A-Za-z]{3,}(?:[\s-]?[A-Za-z]+)*", text):
+        raise NoNumber
+    number = _parsed(phonenumbers.convert_alpha_characters_in_number(text), region)
+    kind = phonenumbers.number_type(number)
+    if kind not in _VANITY_KINDS and (
+        number.country_code != _NORTH_AMERICA or kind == PhoneNumberType.UNKNOWN
+    ):
+        raise NoNumber
+    return number
+
+
+def _parsed(text: str, region: str | None = None) -> PhoneNumber:
+    try:
+        return phonenumbers.parse(text, region, keep_raw_input=True)
+    except phonenumbers.NumberParseException:
+        raise NoNumber from None
+
+
+def _try_parsed(text: str) -> PhoneNumber | None:
+    try:
+        return _parsed(text)
+    except NoNumber:
+        return None
+
+
+def _possible(number: PhoneNumber) -> PhoneNumber:
+    if not _is_possible(number):
+        raise NoNumber
+    return number
+
+
+def _is_possible(number: PhoneNumber) -> bool:
+    reason = phonenumbers.is_possible_number_with_reason(number)
+    return bool(reason == ValidationResult.IS_POSSIBLE) and len(_formatted(number)) <= 1 + _MOST_DIGITS
+
+
+def _formatted(number: PhoneNumber) -> str:
+    found: str = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    return found

@@ -1,0 +1,236 @@
+"""Telephone numbers: what is read, what is refused, and that no guess makes one."""
+
+import random
+import re
+from typing import Any
+
+import phonenumbers
+import pytest
+
+from relay.sources.body import Limits, parse
+from relay.sources.mapping import Mapping, Rule
+from relay.sources.paths import Path
+from relay.sources.telephone import NoNumber, holds_none, read, region_of
+
+READ: list[tuple[str, str | None, str | None]] = [
+    # a note behind a number
+    ("030 1234567 (home)", "DE", "+49301234567"),
+    ("0171 234567 privat", "DE", "+49171234567"),
+    ("06 123456 casa", "IT", "+3906123456"),
+    ("030 1234567 (ab 18 Uhr)", "DE", "+49301234567"),
+    ("030 1234567 ext. 12", "DE", "+49301234567"),
+    ("030 1234567 #12", "DE", "+49301234567"),
+    ("030 1234567 oder 0171 2345678", "DE", None),
+    ("030 1234567 or +43 664 1234567", "DE", None),
+    ("0664 1234567 AT", "DE", None),
+    ("030 123 home", "DE", None),
+    # words before it
+    ("Tel. 030 1234567", "DE", "+49301234567"),
+    ("Mobil: 0171 234567", "DE", "+49171234567"),
+    ("Austria 0664 1234567", "DE", None),
+    ("Austria +43 664 1234567", "DE", "+436641234567"),
+    # letters on the keypad
+    ("1-800-FLOWERS", "US", "+18003569377"),
+    ("1800 GOT JUNK", "US", "+18004685865"),
+    ("030 12 home", "DE", None),
+    ("FLOWERS", "US", None),
+    ("4.9301234567E+10", "DE", None),
+    # two of them
+    ("030 12345 / 67890", "DE", None),
+    ("030 1234567/8", "DE", None),
+    ("030 1234567, 030 7654321", "DE", None),
+    ("030 1234567; 0171 234567", "DE", None),
+    ("030 12345 030 67890", "DE", None),
+    ("202 555 0123 | 202 555 0124", "US", None),
+    ("030/1234567", "DE", "+49301234567"),
+    ("0171 / 2345678", "DE", "+491712345678"),
+    ("033203/123456", "DE", "+4933203123456"),
+    ("02/1234567", "BE", "+3221234567"),
+    # the region's own calling code
+    ("49 170 1234567", "DE", "+491701234567"),
+    ("4917012345678", "DE", "+4917012345678"),
+    ("447700900123", "GB", "+447700900123"),
+    ("1 202 555 0123", "US", "+12025550123"),
+    ("33 6 12 34 56 78", "FR", "+33612345678"),
+    ("39 06 12345678", "IT", "+390612345678"),
+    ("7 912 345 67 89", "RU", "+79123456789"),
+    ("49 170 12345", "DE", None),
+    # national numbers that only begin like it
+    ("9198765432", "IN", "+919198765432"),
+    ("701 234 5678", "KZ", "+77012345678"),
+    ("48 123 45 67", "PL", "+48481234567"),
+    ("392 123 4567", "IT", "+393921234567"),
+    # prefixes
+    ("0044 7700 900123", "US", "+447700900123"),
+    ("0044 7700 900123", "DE", "+447700900123"),
+    ("0044 7700 900123", None, "+447700900123"),
+    ("011 44 7700 900123", "US", "+447700900123"),
+    ("011 44 7700 900123", None, None),
+    ("+0044 7700 900123", None, "+447700900123"),
+    ("(+44) 7700 900123", "US", "+447700900123"),
+    ("+44 +44 7700 900123", None, "+447700900123"),
+    ("+44 0044 7700 900123", "US", "+447700900123"),
+    ("+49 +44 7700 900123", "US", "+447700900123"),
+    ("+44 (0)7700 900123", None, "+447700900123"),
+    ("+1 200 555 0123", None, "+12005550123"),
+    ("+12005550123", None, "+12005550123"),
+    # no country
+    ("202 555 0123", None, None),
+    ("12025550123", None, None),
+    ("49301234567", None, None),
+    (" 49301234567", None, None),
+    # half of a number
+    ("+49 170 123____", "DE", None),
+    ("(202) 555-01__", "US", None),
+]
+
+
+@pytest.mark.parametrize(("typed", "region", "sent"), READ, ids=ascii)
+def test_a_number_is_read_as_it_was_meant_or_not_at_all(
+    typed: str, region: str | None, sent: str | None
+) -> None:
+    if sent is None:
+        with pytest.raises(NoNumber):
+            read(typed, region)
+    else:
+        assert read(typed, region) == sent
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("", " ", "+", "-", "+1", "+39", "+ 49", "0049", "49", "+1684", "DE", "Germany (+49)"),
+        *("(___) ___-____", "+___________", "+1 (___) ___-____", "+7 (___) ___-__-__", "(xxx) xxx-xxxx"),
+        *("n/a", "N/A", "null", "NULL", "undefined", "None", "unknown", "0", "000", "\u200b", "+\u2060"),
+    ],
+    ids=ascii,
+)
+def test_what_holds_no_number_is_seen(typed: str) -> None:
+    assert holds_none(typed)
+    with pytest.raises(NoNumber):
+        read(typed, "DE")
+
+
+@pytest.mark.parametrize("typed", ["soon", "+4930", "110", "12", "030 1234567", "+1 202 555 0123", "x1"])
+def test_what_holds_a_number_or_something_else_is_no_blank(typed: str) -> None:
+    assert not holds_none(typed)
+
+
+@pytest.mark.parametrize(
+    ("written", "region"),
+    [
+        *(("+49", "DE"), ("0049", "DE"), ("49", "DE"), ("DE", "DE"), ("de", "DE"), ("Germany (+49)", "DE")),
+        *(("+1", "US"), ("+1 684", "AS"), ("1684", "AS"), ("UK", "GB"), ("GB", "GB"), ("(+44)", "GB")),
+        *(("", None), ("Germany", None), ("+49 30", None), ("999", None), ("030", None), ("XX", None)),
+        ("+" + "4" * 1000, None),
+    ],
+)
+def test_a_country_code_or_a_dial_code_names_a_country(written: str, region: str | None) -> None:
+    assert region_of(written) == region
+
+
+# --- whose number it is ---------------------------------------------------------------------------------
+
+
+def national_numbers(seed: int, count: int) -> list[tuple[str, str]]:
+    """Random digits that are valid numbers of some country, each with the country, as typed there."""
+    chance = random.Random(seed)
+    regions = sorted(phonenumbers.SUPPORTED_REGIONS)
+    found: list[tuple[str, str]] = []
+    while len(found) < count:
+        region = chance.choice(regions)
+        kind = chance.choice([phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE])
+        example = phonenumbers.example_number_for_type(region, kind)
+        if example is None:
+            continue
+        digits = phonenumbers.national_significant_number(example)
+        changed = digits[:-4] + "".join(chance.choice("0123456789") for _ in range(4))
+        number = phonenumbers.parse(f"+{example.country_code}{changed}")
+        if phonenumbers.is_valid_number(number):
+            style = phonenumbers.PhoneNumberFormat.NATIONAL
+            typed = chance.choice([changed, phonenumbers.format_number(number, style)])
+            found.append((region, typed))
+    return found
+
+
+def sent_of(value: Any, region: str | None) -> str | None:
+    mapping = Mapping({"mobile_phone_number": Rule("phone", joined=(Path("phone"),))}, region=region)
+    return mapping.apply({"phone": value}).profile.get("mobile_phone_number")
+
+
+def test_without_a_country_no_number_of_any_country_comes_out(seed: int) -> None:
+    for _, typed in national_numbers(seed, 600):
+        digits = "".join(filter(str.isdecimal, typed))
+        for value in (typed, " " + typed, digits, int(digits), float(int(digits)), [typed]):
+            assert digits.startswith("00") or sent_of(value, None) is None, value
+
+
+def test_a_number_comes_out_in_its_region_or_not_at_all(seed: int) -> None:
+    """Somebody else's country appears only where it was written: by 00, or by the prefix dialled there."""
+    regions = sorted(phonenumbers.SUPPORTED_REGIONS)
+    for place, (_, typed) in enumerate(national_numbers(seed, 1500)):
+        region = regions[place % len(regions)]
+        code = phonenumbers.country_code_for_region(region)
+        digits = "".join(filter(str.isdecimal, typed))
+        abroad = phonenumbers.PhoneMetadata.metadata_for_region(region).international_prefix
+        if digits.startswith("00") or re.match(abroad, digits):
+            continue
+        for value in (typed, " " + typed, int(digits)):
+            sent = sent_of(value, region)
+            assert sent is None or phonenumbers.parse(sent).country_code == code, (value, region, sent)
+
+
+def test_every_country_takes_its_own_numbers_as_they_are_typed_there() -> None:
+    refused = []
+    for region in sorted(phonenumbers.SUPPORTED_REGIONS):
+        example = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
+        if example is None:
+            continue
+        e164 = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
+        for style in (
+            phonenumbers.PhoneNumberFormat.NATIONAL,
+            phonenumbers.PhoneNumberFormat.INTERNATIONAL,
+            phonenumbers.PhoneNumberFormat.RFC3966,
+        ):
+            typed = phonenumbers.format_number(example, style)
+            if sent_of(typed, region) != e164:
+                refused.append((region, typed, sent_of(typed, region)))
+        if sent_of(e164[1:], region) != e164:
+            refused.append((region, e164[1:], sent_of(e164[1:], region)))
+    assert refused == []
+
+
+# --- a plus that was not encoded ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "region", "sent"),
+    [
+        ("phone=+49301234567", None, "+49301234567"),
+        ("phone=+49301234567", "US", "+49301234567"),
+        ("phone=+49-30-1234567", None, "+49301234567"),
+        ("phone=+49%2030%201234567", None, "+49301234567"),
+        ("phone=+12025550123", "DE", "+12025550123"),
+        ("phone=+2025550123", "US", "+12025550123"),
+        ("phone=%2B49301234567", "US", "+49301234567"),
+        ("phone=%2049301234567", None, None),
+        ("phone=%2049301234567", "US", None),
+        ("phone=+49+30+1234567", None, None),
+        ("phone=+030+1234567", "DE", "+49301234567"),
+        ("phone=+0301234567", "DE", "+49301234567"),
+        ("phone=49301234567", None, None),
+        ("phone=++", None, None),
+    ],
+)
+def test_a_literal_plus_of_a_form_may_be_one(raw: str, region: str | None, sent: str | None) -> None:
+    fields = parse(raw.encode(), "application/x-www-form-urlencoded", Limits())
+    assert sent_of(fields["phone"], region) == sent
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"), [("a=+5", "5"), ("a=+1+b", "1 b"), ("a=x+y", "x y"), ("a=b=+1", "b= 1")]
+)
+def test_other_fields_do_not_notice(raw: str, text: str) -> None:
+    fields = parse(raw.encode(), "application/x-www-form-urlencoded", Limits())
+    rules = {"email": Rule("email", value="jane@example.com"), "full_name": Rule("text", joined=(Path("a"),))}
+    assert Mapping(rules).apply(fields).profile["full_name"] == text
