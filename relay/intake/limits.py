@@ -76,25 +76,44 @@ class Doorkeeper:
 
     def retry_after(self, rule: str | None, *key: str) -> float | None:
         """Count one hit. None if it is within the limits, else after how many seconds to try again."""
+        return self._ask(_hit, rule, key)
+
+    def is_over(self, rule: str | None, *key: str) -> bool:
+        """Whether one more hit would be too many. Counts nothing."""
+        return self._ask(_look, rule, key) is not None
+
+    def _ask(self, ask: "_Ask", rule: str | None, key: tuple[str, ...]) -> float | None:
         if rule is None:
             return None
         items = self._parsed.get(rule) or self._parsed.setdefault(rule, parse_limits(rule))
         now = time.monotonic()
         if self._shared is not None and now >= self._away_until:
             try:
-                waits = self._hit(self._shared, items, key, time.time)
+                waits = ask(self._shared, items, key, time.time)
                 self._away_until = 0.0
                 return waits
             except limits_library.errors.StorageError:
                 self._away_until = now + self._pause
         with self._lock:
-            return self._hit(self._local, items, key, time.monotonic)
+            return ask(self._local, items, key, time.monotonic)
 
-    @staticmethod
-    def _hit(
-        limiter: MovingWindowRateLimiter, items: list[Any], key: tuple[str, ...], clock: Callable[[], float]
-    ) -> float | None:
-        for item in items:
-            if not limiter.hit(item, *key):
-                return max(1.0, limiter.get_window_stats(item, *key).reset_time - clock())
-        return None
+
+_Ask = Callable[[MovingWindowRateLimiter, list[Any], tuple[str, ...], Callable[[], float]], float | None]
+
+
+def _hit(
+    limiter: MovingWindowRateLimiter, items: list[Any], key: tuple[str, ...], clock: Callable[[], float]
+) -> float | None:
+    for item in items:
+        if not limiter.hit(item, *key):
+            return max(1.0, limiter.get_window_stats(item, *key).reset_time - clock())
+    return None
+
+
+def _look(
+    limiter: MovingWindowRateLimiter, items: list[Any], key: tuple[str, ...], clock: Callable[[], float]
+) -> float | None:
+    for item in items:
+        if not limiter.test(item, *key):
+            return max(1.0, limiter.get_window_stats(item, *key).reset_time - clock())
+    return None

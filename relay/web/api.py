@@ -8,12 +8,10 @@ from relay.operator import actor
 from relay.operator.errors import CannotDo, Changed, Missing, Nonsense, NotAllowed, Unfitting
 from relay.operator.operator import Operator
 from relay.process.relay import Relay
-from relay.web import asked
-from relay.web.clients import client_key
+from relay.web import asked, guesses
 from relay.web.problems import problem
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
-_WRONG_TOKENS = "10/minute"
 _STATUS: dict[type[CannotDo], int] = {
     CannotDo: 409,
     Changed: 409,
@@ -42,17 +40,17 @@ def authorize() -> Response | None:
     shown = request.environ.get("HTTP_AUTHORIZATION", "")
     if shown and request.environ.get("HTTP_COOKIE"):
         return problem(400, "Send a token or a cookie, not both.")
+    if guesses.are_too_many(_relay(), "api"):
+        response = problem(429, "Too many wrong tokens.")
+        response.headers["Retry-After"] = str(guesses.RETRY_SECONDS)
+        return response
     scheme, _, token = shown.partition(" ")
     found = actor.recognise(settings, token) if scheme == "Bearer" else None
     if found is not None:
         g.actor = found
         return None
-    client = client_key(_relay(), request.environ) or "?"
-    wait = _relay().doorkeeper.retry_after(_WRONG_TOKENS, "admin", client)
-    if wait is not None:
-        response = problem(429, "Too many wrong tokens.")
-        response.headers["Retry-After"] = str(round(wait + 0.5))
-        return response
+    if shown:
+        guesses.note_wrong(_relay(), "api")
     response = problem(401, "Send Authorization: Bearer with an operator's token.")
     response.headers["WWW-Authenticate"] = "Bearer"
     return response
