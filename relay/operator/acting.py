@@ -1,4 +1,7 @@
-"""One row is replayed or discarded, if it is still as it was seen."""
+"""One row is replayed, discarded or corrected, if it is still as it was seen.
+
+In two parts: what is to become of it, which may take a while, and the move, in one short transaction.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,8 +14,10 @@ from relay.operator.errors import CannotDo, Changed, Missing
 from relay.operator.remap import map_again, mended_by, opened, source_of
 from relay.operator.shown import shown
 from relay.outbox import moves
+from relay.outbox.audit import Act
 from relay.outbox.moves import Expected, Mended
 from relay.outbox.outbox import Outbox
+from relay.vault import Vault
 
 _WAS = {
     QUEUED: "is queued",
@@ -27,15 +32,20 @@ _WAS = {
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A row as somebody saw it, who acts on that."""
+class Plan:
+    """What is to become of a row that was read as ``expect`` says."""
 
-    state: str
-    fence: int
+    action: str
+    receipt: str
+    expect: Expected
+    window: float | None = None
+    mended: Mended | None = None
 
-    def fits(self, row: Mapping[str, Any]) -> bool:
-        """Whether the row is still so."""
-        return bool(row["state"] == self.state and row["fence"] == self.fence)
+    def carry_out(self, conn: Any, now: float, act: Act | None) -> moves.Moved | moves.Changed | moves.Same:
+        """Make the move, inside a transaction."""
+        if self.action == DISCARD:
+            return moves.discard(conn, self.receipt, self.expect, act, now)
+        return moves.requeue(conn, self.receipt, self.expect, self.window, self.mended, act, now)
 
 
 def check_possible(action: str, row: Mapping[str, Any]) -> None:
@@ -44,34 +54,30 @@ def check_possible(action: str, row: Mapping[str, Any]) -> None:
         raise CannotDo(reason)
 
 
-def replay(row: Mapping[str, Any], settings: Settings, outbox: Outbox) -> None:
-    """Queue a row again; an invalid one is mapped again first. Raises CannotDo."""
-    check_possible(REPLAY, row)
-    mended = _mapped_again(row, settings, outbox) if row["state"] == INVALID else None
-    source = settings.sources.get(row["source"])
-    window = source.repeat_window if source is not None else None
-    expect = Expected(row["state"], row["fence"])
-    check_moved(outbox.requeue(row["receipt"], expect, window=window, mended=mended), outbox)
+def planned(action: str, row: Mapping[str, Any], settings: Settings, vault: Vault) -> Plan:
+    """Return what an action makes of a row; an invalid one is mapped again first. Raises CannotDo."""
+    check_possible(action, row)
+    mended = None
+    if action == REPLAY and row["state"] == INVALID:
+        source = source_of(row, settings)
+        payload = opened(vault, row["receipt"], row["payload"])
+        mended = mended_by(row, source, payload, map_again(source, payload), vault)
+    return plan(action, row, settings, mended)
 
 
-def discard(row: Mapping[str, Any], outbox: Outbox) -> None:
-    """Give a row up, its payload erased. Raises CannotDo."""
-    check_possible(DISCARD, row)
-    check_moved(outbox.discard(row["receipt"], Expected(row["state"], row["fence"])), outbox)
+def plan(action: str, row: Mapping[str, Any], settings: Settings, mended: Mended | None) -> Plan:
+    """Return the plan for a row as it was read. ``mended``: what its payload comes to now."""
+    known = settings.sources.get(row["source"])
+    window = known.repeat_window if known is not None else None
+    return Plan(action, row["receipt"], Expected(row["state"], row["fence"]), window, mended)
 
 
-def check_moved(result: moves.Moved | moves.Changed | moves.Same, outbox: Outbox) -> None:
-    """Raise CannotDo with the reason why a row was not moved."""
-    match result:
-        case moves.Changed(row=row):
-            raise Missing("there is no such submission") if row is None else Changed(shown(row, outbox.vault))
+def carry_out(outbox: Outbox, plan_: Plan, act: Act) -> None:
+    """Make a move and write it down, in one commit. Raises CannotDo if the row is another by now."""
+    match outbox.write(lambda conn: plan_.carry_out(conn, outbox.now(conn), act)):
+        case moves.Changed(row=None):
+            raise Missing("there is no such submission")
+        case moves.Changed(row=dict() as row):
+            raise Changed(shown(row, outbox.vault))
         case moves.Same(receipt=earlier, state=state):
             raise CannotDo(f"says the same as {earlier}, which {_WAS[state]}: discard it")
-
-
-def _mapped_again(row: Mapping[str, Any], settings: Settings, outbox: Outbox) -> Mended:
-    """Return what an invalid row comes to under the present configuration. Raises CannotDo."""
-    source = source_of(row, settings)
-    payload = opened(outbox.vault, row["receipt"], row["payload"])
-    mapped = map_again(source, payload)
-    return mended_by(row, source, payload, mapped, outbox.vault)

@@ -20,20 +20,20 @@ NEEDS_PAYLOAD = (REPLAY, EDIT, REVEAL)
 """Actions on what the sender sent, which is erased when it is delivered or discarded."""
 
 _WHY_NOT = {
-    QUEUED: "it is queued already, and is sent when its turn comes",
-    SENDING: "it is being sent at this moment",
-    DELIVERED: "it was delivered",
-    DISCARDED: "it was discarded, and what it held is gone",
+    QUEUED: "is queued already, and goes out when its turn comes",
+    SENDING: "is being sent at this moment",
+    DELIVERED: "is delivered",
+    DISCARDED: "is discarded, and what it held is gone",
 }
 _EDITED_ONLY = "only what could not be mapped, or was refused, can be corrected"
-_GONE = "its payload is gone"
+_GONE = "is without its payload, which retention has erased"
 
 
 def why_not(action: str, row: Mapping[str, Any]) -> str | None:
-    """Return why an action is not possible for a row, None if it is. A row has ``state`` and ``payload``."""
+    """Return why an action is not possible for a row, None if it is: what follows its name."""
     state = row["state"]
     if state not in POSSIBLE[action]:
-        return _WHY_NOT.get(state, f"it is {state}; {_EDITED_ONLY}")
+        return _WHY_NOT.get(state, f"is {state}; {_EDITED_ONLY}")
     if action in NEEDS_PAYLOAD and row["payload"] is None:
         return _GONE
     return None

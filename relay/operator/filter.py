@@ -42,7 +42,9 @@ class Filter:
             raise Nonsense(f"before {problem}") from None
 
 
-def wanted(filter_: Filter, contact_hashes: tuple[bytes, ...] | None = None) -> Wanted:
+def wanted(
+    filter_: Filter, contact_hashes: tuple[bytes, ...] | None = None, upto: int | None = None
+) -> Wanted:
     """Return what a filter means. Raises Nonsense."""
     if filter_.state is not None and filter_.state not in STATES:
         raise Nonsense(f"knows no state {filter_.state[:40]!r}; one of {', '.join(STATES)}")
@@ -59,6 +61,7 @@ def wanted(filter_: Filter, contact_hashes: tuple[bytes, ...] | None = None) -> 
         duplicate=filter_.duplicate,
         contact_hashes=contact_hashes,
         receipt=filter_.receipt,
+        upto=upto,
     )
 
 

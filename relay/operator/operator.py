@@ -5,29 +5,35 @@ audit log under the name of who acts.
 """
 
 import re
+import time
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from relay.config.settings import Settings
-from relay.operator import acting, erasure, figures, finding, shown, trial
-from relay.operator.acting import Seen
-from relay.operator.actions import DISCARD, POSSIBLE, REPLAY, why_not
+from relay.delivery import INVALID
+from relay.operator import acting, actions, erasure, figures, finding, jobs, shown, trial
+from relay.operator.actions import DISCARD, EDIT, POSSIBLE, REPLAY, why_not
 from relay.operator.actor import ACT, COMMAND_LINE, REVEAL, VIEW, Actor
+from relay.operator.clerk import Clerk
+from relay.operator.correcting import corrected
+from relay.operator.diagnosis import diagnosed
 from relay.operator.erasure import Erased
 from relay.operator.errors import CannotDo, Changed, Missing, Nonsense
 from relay.operator.filter import MAX_ROWS, Filter, wanted
-from relay.operator.remap import map_again, opened, source_of
+from relay.operator.remap import opened, revealed
 from relay.operator.status import status
 from relay.outbox import audit
+from relay.outbox import jobs as stored_jobs
 from relay.outbox.audit import Act
+from relay.outbox.moves import Expected
 from relay.outbox.outbox import Outbox
 from relay.outbox.wanted import newest_first, place
 
 _RECEIPT = re.compile(r"[0-9a-f]{32}")
 _MANY = 100_000
 _ROTATED_AT_ONCE = 200
+_FOLLOW_SECONDS = 0.2
 
 
 class Operator:
@@ -54,11 +60,15 @@ class Operator:
         return found
 
     def submission(self, receipt: str) -> dict[str, Any]:
-        """Return one submission with every send of it. Raises Missing."""
+        """Return one submission with every send, and of an invalid one what is wrong. Raises Missing."""
         self.actor.must(VIEW)
         row = self._row(receipt)
-        history = shown.sends(self._outbox.history(receipt))
-        return {**shown.shown(row, self._outbox.vault), "history": history}
+        found = shown.shown(row, self._outbox.vault)
+        found["history"] = shown.sends(self._outbox.history(receipt))
+        source = self._settings.sources.get(row["source"])
+        if row["state"] == INVALID and row["payload"] is not None and source is not None:
+            found["diagnosis"] = diagnosed(source, opened(self._outbox.vault, receipt, row["payload"]))
+        return found
 
     def actions(self, receipt: str) -> dict[str, str | None]:
         """Return every action by name: None where it is possible for a row, else why it is not."""
@@ -112,32 +122,48 @@ class Operator:
             raise Missing("there is no such submission")
         return rows[0]
 
-    def _seen(self, receipt: str, seen: Seen | None) -> dict[str, Any]:
+    def _seen(self, receipt: str, seen: Expected | None) -> dict[str, Any]:
         """Return a row, if it is still as it was seen. Raises Missing, Changed."""
         row = self._row(receipt)
-        if seen is not None and not seen.fits(row):
+        if seen is not None and seen != Expected(row["state"], row["fence"]):
             raise Changed(shown.shown(row, self._outbox.vault))
         return row
 
     # --- acting on one ----------------------------------------------------------------------------
 
-    def replay(self, receipt: str, seen: Seen | None = None) -> dict[str, Any]:
+    def replay(self, receipt: str, seen: Expected | None = None) -> dict[str, Any]:
         """Queue a submission again; an invalid one is mapped again first. Raises CannotDo."""
-        self.actor.must(ACT)
-        row = self._seen(receipt, seen)
-        acting.replay(row, self._settings, self._outbox)
-        return self._done(REPLAY, row)
+        return self._move(REPLAY, receipt, seen)
 
-    def discard(self, receipt: str, seen: Seen | None = None) -> dict[str, Any]:
+    def discard(self, receipt: str, seen: Expected | None = None) -> dict[str, Any]:
         """Give a submission up, its payload erased. Raises CannotDo."""
+        return self._move(DISCARD, receipt, seen)
+
+    def edit(self, receipt: str, values: Mapping[str, Any], seen: Expected | None = None) -> dict[str, Any]:
+        """Correct values of an invalid or refused submission, and queue it. Raises CannotDo, Unfitting."""
         self.actor.must(ACT)
         row = self._seen(receipt, seen)
-        acting.discard(row, self._outbox)
-        return self._done(DISCARD, row)
+        plan = corrected(row, values, self._settings, self._outbox.vault)
+        detail = {"was": row["state"], "fields": sorted(values)}
+        acting.carry_out(self._outbox, plan, Act(self.actor.name, EDIT, receipt=receipt, detail=detail))
+        return shown.shown(self._row(receipt), self._outbox.vault)
 
-    def _done(self, action: str, row: Mapping[str, Any]) -> dict[str, Any]:
-        self._note(action, receipt=row["receipt"], detail={"was": row["state"]})
-        return shown.shown(self._row(row["receipt"]), self._outbox.vault)
+    def reveal(self, receipt: str) -> dict[str, Any]:
+        """Return what is personal in a submission, while it is still there. Raises CannotDo."""
+        self.actor.must(REVEAL)
+        row = self._row(receipt)
+        acting.check_possible(actions.REVEAL, row)
+        payload = opened(self._outbox.vault, receipt, row["payload"])
+        self._note(actions.REVEAL, receipt=receipt, detail={"was": row["state"]})
+        return revealed(row, payload, self._settings)
+
+    def _move(self, action: str, receipt: str, seen: Expected | None) -> dict[str, Any]:
+        self.actor.must(ACT)
+        row = self._seen(receipt, seen)
+        plan = acting.planned(action, row, self._settings, self._outbox.vault)
+        act = Act(self.actor.name, action, receipt=receipt, detail={"was": row["state"]})
+        acting.carry_out(self._outbox, plan, act)
+        return shown.shown(self._row(receipt), self._outbox.vault)
 
     def hold(self, destination: str, verb: str) -> None:
         """``pause`` or ``resume`` a destination. Raises Missing."""
@@ -156,33 +182,49 @@ class Operator:
 
     # --- acting on many ---------------------------------------------------------------------------
 
-    def replay_all(self, *, state: str, source: str | None, dry_run: bool = False) -> int:
-        """Replay all that match and return how many; what cannot be mapped yet is left. Raises CannotDo."""
+    def make_job(self, action: str, filter_: Filter, *, dry_run: bool = False) -> dict[str, Any]:
+        """Have all rows of a filter replayed or discarded; return the job's name and how many there are.
+
+        A dry run counts what would become of each. Raises Nonsense, Unfitting.
+        """
         self.actor.must(ACT)
-        if state not in POSSIBLE[REPLAY]:
-            raise Nonsense(f"state must be one of {', '.join(POSSIBLE[REPLAY])}")
-        count = 0
-        for row in self._all(Filter(state=state, source=source, limit=MAX_ROWS)):
-            try:
-                if not dry_run:
-                    acting.replay(row, self._settings, self._outbox)
-                elif state == "invalid":
-                    self._would_map(row)
-                count += 1
-            except CannotDo:
-                continue
-        return count
+        job = jobs.make(self._outbox, action, filter_, self.actor.name, dry_run=dry_run)
+        counted = jobs.counted(job)
+        return {"job": job.name, "count": counted["total"], "more_than": counted["more_than"]}
 
-    def _would_map(self, row: Mapping[str, Any]) -> None:
-        source = source_of(row, self._settings)
-        map_again(source, opened(self._outbox.vault, row["receipt"], row["payload"]))
+    def jobs(self, filter_: Filter) -> dict[str, Any]:
+        """Return a page of jobs, newest first. Raises Nonsense."""
+        self.actor.must(VIEW)
+        wanted(filter_)
+        before, limit = filter_.place(), filter_.limit
+        found = self._outbox.read(lambda conn: stored_jobs.page(conn, before, limit))
+        following = place(found[-1].id) if len(found) == limit else None
+        return {"jobs": [jobs.shown(job) for job in found], "next": following}
 
-    def _all(self, filter_: Filter) -> Iterator[dict[str, Any]]:
-        before = None
-        meant = wanted(filter_)
-        while rows := self._outbox.read(partial(newest_first, wanted=meant, before=before, limit=MAX_ROWS)):
-            before = rows[-1]["seq"]
-            yield from rows
+    def job(self, name: str) -> dict[str, Any]:
+        """Return a job: how far it has come, and what became of the rows. Raises Missing."""
+        self.actor.must(VIEW)
+        return jobs.shown(jobs.find(self._outbox, name))
+
+    def cancel(self, name: str) -> dict[str, Any]:
+        """End a job where it is; what it has done stays done. Raises Missing, CannotDo."""
+        self.actor.must(ACT)
+        jobs.cancel(self._outbox, name, self.actor.name)
+        return self.job(name)
+
+    def follow(self, name: str) -> Iterator[dict[str, Any]]:
+        """Yield a job now and then until it is over, working on it where no server does."""
+        clerk = Clerk(self._outbox, lambda: self._settings)
+        while not (job := jobs.find(self._outbox, name)).is_over:
+            yield jobs.shown(job)
+            if not clerk.step(name):
+                time.sleep(_FOLLOW_SECONDS)
+        yield jobs.shown(job)
+
+    def would_replay(self, filter_: Filter) -> int:
+        """Return how many of a filter would be queued again, counted no further than ``MANY``."""
+        self.actor.must(ACT)
+        return jobs.would_replay(self._outbox, self._settings, filter_)
 
     # --- the database as a whole --------------------------------------------------------------------
 

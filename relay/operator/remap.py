@@ -24,14 +24,18 @@ def opened(vault: Vault, receipt: str, box: bytes) -> dict[str, Any]:
     return payload
 
 
-def map_again(source: Source, payload: Mapping[str, Any]) -> Mapped:
-    """Return what a kept payload comes to now. Raises CannotDo, naming the fields."""
+def parsed(source: Source, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a kept body. Raises CannotDo."""
     raw = payload["body"].encode("utf-8", "surrogateescape")
     try:
-        fields = submission.parse(raw, payload["content_type"], source.limits, source.json_fields)
+        return submission.parse(raw, payload["content_type"], source.limits, source.json_fields)
     except BadBody as problem:
         raise CannotDo(str(problem)) from None
-    mapped = source.mapping.apply(fields)
+
+
+def map_again(source: Source, payload: Mapping[str, Any]) -> Mapped:
+    """Return what a kept payload comes to now. Raises CannotDo, naming the fields."""
+    mapped = source.mapping.apply(parsed(source, payload))
     if not mapped.ok:
         raise CannotDo("cannot be mapped: " + ", ".join(sorted(mapped.errors)))
     return mapped
@@ -63,3 +67,15 @@ def mended_by(
         dropped=json.dumps(mapped.dropped) if mapped.dropped else None,
         consent=consent_proof(mapped, payload.get("page"), row["received_at"]),
     )
+
+
+def revealed(row: Mapping[str, Any], payload: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """Return what is personal in a row: its profile, or all that was sent where nothing could be mapped."""
+    found = {name: payload[name] for name in ("profile", "update") if payload.get(name)}
+    if not found:
+        source = settings.sources.get(row["source"])
+        try:
+            found["body"] = parsed(source, payload) if source is not None else payload["body"]
+        except CannotDo:
+            found["body"] = payload["body"]
+    return {"receipt": row["receipt"], **found}

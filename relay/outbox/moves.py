@@ -99,6 +99,13 @@ def discard(conn: Connection, receipt: str, expect: Expected, act: Act | None, n
     return Moved()
 
 
+def same_as(conn: Connection, receipt: str, window: float | None, mended: Mended | None) -> Same | None:
+    """Return what would keep a row from being queued again."""
+    row = _seen(conn, receipt)
+    key = (mended.plain_key if mended else plain_key_of(row)) if row is not None else None
+    return _sent_with(conn, row, key, window) if row is not None and key is not None else None
+
+
 GIVEN_UP: Mapping[str, Any] = {"state": DISCARDED, "payload": None}
 
 

@@ -169,6 +169,29 @@ audit = sa.Table(
 """Who did what. Names of fields and of people who operate, never a value of somebody who signed up."""
 sa.Index("audit_receipt", audit.c.receipt)
 
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("id", _Serial, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("filter", sa.Text, nullable=False),
+    sa.Column("dry_run", sa.Boolean, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("after", sa.BigInteger, nullable=False),  # the seq that was done last
+    sa.Column("upto", sa.BigInteger, nullable=False),  # the last seq there was when it was made
+    sa.Column("total", sa.Integer, nullable=False),
+    sa.Column("done", sa.Integer, nullable=False),
+    sa.Column("outcomes", sa.Text, nullable=False),
+    sa.Column("problem", sa.Text),
+    sa.Column("made_at", _Time, nullable=False),
+    sa.Column("ended_at", _Time),
+    sa.Column("owner", sa.Text),
+    sa.Column("lease_until", _Time),
+)
+_index("jobs_open", jobs.c.id, where="ended_at IS NULL")
+
 
 class Newer(RuntimeError):
     """The database was written by a newer relay."""
@@ -207,12 +230,17 @@ def _create_index(conn: Connection, name: str) -> None:
     index.create(conn, checkfirst=True)
 
 
+def _jobs(conn: Connection) -> None:
+    jobs.create(conn, checkfirst=True)
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     _first,
     _sessions,
     _audited,
     _arrivals_indexed,
     _plain_keys,
+    _jobs,
 )
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed."""
 

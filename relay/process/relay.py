@@ -16,6 +16,7 @@ from relay.intake.intake import Intake
 from relay.intake.limits import Doorkeeper
 from relay.operator.alerts import EVERY_SECONDS as WATCH_SECONDS
 from relay.operator.alerts import Alert, Watch, found
+from relay.operator.clerk import Clerk
 from relay.outbox import sqlite
 from relay.outbox.disk import Disk
 from relay.outbox.errors import Damaged, Unavailable, Unfit
@@ -42,6 +43,7 @@ class Relay:
         self.doorkeeper = Doorkeeper(settings.limits_url)
         self.dispatcher: Dispatcher | None = None
         self.checker: Checker | None = None
+        self.clerk: Clerk | None = None
         self._lock: int | None = None
         self._stopping = threading.Event()
         self._ready: tuple[float, dict[str, str]] = (-_READY_SECONDS, {})
@@ -66,11 +68,14 @@ class Relay:
         if settings.role != "web":
             self.dispatcher = Dispatcher(self.outbox, settings)
             self.checker = Checker(self.outbox, settings, self.dispatcher.wake)
+            self.clerk = Clerk(self.outbox, lambda: self.settings, self._wake)
         self.intake = self._intake(settings)
         if self.dispatcher is not None:
             self.dispatcher.start()
         if self.checker is not None:
             self.checker.start()
+        if self.clerk is not None:
+            self.clerk.start()
         threading.Thread(target=self._keep_house, name="housekeeping", daemon=True).start()
         for warning in settings.warnings:
             events.note("relay.warning", level=logging.WARNING, warning=warning)
@@ -79,6 +84,8 @@ class Relay:
     def stop(self, seconds: float = 20.0) -> None:
         """Finish the calls in flight and close the outbox."""
         self._stopping.set()
+        if self.clerk is not None:
+            self.clerk.stop()
         if self.checker is not None:
             self.checker.stop()
         if self.dispatcher is not None:
@@ -117,6 +124,12 @@ class Relay:
         return Intake(
             settings, self.outbox, self.doorkeeper, self.dispatcher, self.clock, checker=self.checker
         )
+
+    def _wake(self) -> None:
+        """Have every destination looked at: something was queued."""
+        if self.dispatcher is not None:
+            for name in self.settings.destinations:
+                self.dispatcher.wake(name)
 
     def _die(self, death: BaseException) -> None:
         """The writer thread is gone: nothing can be stored any more, so leave."""
@@ -179,7 +192,8 @@ class Relay:
 
     def _look_at_threads(self) -> None:
         """Leave if nothing would be sent any more; the next start settles what was under way."""
-        for name, part in (("dispatcher", self.dispatcher), ("checker", self.checker)):
+        parts = (("dispatcher", self.dispatcher), ("checker", self.checker), ("clerk", self.clerk))
+        for name, part in parts:
             if part is not None and not part.is_alive() and not self._stopping.is_set():
                 events.note("relay.died", level=logging.CRITICAL, problem=f"the {name} has died")
                 self._leave(EXIT_FAULT)

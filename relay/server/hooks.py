@@ -160,5 +160,3 @@ def reload(arbiter: Any) -> None:
         return
     for pid in list(arbiter.WORKERS):
         arbiter.kill_worker(pid, signal.SIGHUP)
-
-

@@ -186,6 +186,16 @@ class Mapping:
         body = self.body(fields_)
         consent, withheld = self._consent(body)
         values, errors = self._find(body, withheld)
+        return self._load(body, values, errors, consent, withheld)
+
+    def _load(
+        self,
+        body: dict[str, Any],
+        values: dict[str, Any],
+        errors: dict[str, list[str]],
+        consent: dict[str, dict[str, Any]] | None,
+        withheld: set[str],
+    ) -> Mapped:
         try:
             loaded = self._schema.load(values)
         except ValidationError as problem:
@@ -194,6 +204,25 @@ class Mapping:
                 errors.setdefault(name, [str(message) for message in messages])
         loaded = {name: value for name, value in loaded.items() if not is_blank(value)}
         return self._judge(body, loaded, errors, consent, withheld)
+
+    def correct(self, fields_: Dict[str, Any], corrected: Dict[str, Any]) -> Mapped:
+        """Map a body with some profile fields as a person says they are; None leaves a field out.
+
+        What a person says must be right, also where a sender's other contact would do. Consent stays what
+        the sender gave: a contact without it cannot be put in.
+        """
+        body = self.body(fields_)
+        consent, withheld = self._consent(body)
+        given = {name: value for name, value in corrected.items() if not is_blank(value)}
+        found = self._schema.validate(given, partial=True)
+        wrong = {name: [str(message) for message in messages] for name, messages in found.items()}
+        wrong |= {name: [NO_CONSENT] for name in given if name in withheld}
+        if wrong:
+            return Mapped(errors=wrong, consent=consent)
+        values, errors = self._find(body, withheld)
+        values = {name: value for name, value in values.items() if name not in corrected} | given
+        errors = {name: said for name, said in errors.items() if name not in corrected}
+        return self._load(body, values, errors, consent, withheld)
 
     def _find(self, body: Dict[str, Any], withheld: set[str]) -> tuple[dict[str, Any], dict[str, list[str]]]:
         values: dict[str, Any] = {}

@@ -5,7 +5,9 @@ from typing import Any
 from flask import Blueprint, Response, abort, current_app, g, request
 
 from relay.operator import actor
+from relay.operator.actions import REPLAY
 from relay.operator.errors import CannotDo, Changed, Missing, Nonsense, NotAllowed, Unfitting
+from relay.operator.filter import Filter
 from relay.operator.operator import Operator
 from relay.process.relay import Relay
 from relay.web import asked, guesses
@@ -104,23 +106,72 @@ def discard(receipt: str) -> Response:
     return _json(_operator().discard(receipt, asked.seen(asked.body("expect"))))
 
 
+@blueprint.patch("/submissions/<receipt>")
+def edit(receipt: str) -> Response:
+    """Correct values, and queue it."""
+    sent = asked.body("values", "expect")
+    shown = _operator().edit(receipt, asked.values(sent), asked.seen(sent))
+    _wake()
+    return _json(shown)
+
+
+@blueprint.post("/submissions/<receipt>/reveal")
+def reveal(receipt: str) -> Response:
+    """What is personal in it; who asked is written down."""
+    asked.body()
+    return _json(_operator().reveal(receipt))
+
+
 # --- many at once -----------------------------------------------------------------------------------
 
 
 @blueprint.post("/replay")
 def replay_all() -> Response:
-    """Replay all of a state and source."""
+    """Replay all of a state and source, as a job."""
     sent = asked.body("state", "source", "dry_run")
-    state, source, dry_run = (
-        asked.text(sent, "state"),
-        asked.text(sent, "source"),
-        asked.flag(sent, "dry_run"),
-    )
-    if state is None:
-        raise Unfitting("state is needed: else suspects would be sent too")
-    count = _operator().replay_all(state=state, source=source, dry_run=dry_run)
-    _wake()
-    return _json({"count": count})
+    dry_run = asked.flag(sent, "dry_run")
+    filter_ = Filter(state=asked.text(sent, "state"), source=asked.text(sent, "source"))
+    operator = _operator()
+    count = operator.would_replay(filter_)
+    if dry_run:
+        return _json({"count": count})
+    job = operator.make_job(REPLAY, filter_)["job"]
+    _call_clerk()
+    return _json({"count": count, "job": job})
+
+
+@blueprint.post("/jobs")
+def make_job() -> Response:
+    """Have something done to all that a filter means."""
+    sent = asked.body("action", "filter", "dry_run")
+    dry_run, filter_ = asked.flag(sent, "dry_run"), asked.filter_of(sent.get("filter"))
+    made = _operator().make_job(asked.text(sent, "action") or "", filter_, dry_run=dry_run)
+    _call_clerk()
+    return _json(made, 202)
+
+
+@blueprint.get("/jobs")
+def list_jobs() -> Response:
+    """Jobs, newest first, a page at a time."""
+    return _json(_operator().jobs(asked.listed("before", "limit")))
+
+
+@blueprint.get("/jobs/<name>")
+def show_job(name: str) -> Response:
+    """One job: how far it has come, and what became of the rows."""
+    return _json(_operator().job(name))
+
+
+@blueprint.post("/jobs/<name>/cancel")
+def cancel_job(name: str) -> Response:
+    """End a job where it is."""
+    return _json(_operator().cancel(name))
+
+
+def _call_clerk() -> None:
+    clerk = _relay().clerk
+    if clerk is not None:
+        clerk.call()
 
 
 @blueprint.get("/audit")

@@ -5,9 +5,9 @@ from typing import Any
 
 from flask import request
 
-from relay.operator.acting import Seen
 from relay.operator.errors import Nonsense, Unfitting
 from relay.operator.filter import Filter, check_text
+from relay.outbox.moves import Expected
 from relay.sources.body import BadBody, Limits, parse
 
 _LIMITS = Limits(body=64 * 1024)
@@ -50,7 +50,7 @@ def flag(sent: dict[str, Any], name: str) -> bool:
     return value
 
 
-def seen(sent: dict[str, Any]) -> Seen | None:
+def seen(sent: dict[str, Any]) -> Expected | None:
     """Return the row as the caller saw it: ``"expect": {"state", "fence"}``. Raises Nonsense."""
     expect = sent.get("expect")
     if expect is None:
@@ -60,7 +60,15 @@ def seen(sent: dict[str, Any]) -> Seen | None:
     fence = expect["fence"]
     if not isinstance(expect["state"], str) or isinstance(fence, bool) or not isinstance(fence, int):
         raise Nonsense("expect takes a state, which is a text, and a fence, which is a number")
-    return Seen(expect["state"], fence)
+    return Expected(expect["state"], fence)
+
+
+def values(sent: dict[str, Any]) -> dict[str, Any]:
+    """Return corrected values by profile field. Raises Unfitting."""
+    found = sent.get("values")
+    if not isinstance(found, dict):
+        raise Unfitting('values are needed, like {"values": {"email": "ada@example.com"}}')
+    return found
 
 
 def filter_of(sent: Any) -> Filter:

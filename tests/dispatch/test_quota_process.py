@@ -163,7 +163,9 @@ def test_103_and_104_fresh_ones_overtake_replays_and_starve_none(way: Door) -> N
     """What was held waits to be replayed: retries by the hundred without a call."""
     for _ in range(100):
         _caught(way)
-    assert way.relay.api("POST", "/api/replay", {"state": "held", "source": way.form}).json == {"count": 100}
+    replayed = way.relay.api("POST", "/api/replay", {"state": "held", "source": way.form}).json
+    assert replayed["count"] == 100
+    way.relay.wait_job(replayed["job"])
     way.upstream.wait_for(5)
     slowest = 0.0
     for _ in range(5):
@@ -347,7 +349,9 @@ def test_102_another_client_takes_two_thirds_of_the_real_minute(real: Real) -> N
 def test_103_and_104_fresh_ones_overtake_five_thousand_replays(real: Real) -> None:
     relay, upstream = real
     trapped = Submitters(relay.port, count=5000, threads=8, make=_trapped).start().join()
-    assert relay.api("POST", "/api/replay", {"state": "held"}, timeout=120).json == {"count": 5000}
+    replayed = relay.api("POST", "/api/replay", {"state": "held"}).json
+    assert replayed["count"] == 5000
+    relay.wait_job(replayed["job"])
     began = time.monotonic()
     fresh = Submitters(relay.port, rate=0.5, seconds=180, threads=2).start().join(240)
     time.sleep(31)

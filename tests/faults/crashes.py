@@ -385,7 +385,7 @@ def backlog_of_retries(trial: Trial) -> None:
     count = 60 if trial.quick else 200
     trial.crowd(relay, threads=4, count=count, make=_caught(trial)).start().join()
     trial.expect(relay.counts() == {"held": count}, f"X140 held were to be {count}: {relay.counts()}")
-    relay.api("POST", "/api/replay", {"state": "held"})
+    relay.wait_job(relay.api("POST", "/api/replay", {"state": "held"}).json["job"])
     time.sleep(0.5)
     relay.kill9()
     relay.start()

@@ -661,7 +661,7 @@ def test_32_all_are_released_by_a_filter(relay: RelayProcess, upstream: Scripted
     assert (tried.status, tried.json) == (200, {"count": len(everybody)})
     assert {relay.state(receipt) for receipt in waiting} == {"held"}
     done = relay.api("POST", "/api/replay", asked)
-    assert (done.status, done.json) == (200, {"count": len(everybody)})
+    assert (done.status, done.json["count"]) == (200, len(everybody))
     for receipt, email in waiting.items():
         relay.wait_state(receipt, "delivered")
         assert calls_for(upstream, email) == 1

@@ -354,6 +354,17 @@ class RelayProcess:
 
         eventually(drained, timeout, "the end of the backlog", every)
 
+    def wait_job(self, name: str, timeout: float = 60.0) -> dict[str, Any]:
+        """Waits until a job is over; returns it."""
+
+        def over() -> dict[str, Any] | None:
+            found: dict[str, Any] = self.api("GET", f"/api/jobs/{name}").json
+            return found if found["ended_at"] else None
+
+        found = eventually(over, timeout, f"the end of job {name}")
+        assert found is not None
+        return found
+
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = self.api("GET", "/api/status").json
         return found

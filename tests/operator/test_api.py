@@ -333,11 +333,16 @@ def test_all_that_match_are_replayed_and_counted_first(
     assert relay.state(people[0][0]) == "refused"
     done = relay.api("POST", "/api/replay", asked)
 
-    assert (done.status, done.json) == (200, {"count": 3})
+    assert (done.status, set(done.json), done.json["count"]) == (200, {"count", "job"}, 3)
     for receipt, _ in people:
         relay.wait_state(receipt, "delivered")
     assert relay.state(elsewhere) == "refused"
-    assert relay.api("POST", "/api/replay", asked).json == {"count": 0}
+    assert relay.api("POST", "/api/replay", asked).json["count"] == 0
+
+
+@pytest.mark.parametrize("body", [None, {}, {"source": "hook"}, {"dry_run": True}])
+def test_a_replay_of_all_needs_a_state(relay: RelayProcess, body: Any) -> None:
+    assert relay.api("POST", "/api/replay", body).status == 422
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,7 +146,7 @@ def test_all_of_a_source_are_replayed_and_what_still_fails_stays(site: Site) -> 
     asked = {"state": "invalid", "source": "crm"}
     assert site.relay.api("POST", "/api/replay", asked | {"dry_run": True}).json == {"count": 3}
     assert {site.relay.state(receipt) for receipt in good} == {"invalid"}
-    assert site.relay.api("POST", "/api/replay", asked).json == {"count": 3}
+    assert site.relay.api("POST", "/api/replay", asked).json["count"] == 3
     for receipt, email in good.items():
         site.relay.wait_state(receipt, "delivered")
         assert site.calls(email) == 1
@@ -277,23 +278,21 @@ def test_of_two_forms_of_one_message_only_one_is_sent(site: Site) -> None:
     site.relay.wait_state(second.receipt or "", "delivered")
     tried = site.relay.api("POST", f"/api/submissions/{receipt}/replay")
     assert tried.status == 409 and f"says the same as {second.receipt}" in tried.text
-    assert site.relay.api("POST", "/api/replay", {"state": "invalid", "source": "identified"}).json == {
-        "count": 0
-    }
+    asked = {"state": "invalid", "source": "identified"}
+    assert site.relay.api("POST", "/api/replay", asked).json["count"] == 0
     assert site.calls(email) == 1 and site.relay.state(receipt) == "invalid"
     assert site.relay.api("POST", f"/api/submissions/{receipt}/discard").status == 200
 
 
-def test_what_was_sent_long_before_does_not_stand_in_the_way(site: Site) -> None:
+def test_what_was_sent_at_another_time_does_not_stand_in_the_way(site: Site) -> None:
     """Without a sender's id the same content counts as a repeat for a while only."""
     body = person()
     receipt, email = kept(site, "forgetful", body)
     site.configure(forgetful=mended("forgetful"))
+    time.sleep(1.2)
     other = site.relay.hook(body | {"more": 1}, "forgetful")
     site.relay.wait_state(other.receipt or "", "delivered")
-    eventually(
-        lambda: site.relay.api("POST", f"/api/submissions/{receipt}/replay").status == 200, 5, "the window"
-    )
+    assert site.relay.api("POST", f"/api/submissions/{receipt}/replay").status == 200
     site.relay.wait_state(receipt, "delivered")
     assert site.calls(email) == 2
 

@@ -252,7 +252,8 @@ def restarted_with_due_retries(count: int, fresh: int, limits: str, windows: Any
             assert relay.api("POST", "/api/destinations/ocamba/pause").status == 200
             old = Submitters(relay.port, threads=8, count=count, make=_trapped).start().join()
             replayed = relay.api("POST", "/api/replay", {"state": "held"}, timeout=300)
-            assert replayed.json == {"count": count}
+            assert replayed.json["count"] == count
+            relay.wait_job(replayed.json["job"])
             new = Submitters(relay.port, threads=4, count=fresh).start().join()
             assert relay.restart() == 0
             assert upstream.arrivals == [], "a pause outlives a restart"

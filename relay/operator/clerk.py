@@ -1,0 +1,118 @@
+"""Clerk: does the jobs, a batch at a time, in one process at once."""
+
+import logging
+import secrets
+import threading
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from relay import events
+from relay.config.settings import Settings
+from relay.operator.acting import Plan
+from relay.operator.filter import Filter, wanted
+from relay.operator.jobs import BATCH, likely, outcome, plan
+from relay.outbox import audit, jobs
+from relay.outbox import wanted as rows
+from relay.outbox.audit import Act
+from relay.outbox.errors import Unavailable
+from relay.outbox.jobs import COUNTED, DONE, FAILED, Job
+from relay.outbox.outbox import Outbox
+
+_IDLE_SECONDS = 1.0
+_BETWEEN_SECONDS = 0.01
+
+
+class Clerk:
+    """Does the jobs, where nobody else does them."""
+
+    def __init__(
+        self, outbox: Outbox, settings: Callable[[], Settings], wake: Callable[[], None] = lambda: None
+    ) -> None:
+        """``settings`` returns those in force; ``wake`` is called when something was queued."""
+        self._outbox = outbox
+        self._settings = settings
+        self._wake = wake
+        self._owner = secrets.token_hex(8)
+        self._called = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="clerk", daemon=True)
+
+    def start(self) -> None:
+        """Work in the background from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the batch and end; what is left is done after the next start."""
+        self._stopping = True
+        self._called.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def call(self) -> None:
+        """There is a new job."""
+        self._called.set()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            if self._try():
+                self._called.wait(_BETWEEN_SECONDS)  # others want to write, too
+            else:
+                self._called.wait(_IDLE_SECONDS)
+            self._called.clear()
+
+    def _try(self) -> bool:
+        try:
+            return self.step()
+        except Unavailable as problem:
+            events.note("job.waits", level=logging.WARNING, problem=str(problem))
+            return False
+
+    def step(self, name: str | None = None) -> bool:
+        """Do a batch of the next job, or of the one of that name; return whether there was one."""
+        if not self._outbox.read(jobs.any_open):
+            return False
+        job: Job | None = self._outbox.write(
+            lambda conn: jobs.take(conn, self._owner, self._outbox.now(conn), name)
+        )
+        if job is None:
+            return False
+        try:
+            self._batch(job)
+        except Unavailable:
+            raise
+        except Exception as fault:  # noqa: BLE001 - one job that cannot be done keeps no other from it
+            where = events.where_from(fault)
+            events.note("job.failed", level=logging.ERROR, error=where)
+            self._outbox.write(partial(self._end, job=job, state=FAILED, problem=where))
+        return True
+
+    def _batch(self, job: Job) -> None:
+        meant = wanted(Filter(**job.filter), upto=job.upto)
+        found = self._outbox.read(lambda conn: rows.oldest_first(conn, meant, job.after, BATCH))
+        if not found:
+            self._outbox.write(partial(self._end, job=job, state=COUNTED if job.dry_run else DONE))
+            return
+        settings, vault = self._settings(), self._outbox.vault
+        plans = [plan(job.action, row, settings, vault) for row in found]
+        self._outbox.write(lambda conn: self._apply(conn, job, plans, found[-1]["seq"]))
+        self._wake()
+
+    def _apply(self, conn: Any, job: Job, plans: list[Plan | str], after: int) -> None:
+        now = self._outbox.now(conn)
+        if not jobs.is_ours(conn, job, self._owner):
+            return
+        became = (likely(conn, one) if job.dry_run else outcome(conn, one, now) for one in plans)
+        outcomes = Counter(became)
+        jobs.progress(conn, job, outcomes, after, now)
+
+    def _end(self, conn: Any, job: Job, state: str, problem: str | None = None) -> None:
+        now = self._outbox.now(conn)
+        ended = jobs.end(conn, job, state, now, problem)
+        if ended and not job.dry_run:
+            detail = {"job": job.name, "state": state, **job.outcomes}
+            audit.note(conn, Act(job.by, f"{job.action} many: {state}", job.done, detail=detail), now)

@@ -1,0 +1,192 @@
+"""What is kept is explained without the person's data, revealed to whom may, and corrected by hand."""
+
+import json
+from typing import Any
+
+import pytest
+
+from relay.operator.diagnosis import usual
+from tests.kit.canary import leaks
+from tests.kit.people import UNKNOWN, Moods, email, in_state, receipt_of
+from tests.kit.relay import RelayProcess
+from tests.kit.upstream import ScriptedUpstream
+
+
+def patch(relay: RelayProcess, receipt: str, body: Any) -> Any:
+    return relay.api("PATCH", f"/api/submissions/{receipt}", body)
+
+
+def acts(relay: RelayProcess, receipt: str) -> list[tuple[str, Any]]:
+    log = relay.api("GET", f"/api/audit?receipt={receipt}").json["audit"]
+    return [(act["action"], act["detail"]) for act in log]
+
+
+# --- why it could not be mapped -------------------------------------------------------------------------
+
+
+def test_an_invalid_one_shows_the_names_and_types_of_its_body(relay: RelayProcess) -> None:
+    address = email("canary")
+    body = {
+        "id": 7,
+        "contact": {"e_mail": address, "agreed": True},
+        address: "x",
+        "+49 171 1234567": 1,
+        "tags": ["Ada Canary"],
+        "rows": [{"call": "Ada Canary"}],
+        "note": "",
+        "none": None,
+    }
+    receipt = receipt_of(relay.hook(body))
+
+    found = relay.submission(receipt)["diagnosis"]
+
+    assert found["says"].startswith(
+        "the body has: id (number), contact.e_mail (text), contact.agreed (yes or no)"
+    )
+    kinds = {one["key"]: one["type"] for one in found["has"]}
+    assert kinds["(unusual name)"] in ("text", "number") and kinds["tags"] == "list of 1"
+    assert (kinds["rows[0].call"], kinds["note"], kinds["none"]) == ("text", "empty text", "nothing")
+    assert {"field": "email", "looked_for": ["email"], "nearest": "contact.e_mail"} in found["missing"]
+    text = json.dumps(found)
+    assert (
+        leaks({"address": address, "name": "Ada Canary", "phone": "171 1234567"}, [("diagnosis", text)]) == []
+    )
+
+
+def test_other_states_have_no_diagnosis(relay: RelayProcess) -> None:
+    receipt, _ = in_state(relay, "held")
+    assert "diagnosis" not in relay.submission(receipt)
+
+
+@pytest.mark.parametrize("name", ["contact[email]", "your name", "a" * 64, "q4_1234", "E-Mail", "größe"])
+def test_usual_names_are_shown(name: str) -> None:
+    assert usual(name) == name
+
+
+@pytest.mark.parametrize("name", ["a" * 65, "ada@example.com", "0171 123456", "\x1b[31m", "", "a\nb"])
+def test_names_that_may_name_somebody_are_not(name: str) -> None:
+    assert usual(name) == "(unusual name)"
+
+
+# --- reveal -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["held", "refused", "parked", "invalid"])
+def test_what_is_personal_is_revealed_and_written_down(relay: RelayProcess, state: str) -> None:
+    receipt, address = in_state(relay, state)
+
+    answer = relay.api("POST", f"/api/submissions/{receipt}/reveal")
+
+    assert (answer.status, answer.json["receipt"]) == (200, receipt)
+    assert address in json.dumps(answer.json["body" if state == "invalid" else "profile"])
+    assert acts(relay, receipt) == [("reveal", {"was": state})]
+    assert address not in relay.output()
+
+
+def test_what_is_gone_cannot_be_revealed(relay: RelayProcess) -> None:
+    receipt, _ = in_state(relay, "delivered")
+    answer = relay.api("POST", f"/api/submissions/{receipt}/reveal")
+    assert answer.status == 409 and "payload" in answer.json["detail"]
+    assert relay.api("POST", f"/api/submissions/{UNKNOWN}/reveal").status == 404
+    assert acts(relay, receipt) == []
+
+
+# --- edit -------------------------------------------------------------------------------------------------
+
+
+def test_a_corrected_one_is_queued_and_sent(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
+    receipt, _ = in_state(relay, "invalid")
+    address = email("mended")
+    row = relay.submission(receipt)
+    seen = {"state": row["state"], "fence": row["fence"]}
+
+    answer = patch(relay, receipt, {"values": {"email": f" {address} ", "full_name": "Ada"}, "expect": seen})
+
+    assert (answer.status, answer.json["state"]) == (200, "queued")
+    relay.wait_state(receipt, "delivered")
+    assert {"email": address, "full_name": "Ada"} in [one.json for one in upstream.creates]
+    assert acts(relay, receipt) == [("edit", {"was": "invalid", "fields": ["email", "full_name"]})]
+    assert [one["receipt"] for one in relay.rows(False, contact=address)] == [receipt]
+
+
+def test_a_refused_one_keeps_what_is_not_corrected(
+    relay: RelayProcess, upstream: ScriptedUpstream, moods: Moods
+) -> None:
+    address, right = email("refused"), email("right")
+    receipt = receipt_of(relay.hook({"email": address, "phone": "0171 7654321", "name": "Ada"}))
+    relay.wait_state(receipt, "refused")
+
+    answer = patch(relay, receipt, {"values": {"email": right, "mobile_phone_number": None}})
+
+    assert answer.status == 200, answer.text
+    relay.wait_state(receipt, "delivered")
+    assert {"email": right, "full_name": "Ada"} in [one.json for one in upstream.creates]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"values": {"email": "nonsense"}}, 422),
+        ({"values": {"email": None}}, 422),
+        ({"values": {}}, 422),
+        ({"values": {"age": 7}}, 422),
+        ({"values": {"email": ["a@example.com", "b@example.com"]}}, 422),
+        ({"values": {"mobile_phone_number": "12"}}, 422),
+        ({"values": "email"}, 422),
+        ({}, 422),
+        ({"values": {"email": "a\ud800@example.com"}}, 400),
+        ({"value": {"email": "a@example.com"}}, 400),
+        ({"values": {"email": "a@example.com"}, "expect": {"state": "refused", "fence": 0}}, 409),
+    ],
+    ids=str,
+)
+def test_a_correction_that_is_none_changes_nothing(relay: RelayProcess, body: Any, status: int) -> None:
+    receipt, _ = in_state(relay, "invalid")
+    before = relay.submission(receipt)
+
+    assert patch(relay, receipt, body).status == status
+    assert relay.submission(receipt) == before
+    assert acts(relay, receipt) == []
+
+
+def test_errors_of_a_correction_are_named_by_field(relay: RelayProcess) -> None:
+    receipt, _ = in_state(relay, "invalid")
+    answer = patch(relay, receipt, {"values": {"email": "nonsense"}})
+    assert set(answer.json["errors"]) == {"email"} and "nonsense" not in answer.text
+
+
+@pytest.mark.parametrize("state", ["held", "parked", "delivered", "dead"])
+def test_other_states_cannot_be_corrected(relay: RelayProcess, state: str) -> None:
+    receipt, _ = in_state(relay, state)
+    assert patch(relay, receipt, {"values": {"email": email("other")}}).status == 409
+    assert relay.state(receipt) == state
+
+
+def test_a_correction_that_says_what_another_said_is_refused(relay: RelayProcess) -> None:
+    address = email("twice")
+    first = receipt_of(relay.hook({"email": address}))
+    receipt, _ = in_state(relay, "invalid")
+    answer = patch(relay, receipt, {"values": {"email": address}})
+    assert answer.status == 409 and first in answer.json["detail"]
+
+
+def test_a_contact_without_consent_cannot_be_put_in(relay: RelayProcess) -> None:
+    """Neither where the body is read again, nor where the box is on record."""
+    said = {"news": "", "sms": "yes"}
+    invalid = receipt_of(relay.hook({"email": "nonsense", "phone": "+1", **said}, "asking"))
+    refused = receipt_of(relay.hook({"email": email("refused"), "news": "yes", "sms": ""}, "asking"))
+    relay.wait_state(refused, "refused")
+    consent = relay.submission(refused)["consent"]
+
+    answers = [
+        patch(relay, invalid, {"values": {"email": email("unasked")}}),
+        patch(relay, refused, {"values": {"mobile_phone_number": "+49 171 7654323"}}),
+    ]
+
+    assert [(answer.status, set(answer.json["errors"])) for answer in answers] == [
+        (422, {"email"}),
+        (422, {"mobile_phone_number"}),
+    ]
+    assert [relay.state(one) for one in (invalid, refused)] == ["invalid", "refused"]
+    assert patch(relay, refused, {"values": {"email": email("right")}}).status == 200
+    assert relay.wait_state(refused, "delivered")["consent"] == consent
