@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 import relay
-from relay.cli import checking, holding, presets, running, status, storage, submissions
+from relay.cli import checking, holding, init, presets, running, status, storage, submissions
+from relay.cli.envfile import add_variables
 from relay.cli.failed import FAILED, explained
 
 
@@ -29,12 +30,17 @@ class Commands(click.Group):
 @click.group("relay", cls=Commands, no_args_is_help=False)
 @click.version_option(relay.__version__, prog_name="relay", message="%(prog)s %(version)s")
 def commands() -> None:
-    """Relays sign-ups to Create Profile without losing one."""
+    """Relays sign-ups to Create Profile without losing one.
+
+    Variables are also read from a file relay.env in this folder.
+    """
+    add_variables()
 
 
 for _command in (
     *(running.serve, checking.check, checking.try_, running.sandbox, running.dispatch, presets.presets),
     *(submissions.submissions, status.status, holding.pause, holding.resume),
+    init.init,
     *(storage.erase, storage.backup, storage.migrate, storage.keys),
 ):
     commands.add_command(_command)

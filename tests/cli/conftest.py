@@ -1,10 +1,12 @@
 """Commands run in this process, in a folder of their own, with what they printed."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -42,7 +44,8 @@ class Site:
 def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
     def run(*words: str) -> Said:
         capsys.readouterr()
-        status = main(words)
+        with mock.patch.dict(os.environ):  # a process of its own would keep its variables to itself
+            status = main(words)
         said = capsys.readouterr()
         return Said(status, said.out, said.err)
 

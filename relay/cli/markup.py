@@ -1,0 +1,79 @@
+"""The fields of a form in a page that somebody made, and which of them is what."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+ROLES = ("email", "phone", "full_name", "first_name", "last_name")
+_NO_FIELD = ("hidden", "submit", "button", "reset", "image", "file", "password", "search")
+AUTOCOMPLETE = {
+    "email": "email",
+    "tel": "phone",
+    "name": "full_name",
+    "given-name": "first_name",
+    "family-name": "last_name",
+}
+
+
+@dataclass(frozen=True)
+class Input:
+    """One field: its name, its type and what browsers are told to fill in."""
+
+    name: str
+    type: str = "text"
+    autocomplete: str = ""
+
+
+@dataclass
+class _Forms(HTMLParser):
+    """Collects the named fields of every form; those outside of one count as one more."""
+
+    forms: list[list[Input]] = field(default_factory=lambda: [[]])
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self.forms.append([])
+        kind = given.get("type", "text").lower() if tag == "input" else tag
+        if tag in ("input", "select", "textarea") and given.get("name") and kind not in _NO_FIELD:
+            self.forms[-1].append(Input(given["name"], kind, given.get("autocomplete", "")))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self.forms.append([])
+
+
+def inputs(page: str, labels: Mapping[str, Sequence[str]]) -> list[Input]:
+    """Return the fields of the form in a page that looks most like a sign-up."""
+    found = _Forms()
+    found.feed(page)
+    return max(found.forms, key=lambda form: (len(roles(form, labels)), len(form)))
+
+
+def boxes(form: Iterable[Input]) -> list[str]:
+    """Return the names of the boxes to tick, in order."""
+    return list(dict.fromkeys(one.name for one in form if one.type == "checkbox"))
+
+
+def roles(form: Iterable[Input], labels: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return which field is what, by role. ``labels``: what people call a field, by role."""
+    texts = [one for one in form if one.type not in ("checkbox", "radio")]
+    found: dict[str, str] = {}
+    for one in texts:
+        for role in (AUTOCOMPLETE.get(one.autocomplete.split(" ")[-1]), AUTOCOMPLETE.get(one.type)):
+            if role:
+                found.setdefault(role, one.name)
+    for role in ROLES:
+        known = labels[role]
+        fitting = [one.name for one in texts if _plain(one.name) in known and one.name not in found.values()]
+        if fitting:
+            found.setdefault(role, min(fitting, key=lambda name: known.index(_plain(name))))
+    return found
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).casefold()
