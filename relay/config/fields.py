@@ -3,11 +3,12 @@
 import re
 from typing import Any
 
-from marshmallow import ValidationError, fields, post_load
+from marshmallow import ValidationError, fields, post_load, validate
 
 from relay.config.environment import suggest
 from relay.config.presets import shared_labels
-from relay.config.schemas import Strict, Text, choice, expression_text, pattern, whole, yes_or_no
+from relay.config.schemas import Strict, Text, choice, expression_text, pattern, texts, whole, yes_or_no
+from relay.sources.consent import Box
 from relay.sources.fields import DEFAULT_TYPES, TYPES
 from relay.sources.mapping import CONTACTS, PROFILE_FIELDS, Rule
 from relay.sources.paths import Entries, Labels, Path, Place, plain
@@ -167,14 +168,31 @@ class EntriesSchema(Strict):
         return Entries(**{**table, "names": tuple(table["names"])})
 
 
-class Consent(fields.Field[dict[str, str]]):
+class BoxSchema(Strict):
+    """A box that is a table."""
+
+    field = fields.String(required=True, validate=validate.Length(min=1, error="must not be empty"))
+    yes = texts()
+
+    @post_load
+    def build(self, table: dict[str, Any], **_: Any) -> Box:
+        return Box(table["field"], tuple(table.get("yes", ())))
+
+
+class Consent(fields.Field[dict[str, Box]]):
     """The box of each contact, or one for both."""
 
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, str]:
-        if isinstance(value, str) and value:
-            return dict.fromkeys(CONTACTS, value)
-        if isinstance(value, dict) and all(
-            name in CONTACTS and isinstance(box, str) and box for name, box in value.items()
-        ):
-            return value
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Box]:
+        if isinstance(value, str) or (isinstance(value, dict) and "field" in value):
+            return dict.fromkeys(CONTACTS, _box(value))
+        if isinstance(value, dict) and set(value) <= set(CONTACTS):
+            return {name: _box(box) for name, box in value.items()}
         raise ValidationError('must be a field name, or like { email = "news_mail" }')
+
+
+def _box(given: Any) -> Box:
+    """Return a box. Raises ValidationError."""
+    if not isinstance(given, str | dict) or not given:
+        raise ValidationError('must be a field name, or like { field = "news", yes = ["I agree"] }')
+    found: Box = BoxSchema().load({"field": given} if isinstance(given, str) else given)
+    return found

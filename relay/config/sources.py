@@ -30,6 +30,7 @@ from relay.config.schemas import (
     yes_or_no,
 )
 from relay.sources.body import Limits
+from relay.sources.consent import YES, Box
 from relay.sources.mapping import CONTACTS, Mapping
 from relay.sources.paths import Path
 from relay.sources.source import Captcha, Handshake, HeaderIs, Ping, Source
@@ -235,9 +236,17 @@ def _contradictions(table: dict[str, Any], loaded: dict[str, Any], proof: Proof,
     handshake = loaded.get("handshake")
     if handshake is not None and handshake.kind in ("echo", "hmac") and "secret" not in table:
         found.append(Problem(f"{where}.handshake", 'of this kind needs a secret, like secret = "env:NAME"'))
+    found += _unset_yes(loaded.get("consent", {}), where)
     if proof.is_open:
         found.append(Remark(f"{where}.verify", 'is "none": it takes submissions without proof'))
     return found
+
+
+def _unset_yes(consent: dict[str, Box], where: str) -> list[Problem]:
+    """Return a remark on each box whose own words for yes nobody has told."""
+    boxes = {box.field: box for box in consent.values() if not box.yes}
+    said = f"says only {', '.join(sorted(YES))} or its name; if it sends another value, write it down as yes"
+    return [Remark(f"{where}.consent", f'the box "{field}" {said}') for field in boxes]
 
 
 def _destination(

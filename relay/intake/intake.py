@@ -58,6 +58,7 @@ class Intake:
         self._patience = Patience(outbox, settings.threads // 2)
         self._forecasts = Forecasts(outbox, self._latency)
         self._crowded: dict[str, float] = {}
+        self._unclear: set[tuple[str, str]] = set()
         self._counting = threading.Lock()
 
     def forget_forecasts(self) -> None:
@@ -110,6 +111,7 @@ class Intake:
             return Refusal(429, detail, retry_after=wait, typed=fields), "limited"
         sent = self._submission(source, incoming, fields)
         mapped = source.mapping.apply(fields)
+        self._note_unclear(source, mapped)
         if not mapped.ok:
             return self._unmappable(source, sent, mapped)
         suspicion = suspicion_of(source, sent, mapped, self._doorkeeper, self._outbox.vault)
@@ -135,6 +137,19 @@ class Intake:
         if incoming.client is None:
             return None
         return self._doorkeeper.retry_after(source.client_limits, "client", source.name, incoming.client)
+
+    def _note_unclear(self, source: Source, mapped: Mapped) -> None:
+        """Tell the owner, once, of a box whose value says neither yes nor no: it counts as no."""
+        for box in mapped.unclear:
+            if (source.name, box) not in self._unclear:
+                self._unclear.add((source.name, box))
+                events.note(
+                    "source.consent_unclear",
+                    level=logging.WARNING,
+                    source=source.name,
+                    where=box,
+                    problem="it sends a value that counts as no; if it means yes, add it to the box's yes",
+                )
 
     def _submission(self, source: Source, incoming: Incoming, fields: dict[str, Any]) -> Submission:
         return Submission(

@@ -5,15 +5,16 @@ Nothing here raises for what a sender put in, and no message repeats a value.
 
 from collections.abc import Iterator
 from collections.abc import Mapping as Dict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as factory
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
+from relay.sources.consent import Box
 from relay.sources.fields import NEEDED, TYPES, Phone, holds_no_number
-from relay.sources.paths import Entries, Labels, Path, Place
-from relay.sources.text import is_blank, join, says_yes
+from relay.sources.paths import Entries, Labels, Place
+from relay.sources.text import is_blank, join
 
 CONTACTS = ("email", "mobile_phone_number")
 PROFILE_FIELDS = (*CONTACTS, "full_name")
@@ -121,6 +122,8 @@ class Mapped:
     errors: dict[str, list[str]] = factory(default_factory=dict)
     dropped: tuple[str, ...] = ()
     consent: dict[str, dict[str, Any]] | None = None
+    unclear: tuple[str, ...] = ()
+    """Boxes that hold what says neither yes nor no."""
     extra: dict[str, Any] = factory(default_factory=dict)
 
     @property
@@ -136,7 +139,7 @@ class Mapping:
         rules: Dict[str, Rule],
         *,
         region: str | None = None,
-        consent: Dict[str, str] | None = None,
+        consent: Dict[str, Box] | None = None,
         keep_good_contact: bool = False,
         entries: Entries | None = None,
         extra: Dict[str, Rule] | None = None,
@@ -203,7 +206,8 @@ class Mapping:
             for name, messages in _by_name(problem).items():
                 errors.setdefault(name, [str(message) for message in messages])
         loaded = {name: value for name, value in loaded.items() if not is_blank(value)}
-        return self._judge(body, loaded, errors, consent, withheld)
+        unclear = tuple({box.field: box for box in self.consent.values() if box.is_unclear(body)})
+        return replace(self._judge(body, loaded, errors, consent, withheld), unclear=unclear)
 
     def correct(self, fields_: Dict[str, Any], corrected: Dict[str, Any]) -> Mapped:
         """Map a body with some profile fields as a person says they are; None leaves a field out.
@@ -242,12 +246,20 @@ class Mapping:
         return values, errors
 
     def _consent(self, body: Dict[str, Any]) -> tuple[dict[str, dict[str, Any]] | None, set[str]]:
+        """Return the proof of consent, of the contacts that this form asked for, and who gave none."""
         if not self.consent:
             return None, set()
-        proof: dict[str, dict[str, Any]] = {}
-        for name, box in self.consent.items():
-            proof[name] = {"box": box, "ticked": says_yes(Path(box).find(body))}
-        return proof, {name for name, said in proof.items() if not said["ticked"]}
+        ticked = {name: box.is_ticked(body) for name, box in self.consent.items()}
+        proof = {
+            name: {"box": box.field, "ticked": ticked[name]}
+            for name, box in self.consent.items()
+            if self._was_asked(name, body)
+        }
+        return proof, {name for name in ticked if not ticked[name]}
+
+    def _was_asked(self, name: str, body: Dict[str, Any]) -> bool:
+        rule = self.rules.get(name)
+        return rule is not None and any(place.exists(body) for place in rule.places)
 
     def _judge(
         self,
@@ -283,7 +295,7 @@ class Mapping:
     def _no_contact(self, body: dict[str, Any], withheld: set[str]) -> dict[str, list[str]]:
         for name in CONTACTS:
             if name in withheld and self._is_given(name, body):
-                return {self.consent[name]: [NO_CONSENT]}
+                return {self.consent[name].field: [NO_CONSENT]}
         return {next((n for n in CONTACTS if n in self.rules), CONTACTS[0]): [NO_CONTACT]}
 
     def _is_given(self, name: str, body: dict[str, Any]) -> bool:

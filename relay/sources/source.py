@@ -9,7 +9,6 @@ from relay.sources.body import Limits
 from relay.sources.mapping import Mapping
 from relay.sources.paths import Path, search
 from relay.sources.proof import Evidence, Verifier
-from relay.sources.text import says_yes
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ class Source:
             return True
         if self.only_header and not self.only_header.holds(headers):
             return True
-        if self.test is not None and says_yes(search(self.test, fields)):
+        if self.test is not None and _is_flagged(search(self.test, fields)):
             return True
         return self.only is not None and not _is_true(search(self.only, fields))
 
@@ -138,3 +137,10 @@ class Source:
 def _is_true(found: Any) -> bool:
     """Whether JMESPath calls it true: all but null, false and what is empty; 0 is true."""
     return found is not None and found is not False and found not in ("", [], {})
+
+
+def _is_flagged(found: Any) -> bool:
+    """Whether a sender's flag is up: a text is, unless it says the contrary."""
+    if isinstance(found, str):
+        return found.strip().lower() not in ("", "0", "false", "no", "off")
+    return bool(found)

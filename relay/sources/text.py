@@ -88,15 +88,3 @@ def text_of(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValidationError("Expected a text.")
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-_UNTICKED = {"", "0", "false", "no", "off"}
-
-
-def says_yes(value: Any) -> bool:
-    """Whether what a sender gives means yes, as a ticked box or a flag; absent and empty do not."""
-    if isinstance(value, list):
-        return any(says_yes(entry) for entry in value)
-    if value is None or isinstance(value, dict) or value == 0:
-        return False
-    return str(value).strip().lower() not in _UNTICKED

@@ -126,7 +126,7 @@ def _inputs(source: Source, language: Language) -> Iterator[Input]:
             if place.text not in seen and rule.type != "list":
                 seen.add(place.text)
                 yield _input(source, language, field, rule, place.text, is_first=number == 0)
-    for box in dict.fromkeys(source.mapping.consent.values()):
+    for box in dict.fromkeys(box.field for box in source.mapping.consent.values()):
         if box not in seen:
             yield _consent_box(source, language, box)
 
@@ -162,7 +162,7 @@ def _input(source: Source, language: Language, field: str, rule: Rule, name: str
 
 
 def _consent_box(source: Source, language: Language, box: str) -> Input:
-    covered = [contact for contact, name in source.mapping.consent.items() if name == box]
+    covered = [contact for contact, one in source.mapping.consent.items() if one.field == box]
     mapped = [contact for contact in CONTACTS if contact in source.mapping.rules]
     covered = [contact for contact in covered if contact in mapped]
     text = f"consent_{covered[0]}" if len(covered) == 1 else "consent"

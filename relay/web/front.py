@@ -39,9 +39,13 @@ def command(arguments: str) -> str:
 
 def curl_form(source: Source, url: str) -> str:
     """Return a command that posts an example to a form source."""
-    fields = {**example(source), **dict.fromkeys(source.mapping.consent.values(), "yes")}
+    fields = {**example(source), **dict.fromkeys(_boxes(source), "yes")}
     pairs = [f"{quote(name, safe='')}={_text(value)}" for name, value in fields.items()]
     return " ".join([f"curl {shlex.quote(url)}", *(f"--data-urlencode {shlex.quote(p)}" for p in pairs)])
+
+
+def _boxes(source: Source) -> list[str]:
+    return [box.field for box in source.mapping.consent.values()]
 
 
 def _text(value: Any) -> str:
@@ -53,7 +57,7 @@ def curl_webhook(source: Source, url: str, secret: str | None) -> str | None:
 
     Only what the source would really take is shown: the proof, the mapping and its filters are tried.
     """
-    body = json.dumps({**_nested(example(source)), **dict.fromkeys(source.mapping.consent.values(), True)})
+    body = json.dumps({**_nested(example(source)), **dict.fromkeys(_boxes(source), True)})
     if secret is None and source.verifier and source.verifier.scheme not in ("token", "basic"):
         return None  # nothing can be signed with a secret that must not be shown
     headers, query = _proof(source, body, secret or "YOUR-SECRET")

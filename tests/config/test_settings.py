@@ -25,6 +25,7 @@ from relay.config.operators import OperatorAccount
 from relay.config.settings import Settings, lacks_token, reread_token
 from relay.config.sources import SourceSchema
 from relay.quota import Window
+from relay.sources.consent import Box
 from relay.sources.paths import Labels
 from relay.sources.paths import Path as FieldPath
 from relay.sources.proof import BEARER, Evidence
@@ -216,7 +217,7 @@ def test_all_that_can_be_said_of_a_source(read: Read, tmp_path: Path) -> None:
     assert (found.limits.body, found.limits.fields, found.limits.field) == (1024**2, 7, 1000)
     assert found.disposable == {"trash.example", "mail.invalid"}
     assert found.id_path == FieldPath("meta.id")
-    assert found.mapping.consent == {"email": "news_mail"}
+    assert found.mapping.consent == {"email": Box("news_mail")}
     assert found.mapping.rules["email"].required
     assert found.mapping.rules["full_name"].joined == (FieldPath("first"), FieldPath("last"))
     assert found.mapping.rules["mobile_phone_number"].first == (
@@ -227,13 +228,19 @@ def test_all_that_can_be_said_of_a_source(read: Read, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given_", "consent"),
     [
-        ('"news"', {"email": "news", "mobile_phone_number": "news"}),
-        ('{ email = "a", mobile_phone_number = "b" }', {"email": "a", "mobile_phone_number": "b"}),
+        ('"news"', {"email": Box("news"), "mobile_phone_number": Box("news")}),
+        ('{ email = "a", mobile_phone_number = "b" }', {"email": Box("a"), "mobile_phone_number": Box("b")}),
+        ('{ email = { field = "a", yes = ["I agree"] } }', {"email": Box("a", ("I agree",))}),
+        (
+            '{ field = "a", yes = ["I agree"] }',
+            dict.fromkeys(("email", "mobile_phone_number"), Box("a", ("I agree",))),
+        ),
     ],
 )
-def test_consent_is_one_box_or_one_for_each(read: Read, given_: str, consent: dict[str, str]) -> None:
+def test_consent_is_one_box_or_one_for_each(read: Read, given_: str, consent: dict[str, Box]) -> None:
     found = read(DESTINATION, FORM.replace('kind = "form"', f'kind = "form"\nconsent = {given_}'))
     assert found.sources["newsletter"].mapping.consent == consent
+    assert any("write it down as yes" in said for said in found.warnings) is ("I agree" not in given_)
 
 
 def test_secrets_may_be_a_list_for_rotation_and_may_be_files(read: Read, tmp_path: Path) -> None:
@@ -523,6 +530,16 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str, str]] = {
         (DESTINATION, FORM.replace('"form"', '"form"\nconsent = { mail = "x" }')),
         "sources.newsletter.consent",
         "must be a field name",
+    ),
+    "a box of another kind": (
+        (DESTINATION, FORM.replace('"form"', '"form"\nconsent = { email = 5 }')),
+        "sources.newsletter.consent",
+        "must be a field name",
+    ),
+    "an unknown key of a box": (
+        (DESTINATION, FORM.replace('"form"', '"form"\nconsent = { email = { field = "a", no = ["x"] } }')),
+        "sources.newsletter.consent",
+        "unknown key",
     ),
     "verify of a form": (
         (DESTINATION, FORM.replace('"form"', '"form"\nsecret = "env:CRM_SECRET"')),

@@ -40,7 +40,7 @@ SOURCES: dict[str, Any] = {
     "pinged": QUICK_HOOK | {"ping": {"body": "webhook_id=[0-9]{1,12}"}},
     "off": FORM | {"enabled": False},
     "boxes": FORM | {"consent": {"email": "news_mail", "mobile_phone_number": "news_sms"}},
-    "box": FORM | {"consent": "agree"},
+    "box": FORM | {"consent": {"field": "agree", "yes": ["I agree"]}},
     "pot": FORM | {"honeypot": "relay_leave_empty"},
     "patientpot": FORM | {"honeypot": "relay_leave_empty", "wait": 8},
     "identified": QUICK_HOOK | {"id": "event.id"},
@@ -434,7 +434,7 @@ def test_a_forms_bad_contact_is_named(relay: RelayProcess) -> None:
     assert newest(relay) == before
 
 
-@pytest.mark.parametrize("unticked", [None, "", "0", "false", "no", "off", "FALSE", " "])
+@pytest.mark.parametrize("unticked", [None, "", "0", "false", "null", "nein", "perhaps", " "])
 def test_a_contact_without_consent_is_not_sent(
     relay: RelayProcess, upstream: ScriptedUpstream, unticked: str | None
 ) -> None:
@@ -453,7 +453,7 @@ def test_a_contact_without_consent_is_not_sent(
     assert row["profile_id"]
 
 
-@pytest.mark.parametrize("ticked", ["on", "1", "yes", "true", "I agree"])
+@pytest.mark.parametrize("ticked", ["on", "1", "yes", "true", "agree", "I agree"])
 def test_a_ticked_box_is_consent(relay: RelayProcess, ticked: str) -> None:
     answer = relay.form({"email": person(), "agree": ticked}, "box")
     assert answer.status == 202

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.sources.consent import Box
 from relay.sources.fields import NEEDED
-from relay.sources.mapping import NO_CONSENT, NO_CONTACT, Mapping, Rule
+from relay.sources.mapping import NO_CONTACT, Mapping, Rule
 from relay.sources.paths import Entries, Labels, Path, plain
 from relay.sources.text import clean
 
@@ -611,76 +612,6 @@ def test_no_message_repeats_a_value() -> None:
         assert secret not in str(mapped.errors)
 
 
-# --- consent ------------------------------------------------------------------------------------------
-
-BOTH = {"email": "news_mail", "mobile_phone_number": "news_sms"}
-ONE = dict.fromkeys(BOTH, "news")
-
-
-@pytest.mark.parametrize(
-    ("value", "ticked"),
-    [
-        ("on", True),
-        ("1", True),
-        ("yes", True),
-        ("I agree", True),
-        (True, True),
-        (1, True),
-        (["0", "1"], True),
-        ("", False),
-        (" ", False),
-        ("0", False),
-        ("false", False),
-        ("FALSE", False),
-        ("No", False),
-        (" off ", False),
-        (False, False),
-        (0, False),
-        (0.0, False),
-        (None, False),
-        ([], False),
-        ({}, False),
-        ({"a": 1}, False),
-        (["0", ""], False),
-    ],
-    ids=ascii,
-)
-def test_a_box_is_ticked_only_if_it_says_so(value: Any, ticked: bool) -> None:
-    mapped = form(consent=ONE).apply({**JANE, "news": value})
-    assert mapped.ok is ticked
-    assert mapped.consent == {key: {"box": "news", "ticked": ticked} for key in BOTH}
-
-
-def test_a_contact_without_its_tick_is_not_sent() -> None:
-    mapped = form(consent=BOTH).apply({**JANE, "news_mail": "on"})
-    assert mapped.profile == {"email": "jane@example.com", "full_name": "Jane Doe"}
-    assert mapped.dropped == ()
-    assert mapped.consent == {
-        "email": {"box": "news_mail", "ticked": True},
-        "mobile_phone_number": {"box": "news_sms", "ticked": False},
-    }
-
-
-def test_a_bad_contact_without_its_tick_is_no_error() -> None:
-    assert form(consent=BOTH).apply({**JANE, "phone": "soon", "news_mail": "on"}).ok
-
-
-def test_who_ticked_nothing_is_asked_to() -> None:
-    mapped = form(consent=BOTH).apply(JANE)
-    assert mapped.errors == {"news_mail": [NO_CONSENT]}
-    assert form(consent=BOTH).apply({"phone": "+49301234567"}).errors == {"news_sms": [NO_CONSENT]}
-
-
-def test_who_gave_no_contact_is_asked_for_one_and_not_for_a_tick() -> None:
-    assert form(consent=BOTH).apply({"first_name": "Jane"}).errors == {"email": [NO_CONTACT]}
-    assert form(consent=BOTH).apply({"news_sms": "on"}).errors == {"email": [NO_CONTACT]}
-
-
-def test_consent_may_be_anywhere_a_path_leads() -> None:
-    mapped = form(consent={"email": "consent.mail"}).apply({**JANE, "consent": {"mail": True}})
-    assert mapped.ok
-
-
 # --- whatever comes -------------------------------------------------------------------------------------
 
 VALUES = st.recursive(
@@ -708,7 +639,7 @@ def test_mapping_never_raises_and_what_it_maps_is_sound(
         {**RULES, "email": Rule("email", first=(Path("email"), MAIL))},
         region=region,
         keep_good_contact=keep,
-        consent={"email": "news"},
+        consent={"email": Box("news")},
         entries=ENTRIES,
         extra=EVERY_TYPE,
     )
