@@ -6,7 +6,7 @@ A page or an address goes here; nothing is decided here about a submission. Flas
 from flask import Flask
 
 from relay.process.relay import Relay
-from relay.web import api, description, operations, pages, problems, script, submit
+from relay.web import api, dashboard, description, operations, pages, problems, script, submit
 from relay.web.wsgi import with_headers
 
 
@@ -25,5 +25,6 @@ def create_app(relay: Relay) -> RelayApp:
     problems.register(app)
     for face in (submit, pages, script, operations, api, description):
         app.register_blueprint(face.blueprint)
+    dashboard.register(app)
     app.wsgi_app = with_headers(app.wsgi_app)  # type: ignore[assignment,method-assign]
     return app

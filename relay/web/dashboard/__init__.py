@@ -1,0 +1,31 @@
+"""The dashboard: pages for the people who run the relay. Each asks a verb of ``operator``
+and shows what it said.
+
+A page goes here, with its template in ``templates/dashboard/``; what it may do is decided in ``operator``.
+``guard`` lets people in, ``words`` says states and outcomes in plain English.
+"""
+
+from flask import Flask
+
+from relay.web.dashboard import (
+    audit,
+    destinations,
+    frame,
+    guard,
+    jobs,
+    login,
+    overview,
+    sources,
+    submission,
+    submissions,
+)
+
+PAGES = (overview, submissions, submission, sources, destinations, jobs, audit)
+"""Importing a page adds its addresses to the one blueprint."""
+
+
+def register(app: Flask) -> None:
+    """Add the dashboard to an application."""
+    guard.install(app)
+    app.register_blueprint(login.blueprint)
+    app.register_blueprint(frame.blueprint)

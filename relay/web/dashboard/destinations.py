@@ -1,0 +1,38 @@
+"""Destinations: what holds them, how much of the quota is used, pause and resume."""
+
+from typing import Any
+
+from flask import Response
+
+from relay.operator.actor import ACT
+from relay.web.dashboard.frame import after, blueprint, page, the_actor, the_operator, the_relay, wake
+
+
+@blueprint.get("/destinations")
+def destinations() -> Response:
+    """Every destination."""
+    return page("destinations.html", "destinations", **_values())
+
+
+@blueprint.get("/live/destinations")
+def live_destinations() -> Response:
+    """The destinations alone."""
+    return page("destinations_part.html", "destinations", **_values())
+
+
+def _values() -> dict[str, Any]:
+    configured = the_relay().settings.destinations
+    return {
+        "destinations": the_operator().status(),
+        "configured": configured,
+        "may_act": the_actor().may(ACT),
+    }
+
+
+@blueprint.post("/destinations/<name>/<any(pause,resume):verb>")
+def hold(name: str, verb: str) -> Response:
+    """Stop sending there, or go on."""
+    the_operator().hold(name, verb)
+    the_relay().intake.forget_forecasts()
+    wake()
+    return after("destinations", f"{verb}d")

@@ -1,0 +1,129 @@
+"""What every page of the dashboard has: the blueprint, the operator who asks, times in one zone."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
+from flask_wtf.csrf import CSRFError
+
+from relay.operator.actor import Actor
+from relay.operator.errors import CannotDo, Changed, Missing, Nonsense, NotAllowed
+from relay.operator.operator import Operator
+from relay.process.relay import Relay
+from relay.web.dashboard import guard, words
+from relay.web.problems import shown
+
+blueprint = Blueprint("dashboard", __name__, url_prefix=guard.PREFIX)
+blueprint.before_request(guard.require_session)
+
+NAVIGATION = (
+    ("overview", "Overview"),
+    ("needs_you", "Needs you"),
+    ("submissions", "Submissions"),
+    ("sources", "Sources"),
+    ("destinations", "Destinations"),
+    ("jobs", "Jobs"),
+    ("audit", "Audit"),
+)
+
+DONE = {
+    "replayed": "It is queued, and is sent when its turn comes.",
+    "discarded": "It is discarded; what it held is gone.",
+    "corrected": "It is corrected and queued.",
+    "paused": "The destination is paused: nothing is sent until you resume it. Sign-ups are still taken.",
+    "resumed": "The destination goes on.",
+    "cancelled": "The job stops; what it has done stays done.",
+    "tested": "The test was taken. It is marked, and counts nowhere.",
+}
+"""What a page says after an act; the address carries the key only."""
+
+
+def the_relay() -> Relay:
+    """Return the relay whose dashboard this is."""
+    relay: Relay = current_app.relay  # type: ignore[attr-defined]
+    return relay
+
+
+def the_actor() -> Actor:
+    """Return who asks."""
+    actor: Actor = g.actor
+    return actor
+
+
+def the_operator() -> Operator:
+    """Return the verbs, in the name of who asks."""
+    relay = the_relay()
+    return Operator(relay.settings, relay.outbox, the_actor())
+
+
+def page(template: str, name: str, status: int = 200, **values: Any) -> Response:
+    """Return a page. ``name``: which entry of the navigation it belongs to."""
+    notice = DONE.get(request.args.get("done", ""))
+    text = render_template(f"dashboard/{template}", page=name, notice=notice, **values)
+    return Response(text, status, mimetype="text/html")
+
+
+def after(endpoint: str, done: str, **values: Any) -> Response:
+    """Lead to a page that says what was done, so that reloading it does nothing again."""
+    return redirect(url_for(f"dashboard.{endpoint}", done=done, **values), 303)  # type: ignore[return-value]
+
+
+def wake() -> None:
+    """Let what was queued be sent at once."""
+    relay = the_relay()
+    if relay.dispatcher is not None:
+        for name in relay.settings.destinations:
+            relay.dispatcher.wake(name)
+
+
+@blueprint.app_template_filter("moment")
+def moment(text: str | None) -> str:
+    """Return a time of the API in the operators' zone, to the second."""
+    if text is None:
+        return "–"
+    found = datetime.fromisoformat(text).astimezone(the_relay().settings.time_zone)
+    return found.strftime("%Y-%m-%d %H:%M:%S")
+
+
+@blueprint.app_template_filter("age")
+def age(text: str | None) -> str:
+    """Return how long ago a time of the API is."""
+    if text is None:
+        return "never"
+    return words.ago((datetime.now(UTC) - datetime.fromisoformat(text)).total_seconds())
+
+
+@blueprint.context_processor
+def surroundings() -> dict[str, Any]:
+    """What every template knows."""
+    settings = the_relay().settings
+    return {
+        "actor": the_actor(),
+        "nav": NAVIGATION,
+        "zone": str(settings.time_zone),
+        "is_sandbox": settings.is_sandbox,
+        "words": words,
+    }
+
+
+@blueprint.errorhandler(CSRFError)
+def stale_form(_: CSRFError) -> Response:
+    """A form of a session that is over, or of another page."""
+    return shown(403, "This form is not of your present session; nothing was done. Load the page again.")
+
+
+@blueprint.errorhandler(CannotDo)
+def refused(problem: CannotDo) -> Response:
+    """Say why nothing was done."""
+    text = str(problem)
+    return page("refused.html", "", _status(problem), why=text[:1].upper() + text[1:])
+
+
+def _status(problem: CannotDo) -> int:
+    if isinstance(problem, NotAllowed):
+        return 403
+    if isinstance(problem, Missing):
+        return 404
+    if isinstance(problem, Nonsense):
+        return 400
+    return 409 if isinstance(problem, Changed) or request.method == "POST" else 400

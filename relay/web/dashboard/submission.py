@@ -1,0 +1,76 @@
+"""One submission: what happened to it, and what may be done."""
+
+from flask import Response, abort, request
+
+from relay.operator import actor
+from relay.operator.actions import DISCARD, EDIT, REPLAY, REVEAL
+from relay.operator.actor import ACT
+from relay.operator.errors import Nonsense, Unfitting
+from relay.operator.filter import Filter
+from relay.outbox.moves import Expected
+from relay.sources.mapping import PROFILE_FIELDS
+from relay.web.dashboard.frame import after, blueprint, page, the_actor, the_operator, wake
+
+_LABELS = {REPLAY: "Send it", DISCARD: "Discard it", REVEAL: "Show who it is", EDIT: "Correct it"}
+_ROLES = {REPLAY: ACT, DISCARD: ACT, EDIT: ACT, REVEAL: actor.REVEAL}
+_DONE = {REPLAY: "replayed", DISCARD: "discarded", EDIT: "corrected"}
+
+
+@blueprint.get("/submissions/<receipt>")
+def submission(receipt: str) -> Response:
+    """One submission with its timeline and acts."""
+    return _shown(receipt)
+
+
+@blueprint.post("/submissions/<receipt>/<any(replay,discard,edit,reveal):action>")
+def act(receipt: str, action: str) -> Response:
+    """Do something to it, if it is still as it was shown."""
+    operator, seen = the_operator(), _seen()
+    if action == REVEAL:
+        return _shown(receipt, revealed=operator.reveal(receipt))
+    if action == EDIT:
+        try:
+            operator.edit(receipt, _corrected(), seen)
+        except Unfitting as problem:
+            return _shown(receipt, status=422, alert=_reasons(problem))
+    elif action == REPLAY:
+        operator.replay(receipt, seen)
+    else:
+        operator.discard(receipt, seen)
+    wake()
+    return after("submission", _DONE[action], receipt=receipt)
+
+
+def _shown(receipt: str, status: int = 200, **values: object) -> Response:
+    operator = the_operator()
+    row = operator.submission(receipt)
+    return page(
+        "submission.html",
+        "submissions",
+        status,
+        row=row,
+        actions=operator.actions(receipt),
+        acts=operator.audit(Filter(receipt=receipt))["audit"],
+        labels=_LABELS,
+        may={action: the_actor().may(role) for action, role in _ROLES.items()},
+        editable=PROFILE_FIELDS,
+        **values,
+    )
+
+
+def _seen() -> Expected:
+    """Return the row as it was on the page that the form stood on. Raises Nonsense."""
+    state, fence = request.form.get("state", ""), request.form.get("fence", "")
+    if not (fence.isascii() and fence.isdigit() and len(fence) < 18):
+        raise Nonsense("the form does not say what it was shown for")
+    return Expected(state, int(fence))
+
+
+def _corrected() -> dict[str, str]:
+    given = {name: request.form.get(f"value-{name}", "").strip() for name in PROFILE_FIELDS}
+    return {name: value for name, value in given.items() if value} or abort(400)
+
+
+def _reasons(problem: Unfitting) -> str:
+    told = [f"{name}: {' '.join(said)}" for name, said in (problem.errors or {}).items()]
+    return " ".join([f"{problem}.", *told])

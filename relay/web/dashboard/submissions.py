@@ -1,0 +1,102 @@
+"""Lists of submissions: all that a filter shows, one person's, and those that need somebody."""
+
+import re
+from typing import Any
+
+from flask import Response, redirect, request, url_for
+
+from relay.delivery import STATES
+from relay.operator.actions import DISCARD, POSSIBLE, REPLAY, WAITING
+from relay.operator.actor import ACT
+from relay.operator.filter import Filter
+from relay.web.dashboard import words
+from relay.web.dashboard.frame import blueprint, page, the_actor, the_operator, the_relay
+
+ROWS = 50
+_RECEIPT = re.compile(r"[0-9a-f]{32}")
+_MANY = {REPLAY: "Send all that match …", DISCARD: "Discard all that match …"}
+
+
+@blueprint.get("/submissions")
+def submissions() -> Response:
+    """Submissions by a filter that stands in the address, newest first."""
+    asked = _asked()
+    found = the_operator().page(asked)
+    following = None
+    if found["next"]:
+        following = url_for("dashboard.submissions", **asked.said(), before=found["next"])
+    return page(
+        "submissions.html",
+        "submissions",
+        asked=asked,
+        said=asked.said(),
+        is_filtered=bool(asked.said()),
+        found=found["submissions"],
+        following=following,
+        many=_many(asked),
+        states=STATES,
+        sources=sorted(the_relay().settings.sources),
+    )
+
+
+def _asked() -> Filter:
+    said: dict[str, Any] = {name: request.args.get(name, "").strip() or None for name in _TEXTS}
+    return Filter(**said, duplicate=True if request.args.get("duplicate") else None, limit=ROWS)
+
+
+_TEXTS = ("state", "source", "reason", "since", "until", "before")
+
+
+def _many(asked: Filter) -> list[tuple[str, str]]:
+    """Return what may be done to all that a filter shows: only where one state is meant."""
+    if asked.state is None or not the_actor().may(ACT):
+        return []
+    return [(action, label) for action, label in _MANY.items() if asked.state in POSSIBLE[action]]
+
+
+@blueprint.post("/find")
+def find() -> Response:
+    """A person, or one submission by an id. What was asked for never stands in an address."""
+    asked = request.form.get("contact", "").strip()
+    if _RECEIPT.fullmatch(asked):
+        return redirect(url_for("dashboard.submission", receipt=asked), 303)  # type: ignore[return-value]
+    found = the_operator().find(asked)["submissions"]
+    return page("found.html", "submissions", found=found)
+
+
+@blueprint.get("/needs-you")
+def needs_you() -> Response:
+    """What waits for a person, by source and reason, with what fits each."""
+    return page("needs_you.html", "needs_you", groups=groups())
+
+
+@blueprint.get("/live/needs-you")
+def live_needs_you() -> Response:
+    """The groups alone."""
+    return page("needs_you_part.html", "needs_you", groups=groups())
+
+
+def groups() -> list[dict[str, Any]]:
+    """Return what needs somebody, the most urgent state first, the largest group first."""
+    found = [
+        {**group, "told": words.state(group["state"]), "acts": _acts(group["state"])}
+        for group in the_operator().needs_you()
+    ]
+    order = {state: place for place, state in enumerate(("parked", "dead", "invalid", "refused", "held"))}
+    return sorted(found, key=lambda group: (order[group["state"]], -group["count"]))
+
+
+def _acts(state: str) -> list[tuple[str, str]]:
+    """Return the actions that fit a group, each with the words that fit the state."""
+    if not the_actor().may(ACT) or state not in WAITING:
+        return []
+    return [(REPLAY, _REPLAY_WORDS[state]), (DISCARD, "Discard all …")]
+
+
+_REPLAY_WORDS = {
+    "held": "Not spam: send all …",
+    "invalid": "Map again and send …",
+    "refused": "Send all again …",
+    "parked": "They are not upstream: send all …",
+    "dead": "Send all …",
+}

@@ -1,0 +1,100 @@
+"""States, outcomes and holds in plain words: what it means, and what to do about it."""
+
+from dataclasses import dataclass
+
+from relay.delivery import DEAD, DELIVERED, DISCARDED, HELD, INVALID, PARKED, QUEUED, REFUSED, SENDING
+
+
+@dataclass(frozen=True)
+class State:
+    """How a state is told: a word, what it means, what the person who reads it can do."""
+
+    title: str
+    meaning: str
+    advice: str = ""
+    tone: str = "quiet"
+
+
+STATES: dict[str, State] = {
+    QUEUED: State("queued", "Waits for its turn; it is sent by itself."),
+    SENDING: State("sending", "Is being sent at this moment."),
+    DELIVERED: State("delivered", "Upstream has created the profile.", tone="good"),
+    HELD: State(
+        "held",
+        "Looks like the work of a program, so it was kept and not sent.",
+        "If it is a real person, send it. If it is not, discard it.",
+        "warn",
+    ),
+    INVALID: State(
+        "invalid",
+        "No profile could be made of what was sent: the mapping found no usable contact.",
+        "Mend the source's fields in relay.toml, reload, and map these again; or correct one by hand.",
+        "bad",
+    ),
+    REFUSED: State(
+        "refused",
+        "Upstream will not take it. Often the person has unsubscribed before.",
+        "Correct what was mistyped and send it again, or discard it.",
+        "bad",
+    ),
+    PARKED: State(
+        "parked",
+        "It was sent, and nobody knows whether upstream took it.",
+        "Look the person up in Ocamba. If they are there, discard it; if not, send it again.",
+        "bad",
+    ),
+    DEAD: State(
+        "dead",
+        "It could not be sent for as long as give_up_after says.",
+        "When upstream works again, send it.",
+        "bad",
+    ),
+    DISCARDED: State("discarded", "A person has given it up; what it held is gone."),
+}
+
+OUTCOMES: dict[str, str] = {
+    "delivered": "upstream created the profile",
+    "refused": "upstream refused it",
+    "later": "upstream could not be reached; it is tried again",
+    "wait": "upstream asked us to wait",
+    "unclear": "no clear answer: upstream may have taken it",
+    "misconfigured": "upstream does not accept our token or address",
+    "notsent": "it was not sent after all",
+}
+
+
+def state(name: str) -> State:
+    """Return how a state is told."""
+    return STATES.get(name, State(name, ""))
+
+
+def outcome(word: str | None) -> str:
+    """Return what an outcome means; an attempt without one is under way, or ended with the process."""
+    return OUTCOMES.get(word, word) if word else "under way, or cut off by a restart"
+
+
+def ago(seconds: float | None) -> str:
+    """Return an age as a person says it."""
+    if seconds is None:
+        return "never"
+    for size, one, many in ((86400, "day", "days"), (3600, "hour", "hours"), (60, "minute", "minutes")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {one if count == 1 else many} ago"
+    return "just now"
+
+
+def lasting(seconds: float | None) -> str:
+    """Return how long something will take, as a person says it."""
+    if seconds is None:
+        return "unknown while it is held"
+    for size, one, many in ((86400, "day", "days"), (3600, "hour", "hours"), (60, "minute", "minutes")):
+        if seconds >= size:
+            count = round(seconds / size)
+            return f"about {count} {one if count == 1 else many}"
+    return f"{max(0, round(seconds))} s"
+
+
+def number(count: int, one: str, many: str | None = None) -> str:
+    """Return a count with its noun."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -1,0 +1,344 @@
+"""The dashboard over real connections: who may come in, and what each role may do."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import requests
+
+from tests.kit.client import request
+from tests.kit.processes import eventually
+from tests.kit.relay import NEWSLETTER, RelayProcess, config
+from tests.kit.upstream import ScriptedUpstream
+
+TOKENS = {"viewer": "v" * 30, "actor": "a" * 30, "revealer": "r" * 30}
+PAGES = (
+    "/dashboard",
+    "/dashboard/needs-you",
+    "/dashboard/submissions",
+    "/dashboard/sources",
+    "/dashboard/sources/newsletter",
+    "/dashboard/destinations",
+    "/dashboard/jobs",
+    "/dashboard/audit",
+)
+PARTS = ("/dashboard/live/overview", "/dashboard/live/needs-you", "/dashboard/live/destinations")
+
+
+def settings(url: str) -> dict[str, Any]:
+    operators = {
+        "viewer": {"token": "env:VIEWER", "role": "view"},
+        "actor": {"token": "env:ACTOR", "role": "act"},
+        "revealer": {"token": "env:REVEALER", "role": "reveal"},
+    }
+    trap = {**NEWSLETTER, "honeypot": "leave_empty"}
+    return {**config(url, {"newsletter": trap}), "operators": operators}
+
+
+@pytest.fixture(scope="module")
+def relay() -> Iterator[RelayProcess]:
+    env = {name.upper(): token for name, token in TOKENS.items()}
+    with ScriptedUpstream() as upstream, RelayProcess(settings(upstream.url), env=env) as running:
+        yield running
+
+
+class Person:
+    """Somebody at a browser without script: follows no redirect by itself."""
+
+    def __init__(self, relay: RelayProcess, token: str = "") -> None:
+        self.relay = relay
+        self.web = requests.Session()
+        if token:
+            assert self.post("/dashboard/login", {"token": token}, with_token=False).status_code == 303
+
+    def get(self, path: str) -> requests.Response:
+        return self.web.get(self.relay.url + path, allow_redirects=False, timeout=30)
+
+    def csrf(self) -> str:
+        found = re.search(r'name="csrf_token" value="([^"]+)"', self.get("/dashboard").text)
+        return found[1] if found else ""
+
+    def post(
+        self,
+        path: str,
+        fields: Mapping[str, str] | None = None,
+        *,
+        with_token: bool = True,
+        headers: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        given = {**(fields or {}), **({"csrf_token": self.csrf()} if with_token else {})}
+        return self.web.post(
+            self.relay.url + path, data=given, headers=dict(headers or {}), allow_redirects=False, timeout=30
+        )
+
+
+def held(relay: RelayProcess, name: str) -> dict[str, Any]:
+    """One that fell into the trap, and so waits for a person."""
+    answer = relay.form({"email": f"{name}@example.com", "leave_empty": "x"})
+    return relay.wait_state(answer.json["receipt"], "held")
+
+
+def seen(row: Mapping[str, Any]) -> dict[str, str]:
+    return {"state": row["state"], "fence": str(row["fence"])}
+
+
+# --- coming in ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/dashboard/submissions/" + "0" * 32])
+def test_without_a_session_every_page_leads_to_the_login(relay: RelayProcess, path: str) -> None:
+    answer = Person(relay).get(path)
+
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/dashboard/login")
+
+
+@pytest.mark.parametrize("path", PARTS)
+def test_without_a_session_a_part_tells_the_page_to_go_to_the_login(relay: RelayProcess, path: str) -> None:
+    answer = Person(relay).get(path)
+
+    assert (answer.status_code, answer.headers["HX-Redirect"]) == (401, "/dashboard/login")
+
+
+def test_without_any_operator_there_is_no_dashboard() -> None:
+    nobody = {"RELAY_ADMIN_TOKEN": None}
+    with ScriptedUpstream() as upstream, RelayProcess(config(upstream.url), env=nobody) as relay:
+        for path in (*PAGES, "/dashboard/login"):
+            assert Person(relay).get(path).status_code == 404
+
+
+@pytest.mark.parametrize("path", [*PAGES, *PARTS])
+def test_every_page_is_there_for_whoever_may_view(relay: RelayProcess, path: str) -> None:
+    answer = Person(relay, TOKENS["viewer"]).get(path)
+
+    assert answer.status_code == 200
+    assert "no-store" in answer.headers["Cache-Control"]
+    assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_the_admin_token_opens_the_dashboard_too(relay: RelayProcess) -> None:
+    assert "admin" in Person(relay, relay.admin_token).get("/dashboard").text
+
+
+def test_a_wrong_token_opens_nothing_and_is_not_shown_again(relay: RelayProcess) -> None:
+    person = Person(relay)
+
+    answer = person.post("/dashboard/login", {"token": "x" * 30}, with_token=False)
+
+    assert answer.status_code == 401 and "x" * 30 not in answer.text
+    assert not person.web.cookies
+
+
+def test_the_cookie_is_for_this_host_and_no_script(relay: RelayProcess) -> None:
+    person = Person(relay)
+
+    answer = person.post("/dashboard/login", {"token": TOKENS["viewer"]}, with_token=False)
+
+    cookie = answer.headers["Set-Cookie"]
+    assert cookie.startswith("relay_session=")
+    assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
+
+
+def test_a_session_of_before_does_not_become_the_one_after_the_login(relay: RelayProcess) -> None:
+    person = Person(relay)
+    person.web.cookies.set("relay_session", "chosen-by-somebody-else", domain="127.0.0.1")
+
+    person.post("/dashboard/login", {"token": TOKENS["viewer"]}, with_token=False)
+
+    assert person.get("/dashboard").status_code == 200
+    stranger = Person(relay)
+    stranger.web.cookies.set("relay_session", "chosen-by-somebody-else", domain="127.0.0.1")
+    assert stranger.get("/dashboard").status_code == 303
+
+
+def test_a_session_that_was_left_is_over_for_whoever_kept_the_cookie(relay: RelayProcess) -> None:
+    person = Person(relay, TOKENS["viewer"])
+    kept = person.web.cookies["relay_session"]
+
+    assert person.post("/dashboard/logout").status_code == 303
+
+    person.web.cookies.set("relay_session", kept, domain="127.0.0.1")
+    assert person.get("/dashboard").status_code == 303
+
+
+def test_public_addresses_set_no_cookie_and_read_none(relay: RelayProcess) -> None:
+    person = Person(relay, TOKENS["viewer"])
+
+    for path in ("/forms/newsletter", "/healthz", "/readyz"):
+        answer = person.get(path)
+        assert "Set-Cookie" not in answer.headers and "Cookie" not in answer.headers.get("Vary", "")
+
+
+def test_who_guesses_is_not_even_let_in_with_the_right_token_for_a_while() -> None:
+    """Nobody elsewhere is locked out, and it is said once."""
+    with ScriptedUpstream() as upstream, RelayProcess(config(upstream.url)) as relay:
+        wrong, right = (
+            {"Authorization": "Bearer " + "x" * 30},
+            {"Authorization": f"Bearer {relay.admin_token}"},
+        )
+        for _ in range(12):
+            request(relay.port, "GET", "/api/status", headers=wrong)
+        person = Person(relay)
+        statuses = [
+            person.post("/dashboard/login", {"token": "x" * 30}, with_token=False).status_code
+            for _ in range(12)
+        ]
+
+        assert statuses == [401] * 10 + [429] * 2
+        assert request(relay.port, "GET", "/api/status", headers=right).status == 429
+        elsewhere = request(relay.port, "GET", "/api/status", headers=right, source_address="127.0.3.2")
+        assert elsewhere.status == 200
+        assert relay.output().count("operator.guessing") == 2  # once at each door
+
+
+# --- writing --------------------------------------------------------------------------------------------
+
+
+def test_a_write_without_the_token_of_the_session_does_nothing(relay: RelayProcess) -> None:
+    row = held(relay, "no-csrf")
+    person, other = Person(relay, TOKENS["actor"]), Person(relay, TOKENS["actor"])
+    path = f"/dashboard/submissions/{row['receipt']}/discard"
+
+    assert person.post(path, seen(row), with_token=False).status_code == 403
+    stolen = {**seen(row), "csrf_token": other.csrf()}
+    assert person.post(path, stolen, with_token=False).status_code == 403
+
+    assert relay.state(row["receipt"]) == "held"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+    ],
+    ids=str,
+)
+def test_a_write_from_another_sites_page_does_nothing(relay: RelayProcess, headers: dict[str, str]) -> None:
+    row = held(relay, "cross-site")
+    person = Person(relay, TOKENS["actor"])
+
+    answer = person.post(f"/dashboard/submissions/{row['receipt']}/discard", seen(row), headers=headers)
+
+    assert answer.status_code == 403 and relay.state(row["receipt"]) == "held"
+    login = Person(relay).post(
+        "/dashboard/login", {"token": TOKENS["actor"]}, with_token=False, headers=headers
+    )
+    assert login.status_code == 403
+
+
+def test_a_write_is_a_post_only(relay: RelayProcess) -> None:
+    row = held(relay, "get")
+    person = Person(relay, TOKENS["actor"])
+
+    for verb in ("replay", "discard", "edit", "reveal"):
+        assert person.get(f"/dashboard/submissions/{row['receipt']}/{verb}").status_code == 405
+
+
+def test_a_cookie_and_a_token_together_are_refused(relay: RelayProcess) -> None:
+    person = Person(relay, TOKENS["actor"])
+    person.web.headers["Authorization"] = f"Bearer {TOKENS['actor']}"
+
+    assert person.get("/dashboard").status_code == 400
+    assert person.get("/api/status").status_code == 400
+
+
+WRITES = {
+    "/dashboard/submissions/{receipt}/replay": "act",
+    "/dashboard/submissions/{receipt}/discard": "act",
+    "/dashboard/submissions/{receipt}/edit": "act",
+    "/dashboard/submissions/{receipt}/reveal": "reveal",
+    "/dashboard/destinations/ocamba/pause": "act",
+    "/dashboard/destinations/ocamba/resume": "act",
+    "/dashboard/jobs": "act",
+}
+
+
+@pytest.mark.parametrize("path", WRITES)
+def test_a_role_that_is_too_small_can_do_nothing(relay: RelayProcess, path: str) -> None:
+    row = held(relay, "roles")
+    fields = {**seen(row), "action": "discard", "sure": "1", "value-email": "other@example.com"}
+    below = {"act": ("viewer",), "reveal": ("viewer", "actor")}[WRITES[path]]
+
+    for name in below:
+        answer = Person(relay, TOKENS[name]).post(path.format(receipt=row["receipt"]), fields)
+        assert answer.status_code == 403, name
+
+    assert relay.state(row["receipt"]) == "held"
+    assert relay.status()["ocamba"]["hold_reason"] is None
+
+
+def test_what_was_shown_and_has_changed_since_is_not_acted_on(relay: RelayProcess) -> None:
+    row = held(relay, "stale")
+    person = Person(relay, TOKENS["actor"])
+    relay.api("POST", f"/api/submissions/{row['receipt']}/discard")
+
+    answer = person.post(f"/dashboard/submissions/{row['receipt']}/replay", seen(row))
+
+    assert answer.status_code == 409 and "changed" in answer.text
+    assert relay.state(row["receipt"]) == "discarded"
+
+
+def test_one_is_sent_after_all_and_the_audit_log_says_who_did_it(relay: RelayProcess) -> None:
+    row = held(relay, "released")
+    person = Person(relay, TOKENS["actor"])
+
+    answer = person.post(f"/dashboard/submissions/{row['receipt']}/replay", seen(row))
+
+    assert answer.status_code == 303
+    relay.wait_state(row["receipt"], "delivered")
+    assert re.search(
+        rf"actor</td><td>replay</td>.*?{row['receipt']}", person.get("/dashboard/audit").text, re.S
+    )
+
+
+def test_a_person_is_shown_to_whoever_may_and_that_is_noted(relay: RelayProcess) -> None:
+    row = held(relay, "revealed")
+    person = Person(relay, TOKENS["revealer"])
+    path = f"/dashboard/submissions/{row['receipt']}"
+    assert "revealed@example.com" not in person.get(path).text
+
+    answer = person.post(path + "/reveal", seen(row))
+
+    assert answer.status_code == 200 and "revealed@example.com" in answer.text
+    assert "reveal" in person.get("/dashboard/audit").text
+    assert "revealed@example.com" not in person.get("/dashboard/audit").text
+
+
+def test_a_person_is_found_without_being_in_an_address(relay: RelayProcess) -> None:
+    row = held(relay, "findable")
+    person = Person(relay, TOKENS["viewer"])
+
+    answer = person.post("/dashboard/find", {"contact": "Findable@Example.com"})
+
+    assert answer.status_code == 200 and row["receipt"] in answer.text
+    assert "findable@example.com" not in answer.text.lower()
+    assert "findable@example.com" not in relay.output()
+
+
+def test_many_are_counted_before_and_done_after(relay: RelayProcess) -> None:
+    receipts = [held(relay, f"many{number}")["receipt"] for number in range(3)]
+    person = Person(relay, TOKENS["actor"])
+    asked = {"action": "discard", "state": "held", "source": "newsletter"}
+
+    first = person.post("/dashboard/jobs", asked)
+    assert first.status_code == 200 and all(relay.state(one) == "held" for one in receipts)
+    begun = person.post("/dashboard/jobs", {**asked, "sure": "1"})
+
+    assert begun.status_code == 303
+    eventually(lambda: all(relay.state(one) == "discarded" for one in receipts), what="all discarded")
+    assert person.get(begun.headers["Location"]).status_code == 200
+
+
+def test_what_was_sent_is_inert_on_every_page(relay: RelayProcess) -> None:
+    hostile = '"><script>alert(1)</script>{{7*7}}'
+    relay.form(
+        {"email": f"{hostile}@example.com", "full_name": hostile, "leave_empty": hostile, hostile: "x"}
+    )
+    relay.form({"email": "inert@example.com", "full_name": hostile, "leave_empty": hostile})
+    person = Person(relay, TOKENS["revealer"])
+
+    for path in (*PAGES, f"/dashboard/submissions?reason={hostile}", f"/dashboard/sources/{hostile}"):
+        assert "<script>alert" not in person.get(path).text, path
