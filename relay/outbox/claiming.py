@@ -24,10 +24,12 @@ from relay.outbox.statements import (
     NEXT_DUE,
     NEXT_RETRY,
     SETTLE,
+    SETTLE_LATE,
     START,
     changes_of,
     delivery_of,
 )
+from relay.outcome import Delivered
 from relay.quota import is_half_used, next_free
 
 LEASE_GRACE_SECONDS = 10.0
@@ -84,10 +86,22 @@ class Sending:
         changed = conn.execute(SETTLE, {**guarded, **values}).rowcount
         _finish(conn, claim.attempt, decision, seconds, now if end_known else None, now)
         if not changed:
-            return None
+            return decision if self._accept_late(conn, claim, decision, values) else None
         if decision.health != health:
             save_health(conn, name, decision.health, now)
         return decision
+
+    @staticmethod
+    def _accept_late(conn: Connection, claim: Claim, decision: Decision, values: dict[str, Any]) -> bool:
+        """Take a delivery's late success although it was settled without it, if nobody sent it again.
+
+        What it says of the destination is too old.
+        """
+        told = conn.scalar(sa.select(attempts.c.seconds).where(attempts.c.id == claim.attempt)) is not None
+        if told or not isinstance(decision.outcome, Delivered):
+            return False
+        late = {"late_receipt": claim.delivery.receipt, "late_sends": claim.delivery.sends}
+        return bool(conn.execute(SETTLE_LATE, {**values, **late}).rowcount)
 
     def recover(self, conn: Connection, decide: Decide, every: bool) -> list[Decision]:
         """Settle what is being sent by nobody: ``every`` such delivery, or those past their lease."""

@@ -71,7 +71,10 @@ class Outbox:
         self._sending = Sending(self.now, self._destinations)
         self._has_invalid: bool | None = None
         self.is_full = False
-        """Set while the disk is nearly full: what is stored already goes on, nothing new is taken."""
+        """Set while the disk is nearly full: what is stored already goes on, nothing new is taken.
+
+        PostgreSQL's disk is not ours to look at: there the next write that succeeds ends it.
+        """
         self.on_full: Callable[[], object] = lambda: None
         """Called when a write fails for lack of space: gives back what was kept for that."""
 
@@ -133,7 +136,6 @@ class Outbox:
         """Finish what is being written, and close."""
         if self._writer is not None:
             self._writer.stop()
-            self._writer = None
         self._engine.dispose()
         self._reader.dispose()
 
@@ -147,9 +149,15 @@ class Outbox:
             if self._writer is not None:
                 return self._writer.submit(change)
             with self._engine.begin() as conn:
-                return change(conn)
+                result = change(conn)
         except SQLAlchemyError as problem:
             raise self._translated(problem) from None
+        self._wrote()
+        return result
+
+    def _wrote(self) -> None:
+        if not self._is_sqlite:
+            self.is_full = False
 
     def read(self, look: Callable[[Connection], Any]) -> Any:
         """Run a query and return its result. Raises Unavailable."""
@@ -215,16 +223,18 @@ class Outbox:
 
     def put(self, entry: Entry) -> Stored:
         """Store an entry, or find the one it repeats; committed when this returns. Raises Unavailable."""
-        if self.is_full:
+        if self.is_full and self._is_sqlite:
             raise Unavailable("the disk is nearly full")
         try:
             if self._writer is not None:
                 stored: Stored = self._writer.submit(entry)
                 return stored
             with self._engine.begin() as conn:
-                return self._store_batch(conn, [entry])[0]
+                stored = self._store_batch(conn, [entry])[0]
         except SQLAlchemyError as problem:
             raise self._translated(problem) from None
+        self._wrote()
+        return stored
 
     def _store_batch(self, conn: Connection, entries: Sequence[Entry]) -> list[Stored]:
         now = self.now(conn)
@@ -492,8 +502,17 @@ class Outbox:
 
     # --- housekeeping -----------------------------------------------------------------------------
 
-    def expire(self, source: str, seconds: float, limit: int = 500) -> int:
-        """Delete what retention says of a source, and payloads kept beside delivered ones; count them."""
+    def expire(self, retention: Mapping[str, float], otherwise: float, limit: int = 500) -> dict[str, int]:
+        """Delete what is older than its source's retention, and payloads kept beside delivered ones.
+
+        ``otherwise``: the retention of sources that are gone from the configuration. Returns how many
+        there were of each source, at most ``limit`` at a time.
+        """
+        sources = self.read(upkeep.sources_that_keep)
+        counts = {name: self._expire(name, retention.get(name, otherwise), limit) for name in sources}
+        return {name: count for name, count in counts.items() if count}
+
+    def _expire(self, source: str, seconds: float, limit: int) -> int:
         return int(self.write(lambda conn: upkeep.expire(conn, source, self.now(conn) - seconds, limit)))
 
     def checkpoint(self) -> bool:
@@ -507,6 +526,10 @@ class Outbox:
             return bool(self._writer.submit(CHECKPOINT))
         with self._engine.connect() as conn:
             return truncate_wal(conn)
+
+    def mark_restored(self) -> None:
+        """Hold every destination: this is a copy, and what was queued then may have been sent since."""
+        self.write(lambda conn: upkeep.hold_all_restored(conn, self.now(conn)))
 
     def version(self) -> int:
         """Return the schema version of the database, 0 for an empty one."""

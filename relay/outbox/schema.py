@@ -254,6 +254,10 @@ def migrate(engine: Engine, steps: tuple[Callable[[Connection], None], ...] = ST
     """
     with engine.begin() as conn:  # on SQLite this is BEGIN IMMEDIATE
         if conn.dialect.name == "postgresql":
+            # A step over many rows, or the wait for another's, takes as long as it takes.
+            conn.execute(sa.text("SET LOCAL statement_timeout = 0"))
+            conn.execute(sa.text("SET LOCAL lock_timeout = 0"))
+            conn.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         conn.execute(sa.text("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"))
         before = version(conn)

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from relay.delivery import (
     DEAD,
+    DELIVERED,
     DISCARDED,
     HELD,
     INVALID,
@@ -108,24 +109,32 @@ START = (
         lease_until=sa.bindparam("lease_until"),
     )
 )
+_SETTLED: dict[str, Any] = {
+    **{name: sa.bindparam(f"new_{name}") for name in _SETTLED_COLUMNS},
+    "reply": sa.func.coalesce(sa.bindparam("new_reply", type_=sa.Text), deliveries.c.reply),
+    # Not written again when it stays: it may have been sealed with a newer key meanwhile.
+    "payload": sa.case(
+        (sa.bindparam("keep_payload", type_=sa.Boolean) == sa.true(), deliveries.c.payload),
+        else_=sa.bindparam("new_payload", type_=sa.LargeBinary),
+    ),
+}
 SETTLE = (
     sa.update(deliveries)
     .where(
         deliveries.c.receipt == sa.bindparam("this_receipt"),
         deliveries.c.fence == sa.bindparam("this_fence"),
-        deliveries.c.state == sa.literal_column("'sending'"),
+        IS_SENDING,
     )
-    .values(
-        {
-            **{name: sa.bindparam(f"new_{name}") for name in _SETTLED_COLUMNS},
-            "reply": sa.func.coalesce(sa.bindparam("new_reply", type_=sa.Text), deliveries.c.reply),
-            # Not written again when it stays: it may have been sealed with a newer key meanwhile.
-            "payload": sa.case(
-                (sa.bindparam("keep_payload", type_=sa.Boolean) == sa.true(), deliveries.c.payload),
-                else_=sa.bindparam("new_payload", type_=sa.LargeBinary),
-            ),
-        }
+    .values(_SETTLED)
+)
+SETTLE_LATE = (
+    sa.update(deliveries)
+    .where(
+        deliveries.c.receipt == sa.bindparam("late_receipt"),
+        deliveries.c.sends == sa.bindparam("late_sends"),
+        deliveries.c.state.not_in((SENDING, DELIVERED)),
     )
+    .values({**_SETTLED, "fence": deliveries.c.fence + 1})
 )
 FINISH = (
     sa.update(attempts)

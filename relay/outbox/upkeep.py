@@ -90,14 +90,19 @@ def restore_if_copied(conn: Connection) -> None:
     if made_at is None:
         return
     conn.execute(sa.delete(meta).where(meta.c.key == "backup"))
+    # Held since the copy was made: nothing could be sent in between, so nothing gives up over it.
+    hold_all_restored(conn, float(made_at))
+
+
+def hold_all_restored(conn: Connection, since: float) -> None:
+    """Hold every destination, and mark what is queued or on its way: it may have been sent."""
     conn.execute(
         sa.update(deliveries)
         .where(deliveries.c.state.in_((QUEUED, SENDING)))
-        .values(state=QUEUED, may_be_duplicate=True)
+        .values(state=QUEUED, may_be_duplicate=True, lease_until=None, fence=deliveries.c.fence + 1)
     )
-    # Held since the copy was made: nothing could be sent in between, so nothing gives up over it.
-    conn.execute(sa.update(holds).where(holds.c.ended_at.is_(None)).values(ended_at=float(made_at)))
-    held = sa.select(destinations.c.name, sa.literal(float(made_at)), sa.literal(RESTORED))
+    conn.execute(sa.update(holds).where(holds.c.ended_at.is_(None)).values(ended_at=since))
+    held = sa.select(destinations.c.name, sa.literal(since), sa.literal(RESTORED))
     conn.execute(sa.insert(holds).from_select(["destination", "started_at", "reason"], held))
     conn.execute(sa.update(destinations).values(hold_until=None, hold_reason=RESTORED))
 
@@ -105,12 +110,18 @@ def restore_if_copied(conn: Connection) -> None:
 def expire(conn: Connection, source: str, before: float, limit: int) -> int:
     """Delete what has waited for a person, and payloads kept beside delivered ones, since ``before``."""
     old = deliveries.c.source == source, deliveries.c.changed_at < before
-    kept = sa.select(deliveries.c.receipt).where(UNFINISHED, *old, deliveries.c.state.in_(KEPT)).limit(limit)
-    receipts = list(conn.scalars(kept))
-    if receipts:
-        conn.execute(sa.delete(deliveries).where(deliveries.c.receipt.in_(receipts)))
+    kept = UNFINISHED, *old, deliveries.c.state.in_(KEPT)
+    some = sa.select(deliveries.c.receipt).where(*kept).limit(limit)
+    # The whole condition again: one that was replayed meanwhile is no longer meant.
+    gone = sa.delete(deliveries).where(deliveries.c.receipt.in_(some.scalar_subquery()), *kept)
     left = sa.update(deliveries).where(LEFT, *old).values(payload=None)
-    return len(receipts) + int(conn.execute(left).rowcount)
+    return int(conn.execute(gone).rowcount) + int(conn.execute(left).rowcount)
+
+
+def sources_that_keep(conn: Connection) -> list[str]:
+    """Return the sources, also former ones, of which something is kept that retention ends."""
+    kept = sa.select(deliveries.c.source).where(UNFINISHED, deliveries.c.state.in_(KEPT))
+    return list(conn.scalars(kept.union(sa.select(deliveries.c.source).where(LEFT))))
 
 
 def erase(conn: Connection, receipts: Sequence[str]) -> list[str | None]:

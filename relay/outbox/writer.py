@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from relay.outbox.errors import Full, is_fatal, translate
+from relay.outbox.errors import Full, Unavailable, is_fatal, translate
 from relay.outbox.sqlite import BUSY_SECONDS, truncate_wal
 
 _CHECKPOINT_MILLISECONDS = 250
@@ -83,6 +83,8 @@ class Writer:
         self._on_death = on_death
         self._on_full = on_full
         self._queue: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._closing = threading.Lock()
+        self._closed = False
         self._recent: deque[float] = deque(maxlen=_BUSY_BATCHES)
         self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
         self._thread.start()
@@ -90,12 +92,17 @@ class Writer:
     def submit(self, work: Any) -> Any:
         """Write a change, or an entry for ``store``; return its result once it is committed."""
         job = Job(work)
-        self._queue.put(job)
+        with self._closing:
+            if self._closed:
+                raise Unavailable("the relay is stopping")
+            self._queue.put(job)
         return job.result()
 
     def stop(self) -> None:
-        """Write what is queued, and end."""
-        self._queue.put(Job(_STOP))
+        """Write what is queued, and end; what comes later is refused."""
+        with self._closing:
+            self._closed = True
+            self._queue.put(Job(_STOP))
         self._thread.join()
 
     def _run(self) -> None:
@@ -104,8 +111,16 @@ class Writer:
                 while self._take_batch(conn):
                     pass
         except BaseException as death:
+            self._refuse_what_waits(death)
             self._on_death(death)
             raise
+
+    def _refuse_what_waits(self, death: BaseException) -> None:
+        """Nobody waits for ever for a thread that is gone."""
+        with self._closing:
+            self._closed = True
+            while not self._queue.empty():
+                self._queue.get().finish(error=Unavailable(f"the writer has died: {type(death).__name__}"))
 
     def _take_batch(self, conn: Connection) -> bool:
         batch = [self._queue.get()]

@@ -23,6 +23,7 @@ from relay.outbox.errors import Damaged, Unavailable, Unfit
 from relay.process.exits import EXIT_DAMAGED, EXIT_FAULT, EXIT_STORAGE, EXIT_UNFIT
 from relay.process.housekeeping import _EXPIRE_SECONDS, _TIDY_SECONDS
 from relay.process.opening import LOCK_SECONDS, _lock, open_outbox
+from relay.sources.source import RETENTION_SECONDS
 from relay.vault import KeyMissing
 
 _LAST_WORDS_SECONDS = 0.5
@@ -217,10 +218,9 @@ class Relay:
         return list(found(self.outbox, self.settings, disk_is_low=self.outbox.is_full, crowded=crowded))
 
     def _expire(self) -> None:
-        for source in self.settings.sources.values():
-            count = self.outbox.expire(source.name, source.retention)
-            if count:
-                events.note("retention.expired", source=source.name, count=count)
+        retention = {source.name: source.retention for source in self.settings.sources.values()}
+        for source, count in self.outbox.expire(retention, RETENTION_SECONDS).items():
+            events.note("retention.expired", source=source, count=count)
 
 
 def sqlite_version(settings: Settings) -> str | None:

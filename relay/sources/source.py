@@ -10,6 +10,9 @@ from relay.sources.mapping import Mapping
 from relay.sources.paths import Path, search
 from relay.sources.proof import Evidence, Verifier
 
+RETENTION_SECONDS = 30 * 86400.0
+"""How long what waits for a person is kept, where a source says nothing, or is gone."""
+
 
 @dataclass(frozen=True)
 class HeaderIs:
@@ -86,7 +89,7 @@ class Source:
     id_path: Path | None = None
     id_header: str | None = None
     repeat_window: float = 600
-    retention: float = 30 * 86400
+    retention: float = RETENTION_SECONDS
     success_status: int | None = None
     on_failure: str = "report"
     min_seconds: float | None = None

@@ -4,12 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from relay.outbox.outbox import Outbox
-from relay.outbox.schema import attempts, deliveries, destinations, holds, meta
 from tests.kit import services
-from tests.outbox.outboxes import Store
+from tests.outbox.outboxes import Store, empty
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +27,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     made.close()
     if not made.is_sqlite:
         empty(made.url)
-
-
-def empty(url: str) -> None:
-    engine = sa.create_engine(url)
-    with engine.begin() as conn:
-        for table in (deliveries, attempts, destinations, holds, meta):
-            conn.execute(sa.delete(table))
-    engine.dispose()
 
 
 @pytest.fixture

@@ -100,6 +100,14 @@ class Store:
         self.opened[0].write(back)
 
 
+def empty(url: str) -> None:
+    engine = sa.create_engine(url)
+    with engine.begin() as conn:
+        for table in (deliveries, attempts, destinations, holds, meta):
+            conn.execute(sa.delete(table))
+    engine.dispose()
+
+
 def died(death: BaseException) -> None:
     raise AssertionError("the writer thread died") from death
 

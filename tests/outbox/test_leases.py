@@ -9,14 +9,17 @@ import pytest
 from relay.delivery import (
     DEAD,
     DELIVERED,
+    DISCARDED,
+    PARKED,
     QUEUED,
     RETRY,
     SENDING,
 )
 from relay.destination import PAUSED, PROBE_SECONDS
+from relay.dispatch.decide import decide
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Claim, NothingYet, Turn
-from relay.outcome import Later, Misconfigured, Wait
+from relay.outcome import Later, Misconfigured, Refused, Unclear, Wait
 from relay.quota import parse_windows
 from tests.outbox.outboxes import (
     CREATED,
@@ -29,9 +32,13 @@ from tests.outbox.outboxes import (
     nothing,
     put,
     record,
+    replay,
     row,
+    seen,
     state,
 )
+
+PROFILE = "17430755068336100383"
 
 # --- fences and leases --------------------------------------------------------------------------------
 
@@ -56,6 +63,43 @@ def test_a_result_that_comes_after_the_lease_is_not_taken(store: Store, outbox: 
     assert nothing(outbox, tight).why == "quota", "upstream answered the late call a moment ago"
     assert record(outbox, current) is not None
     assert state(outbox, receipt) == DELIVERED
+
+
+@pytest.mark.parametrize("meanwhile", [QUEUED, PARKED, "replayed", DISCARDED])
+def test_a_late_success_is_taken_while_nobody_has_sent_it_again(
+    store: Store, outbox: Outbox, meanwhile: str
+) -> None:
+    receipt = put(outbox).delivery.receipt
+    late = claim(outbox)
+    store.pass_time(LEASE + 1)
+    account = replace(OCAMBA, ambiguous="park") if meanwhile != QUEUED else OCAMBA
+    gone = Unclear(None, answered=False, why="crash")
+    outbox.recover(decide(gone, account, probe=False, jitter=0.5, vault=None), every=False)
+    if meanwhile == "replayed":
+        replay(outbox, receipt)
+    elif meanwhile == DISCARDED:
+        outbox.discard(receipt, seen(outbox, receipt))
+    before = seen(outbox, receipt)
+
+    assert record(outbox, late, CREATED) is not None
+
+    found = row(outbox, receipt)
+    assert (found["state"], found["profile_id"], found["payload"]) == (DELIVERED, PROFILE, None)
+    assert not found["may_be_duplicate"]
+    assert seen(outbox, receipt).fence > before.fence
+    assert isinstance(outbox.claim(OCAMBA, Turn()), NothingYet)
+
+
+def test_a_late_failure_changes_nothing(store: Store, outbox: Outbox) -> None:
+    receipt = put(outbox).delivery.receipt
+    late = claim(outbox)
+    store.pass_time(LEASE + 1)
+    outbox.recover(crashed, every=False)
+    before = row(outbox, receipt)
+
+    assert record(outbox, late, Refused(400)) is None
+
+    assert row(outbox, receipt) == before
 
 
 def test_a_result_is_recorded_once(outbox: Outbox) -> None:
@@ -141,7 +185,7 @@ def test_what_is_recovered_twice_at_once_is_recovered_once(store: Store, outbox:
 
     with ThreadPoolExecutor(12) as crowd:
         recoveries = [crowd.submit(one.recover, crashed, every=False) for one in others * 2]
-        results = [crowd.submit(record, others[0], one, CREATED) for one in late]
+        results = [crowd.submit(record, others[0], one, Refused(400)) for one in late]
         recovered = [one for job in recoveries for one in job.result(30)]
         recorded = [one for job in results if (one := job.result(30)) is not None]
 

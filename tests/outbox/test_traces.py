@@ -66,7 +66,7 @@ def test_what_is_given_up_erased_or_expired_is_gone_from_the_disk(sqlite_store: 
         outbox.erase([made.delivery.receipt])
     else:
         sqlite_store.pass_time(101)
-        outbox.expire("form", 100)
+        outbox.expire({"form": 100}, 100)
     assert outbox.checkpoint()
 
     assert left(folder, traces) == 0
@@ -133,7 +133,7 @@ def test_finished_rows_cost_nothing_when_claiming_looking_or_tidying(store: Stor
         "backlog": outbox.backlog,
         "waiting": lambda: outbox.waiting("ocamba"),
         "recover": lambda: outbox.recover(crashed, every=False),
-        "expire": lambda: outbox.expire("form", 100),
+        "expire": lambda: outbox.expire({"form": 100}, 100),
         "sources_all_invalid": lambda: outbox.sources_all_invalid(10),
         "rows": lambda: outbox.rows(state=QUEUED, limit=100),
         "count": lambda: outbox.count("form", INVALID),

@@ -1,8 +1,10 @@
 """Retention, keys, alerts."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import sqlalchemy as sa
 
 from relay.delivery import (
     DEAD,
@@ -15,10 +17,25 @@ from relay.delivery import (
     REFUSED,
     SENDING,
 )
+from relay.outbox import moves
 from relay.outbox.outbox import Outbox
 from relay.outcome import Later, Refused
 from relay.vault import new_key
-from tests.outbox.outboxes import KEY, Store, bring_to, claim, fill, put, record, replay, row, seen
+from tests.kit.processes import eventually
+from tests.outbox.outboxes import (
+    KEY,
+    Store,
+    bring_to,
+    claim,
+    empty,
+    fill,
+    put,
+    record,
+    replay,
+    row,
+    seen,
+    state,
+)
 
 # --- retention and keys -------------------------------------------------------------------------------
 
@@ -31,11 +48,11 @@ def test_retention_deletes_what_waits_for_a_person_and_nothing_else(
 ) -> None:
     receipt = bring_to(outbox, kept)
     store.pass_time(99)
-    assert outbox.expire("form", 100) == 0
+    assert outbox.expire({"form": 100}, 1) == {}
     store.pass_time(2)
-    assert outbox.expire("crm", 100) == 0
+    assert outbox.expire({"form": 1000, "crm": 100}, 100) == {}
 
-    assert outbox.expire("form", 100) == (1 if kept in KEPT_FOR_A_WHILE else 0)
+    assert outbox.expire({"form": 100}, 1000) == ({"form": 1} if kept in KEPT_FOR_A_WHILE else {})
 
     assert (outbox.get(receipt) is None) == (kept in KEPT_FOR_A_WHILE)
 
@@ -47,14 +64,54 @@ def test_retention_counts_from_the_last_change(store: Store, outbox: Outbox) -> 
     record(outbox, claim(outbox), Refused(400))
     store.pass_time(90)
 
-    assert outbox.expire("form", 100) == 0
+    assert outbox.expire({"form": 100}, 100) == {}
+
+
+def test_what_a_source_that_is_gone_has_left_expires_too(store: Store, outbox: Outbox) -> None:
+    fill(outbox, "ada", "eve", source="renamed", state=HELD)
+    store.pass_time(101)
+
+    assert outbox.expire({"form": 1}, 1000) == {}
+    assert outbox.expire({"form": 1}, 100) == {"renamed": 2}
+
+
+@pytest.mark.postgres
+def test_what_is_replayed_while_retention_looks_is_not_deleted(one_postgres_url: str) -> None:
+    store = Store(one_postgres_url)
+    outbox, other = store.open(), store.open()
+    receipt = bring_to(outbox, HELD)
+    store.pass_time(101)
+    expected, moved, looked = seen(outbox, receipt), threading.Event(), threading.Event()
+
+    def replay_slowly(conn: sa.Connection) -> None:
+        moves.requeue(conn, receipt, expected, 600.0, None, None, other.now(conn))
+        moved.set()
+        looked.wait(10)
+
+    with ThreadPoolExecutor(2) as crowd:
+        replaying = crowd.submit(other.write, replay_slowly)
+        moved.wait(10)
+        expiring = crowd.submit(outbox.expire, {"form": 100}, 100)
+        eventually(lambda: waits_for_a_lock(outbox))
+        looked.set()
+        replaying.result()
+
+        assert expiring.result() == {}
+    assert state(outbox, receipt) == QUEUED
+    store.close()
+    empty(store.url)
+
+
+def waits_for_a_lock(outbox: Outbox) -> bool:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    return bool(outbox.read(lambda conn: conn.scalar(sa.text(waiting))))
 
 
 def test_retention_takes_a_batch_at_a_time(store: Store, outbox: Outbox) -> None:
     fill(outbox, *(f"n{number}" for number in range(7)), state=HELD)
     store.pass_time(101)
 
-    assert [outbox.expire("form", 100, limit=3) for _ in range(4)] == [3, 3, 1, 0]
+    assert [outbox.expire({"form": 100}, 1, limit=3).get("form") for _ in range(4)] == [3, 3, 1, None]
 
 
 def test_a_payload_kept_for_a_dropped_contact_goes_with_retention(store: Store, outbox: Outbox) -> None:
@@ -63,7 +120,7 @@ def test_a_payload_kept_for_a_dropped_contact_goes_with_retention(store: Store, 
     assert row(outbox, receipt)["payload"] is not None
 
     store.pass_time(101)
-    assert outbox.expire("form", 100) == 1
+    assert outbox.expire({"form": 100}, 1) == {"form": 1}
 
     found = row(outbox, receipt)
     assert (found["state"], found["payload"], found["dropped"]) == (DELIVERED, None, '["phone"]')

@@ -1,0 +1,86 @@
+"""What goes wrong beneath an outbox, and that it goes on when that is over."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import sqlalchemy as sa
+
+from relay.delivery import QUEUED
+from relay.outbox import schema
+from relay.outbox.database import engine_for
+from relay.outbox.errors import Full, Unavailable
+from relay.outbox.outbox import Outbox
+from tests.outbox.outboxes import Store, bring_to, count, entry, put, state
+
+FULL = """
+CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = 'disk_full',
+        MESSAGE = 'could not extend file "base/5/16384": No space left on device';
+END $$;
+CREATE TRIGGER no_space BEFORE INSERT ON deliveries EXECUTE FUNCTION no_space();
+"""
+
+
+@pytest.mark.postgres
+def test_a_full_disk_of_postgresql_is_over_when_it_is_over(postgres_url: str) -> None:
+    store = Store(postgres_url)
+    outbox = store.open()
+    outbox.write(lambda conn: conn.execute(sa.text(FULL)))
+    for _ in range(2):
+        with pytest.raises(Full):
+            put(outbox)
+    assert outbox.is_full
+
+    outbox.write(lambda conn: conn.execute(sa.text("DROP TRIGGER no_space ON deliveries")))
+
+    assert state(outbox, put(outbox).delivery.receipt) == QUEUED
+    assert not outbox.is_full
+    store.close()
+
+
+def test_what_comes_after_the_end_is_refused_and_waits_for_nobody(sqlite_store: Store) -> None:
+    outbox = sqlite_store.opened[0]
+    late = [entry(outbox, f"n{number}") for number in range(20)]
+    together = threading.Barrier(20)
+
+    def sign_up(number: int) -> bool:
+        together.wait()
+        if number == 10:
+            outbox.stop()
+        try:
+            return bool(outbox.put(late[number]).delivery.receipt)
+        except Unavailable:
+            return False
+
+    with ThreadPoolExecutor(20) as crowd:
+        stored = list(crowd.map(sign_up, range(20), timeout=60))
+
+    assert not stored[10]
+    assert count(sqlite_store.open()) == sum(stored)
+
+
+@pytest.mark.postgres
+def test_a_step_over_many_rows_takes_as_long_as_it_takes(postgres_url: str) -> None:
+    engine = engine_for(postgres_url)
+
+    def slow(conn: sa.Connection) -> None:
+        patience = conn.scalar(sa.text("SHOW statement_timeout")), conn.scalar(sa.text("SHOW lock_timeout"))
+        assert patience == ("0", "0")
+
+    schema.migrate(engine, (*schema.STEPS, slow))
+
+    with engine.begin() as conn:
+        assert conn.scalar(sa.text("SHOW statement_timeout")) == "10s"
+    engine.dispose()
+
+
+def test_a_copy_that_other_tools_restored_can_be_marked(store: Store, outbox: Outbox) -> None:
+    receipt = bring_to(outbox, QUEUED)
+
+    outbox.mark_restored()
+
+    assert outbox.health("ocamba").hold_reason == "restored"
+    found = outbox.rows(receipt=receipt)[0]
+    assert (found["state"], bool(found["may_be_duplicate"])) == (QUEUED, True)
