@@ -36,6 +36,7 @@ HOMES = {
     "cryptography": {"vault"},
     "prometheus_client": {"metrics"},
     "email_validator": {"sources"},
+    "idna": {"sources"},
     "phonenumbers": {"sources", "sandbox"},
     "jwt": {"sources"},
     "click": {"cli"},

@@ -21,7 +21,16 @@ CONFIGURATION = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
 SENDERS = ROOT / "docs/senders.md"
 README = ROOT / "README.md"
 _TABLE = re.compile(r"(?<=<!-- settings -->\n).*?(?=<!-- /settings -->)", re.S)
-_SCHEMAS = sorted(Strict.__subclasses__(), key=lambda one: one.__name__)
+
+
+def _schemas(base: type[Schema]) -> Iterator[type[Schema]]:
+    """Every schema of a table, in the room as a whole."""
+    for one in base.__subclasses__():
+        yield one
+        yield from _schemas(one)
+
+
+_SCHEMAS = sorted(_schemas(Strict), key=lambda one: one.__name__)
 
 
 def table() -> str:

@@ -6,6 +6,7 @@ Every part of the reader returns its value and its problems; nothing is collecte
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from marshmallow import ValidationError, fields
@@ -60,6 +61,8 @@ class Surroundings:
     public_url: str = ""
     sandbox_url: str | None = None
     offline: bool = False
+    folder: Path = Path()
+    """Where relay.toml is."""
     is_sandbox: bool = False
     """Whether the pretend upstream takes the place of a destination."""
 

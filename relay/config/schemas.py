@@ -15,6 +15,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, vali
 from relay import quota
 from relay.config.addresses import is_url, plain_http_problem
 from relay.config.environment import Problem, suggest
+from relay.sources.paths import unknown_function
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZES = {"": 1, "B": 1, "KIB": 1024, "KB": 1000, "MIB": 1024**2, "MB": 1000**2}
@@ -158,9 +159,12 @@ def limits_or_none(text: str) -> str | None:
 def expression(text: str) -> Any:
     """Compile a JMESPath expression."""
     try:
-        return jmespath.compile(text)
+        compiled = jmespath.compile(text)
     except Exception:  # noqa: BLE001 - jmespath leaks ValueError and others
         raise ValueError("is not a JMESPath expression; see https://jmespath.org") from None
+    if name := unknown_function(compiled):
+        raise ValueError(f"knows no function {name}(); see https://jmespath.org")
+    return compiled
 
 
 def expression_text(text: str) -> str:

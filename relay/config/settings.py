@@ -92,7 +92,8 @@ def load(
     tables, said = _read_toml(Path(values["RELAY_CONFIG"]))
     problems += said
     is_sandbox = (offline or sandbox_url is not None) and _lacks_token(tables, environ)
-    around = Surroundings(environ, values["RELAY_PUBLIC_URL"], sandbox_url, offline, is_sandbox)
+    folder = Path(values["RELAY_CONFIG"]).absolute().parent
+    around = Surroundings(environ, values["RELAY_PUBLIC_URL"], sandbox_url, offline, folder, is_sandbox)
     parts, said = _read_tables(tables, around, values)
     problems += said
     if is_sandbox and not is_set(environ, "RELAY_DATABASE_URL"):

@@ -1,15 +1,16 @@
 """Tables of sources become sources."""
 
+import re
 from pathlib import Path as File
 from typing import Any
-from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields, post_load
 
-from relay.config.addresses import is_url
-from relay.config.environment import Problem, Remark, suggest
+from relay.config.contradictions import contradictions
+from relay.config.environment import Problem, suggest
 from relay.config.fields import Consent, EntriesSchema, profile_rules, update_rules
-from relay.config.pages import PageSchema
+from relay.config.handshakes import HandshakeSchema, HeaderSchema, PingSchema
+from relay.config.pages import PageSchema, Utm
 from relay.config.presets import with_preset
 from relay.config.proofs import Proof, SecretReferences, Verify, read_proof
 from relay.config.reading import SecretReference, Surroundings, name_problems
@@ -23,52 +24,18 @@ from relay.config.schemas import (
     limits_or_none,
     load,
     page_address,
-    pattern,
     secure_address,
+    size_of,
     texts,
     whole,
     yes_or_no,
 )
-from relay.sources.body import Limits
-from relay.sources.consent import YES, Box
-from relay.sources.mapping import CONTACTS, Mapping
+from relay.sources import origin
+from relay.sources.body import MAX_BODY, Limits
+from relay.sources.mapping import Mapping
 from relay.sources.paths import Path
-from relay.sources.source import Captcha, Handshake, HeaderIs, Ping, Source
+from relay.sources.source import REPLY_FIELDS, Budget, Captcha, Source
 from relay.sources.telephone import is_region
-
-
-class HeaderSchema(Strict):
-    """A header that must have one of some values."""
-
-    name = fields.String(required=True)
-    values = texts(required=True)
-
-    @post_load
-    def build(self, table: dict[str, Any], **_: Any) -> HeaderIs:
-        return HeaderIs(table["name"], tuple(value.lower() for value in table["values"]))
-
-
-class PingSchema(Strict):
-    """An unsigned message by which a sender tries the address out."""
-
-    body = Text(pattern)
-    header = fields.Nested(HeaderSchema)
-
-    @post_load
-    def build(self, table: dict[str, Any], **_: Any) -> Ping:
-        return Ping(**table)
-
-
-class HandshakeSchema(Strict):
-    """How a GET is answered."""
-
-    kind = choice("ok", "echo", "hmac", required=True)
-    query = fields.String()
-    token_query = fields.String()
-
-    @post_load
-    def build(self, table: dict[str, Any], **_: Any) -> Handshake:
-        return Handshake(**table)
 
 
 class CaptchaSchema(Strict):
@@ -92,19 +59,37 @@ class Origins(fields.List[Any]):
         super().__init__(texts().inner)
 
     def _deserialize(self, value: Any, *rest: Any, **options: Any) -> Any:
-        origins = [str(one) for one in super()._deserialize(value, *rest, **options)]
-        said = [
-            f'"{origin}" is no origin; write https://www.example.com, without a path'
-            for origin in origins
-            if origin != "*" and not _is_origin(origin)
-        ]
+        given = [str(one) for one in super()._deserialize(value, *rest, **options)]
+        said = [f'"{one}" {problem}' for one in given if (problem := origin.problem(one))]
         if said:
             raise ValidationError(said)
-        return tuple(origin.rstrip("/").lower() for origin in origins)
+        return tuple(origin.canonical(one.rstrip("/")) for one in given)
 
 
-def _is_origin(text: str) -> bool:
-    return is_url(text) and urlsplit(text).path in ("", "/") and not urlsplit(text).query
+def _budget(text: str) -> Budget:
+    """Return what ``"10000 rows; 64MiB"`` says, or one of both."""
+    said: dict[str, int] = {}
+    for part in text.split(";"):
+        rows = re.fullmatch(r"\s*([1-9][0-9]{0,8})\s+rows?\s*", part)
+        try:
+            key, number = ("rows", int(rows[1])) if rows else ("size", size_of(part))
+        except ValueError:
+            key, number = "", 0
+        if not key or key in said:
+            raise ValueError('must be rows, bytes or both, like "10000 rows; 64MiB"')
+        said[key] = number
+    return Budget(**said)
+
+
+def _reply_field(name: str) -> str:
+    if name not in REPLY_FIELDS:
+        known = "one of id, country_code, email and the like"
+        raise ValueError(suggest(name, REPLY_FIELDS, f'"{name}" is no field of a profile', known))
+    return name
+
+
+def _reserved(_: Any) -> None:
+    raise ValidationError("is not there yet (a person's click before anything is sent); leave it out")
 
 
 class SourceSchema(Strict):
@@ -117,12 +102,13 @@ class SourceSchema(Strict):
     origins = Origins()
     thanks = Text(page_address)
     region = Text(_region)
+    region_from = Text(Path)
     honeypot = fields.String()
     consent = Consent()
     secret = SecretReferences()
     verify = Verify()
     wait = Duration(0, 30)
-    reply = texts()
+    reply = fields.List(Text(_reply_field))
     client_limits = Text(limits_or_none)
     source_limits = Text(limits_or_none)
     recipient_limits = Text(limits_or_none)
@@ -132,22 +118,29 @@ class SourceSchema(Strict):
     test_header = fields.Nested(HeaderSchema)
     ping = fields.Nested(PingSchema)
     handshake = fields.Nested(HandshakeSchema)
+    shape = Text(Path)
     entries = fields.Nested(EntriesSchema)
     id = Text(Path, attribute="id_path")
     id_header = fields.String()
     repeat_window = Duration()
     retention = Duration()
-    max_body = Size()
+    max_body = Size(MAX_BODY)
     max_fields = whole(1, 100_000)
     max_field = Size()
     json_fields = texts()
     success_status = whole(200, 299)
     on_failure = choice("report", "accept")
     min_seconds = Duration()
+    held_budget = Text(_budget)
+    expect_within = Duration(60)
     captcha = fields.Nested(CaptchaSchema)
     disposable = fields.String()
     custom_properties_as = choice("object", "string", attribute="properties_as")
+    suggest = yes_or_no()
+    frame = yes_or_no()
     page = fields.Nested(PageSchema)
+    utm = Utm()
+    confirm = fields.Raw(validate=_reserved)
     fields_ = profile_rules()
     update = update_rules()
 
@@ -212,10 +205,13 @@ def _read(
     captcha, said = _captcha(loaded, f"{where}.captcha", around)
     problems += said
     disposable, said = _disposable(loaded, f"{where}.disposable")
-    problems += [*said, *_contradictions(whole_table, loaded, proof, where)]
+    problems += said
+    logo, said = _logo(loaded.get("page", {}), f"{where}.page.logo", around)
+    problems += [*said, *contradictions(whole_table, loaded, proof, where)]
     if any(problem.is_fatal for problem in problems):
         return None, proof.made_up, problems
     loaded |= {"name": name, "destination": destination, "captcha": captcha, "disposable": disposable}
+    loaded["page"] = {**loaded.get("page", {}), **logo}
     return _source(loaded, proof), proof.made_up, problems
 
 
@@ -225,28 +221,6 @@ def _whole(table: Any, where: str) -> tuple[Any, list[Problem]]:
         return table, []
     merged, problem = with_preset(table)
     return merged, [Problem(f"{where}.preset", problem)] if problem else []
-
-
-def _contradictions(table: dict[str, Any], loaded: dict[str, Any], proof: Proof, where: str) -> list[Problem]:
-    """Return what is wrong between keys that are right by themselves."""
-    found: list[Problem] = []
-    if "rules" in loaded or "fields" not in table:
-        if not any(contact in loaded.get("rules", {}) for contact in CONTACTS):
-            found.append(Problem(f"{where}.fields", "must map email or mobile_phone_number"))
-    handshake = loaded.get("handshake")
-    if handshake is not None and handshake.kind in ("echo", "hmac") and "secret" not in table:
-        found.append(Problem(f"{where}.handshake", 'of this kind needs a secret, like secret = "env:NAME"'))
-    found += _unset_yes(loaded.get("consent", {}), where)
-    if proof.is_open:
-        found.append(Remark(f"{where}.verify", 'is "none": it takes submissions without proof'))
-    return found
-
-
-def _unset_yes(consent: dict[str, Box], where: str) -> list[Problem]:
-    """Return a remark on each box whose own words for yes nobody has told."""
-    boxes = {box.field: box for box in consent.values() if not box.yes}
-    said = f"says only {', '.join(sorted(YES))} or its name; if it sends another value, write it down as yes"
-    return [Remark(f"{where}.consent", f'the box "{field}" {said}') for field in boxes]
 
 
 def _destination(
@@ -284,9 +258,24 @@ def _disposable(loaded: dict[str, Any], where: str) -> tuple[frozenset[str], lis
     return frozenset(line for line in lines if line and not line.startswith("#")), []
 
 
+_PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg")
+
+
+def _logo(page: dict[str, Any], where: str, around: Surroundings) -> tuple[dict[str, Any], list[Problem]]:
+    """Return the path of a logo: a file beside relay.toml."""
+    if "logo" not in page:
+        return {}, []
+    path = around.folder / page["logo"]
+    if path.suffix.lower() not in _PICTURES:
+        return {}, [Problem(where, f"must be a picture: {', '.join(_PICTURES)}")]
+    if not path.is_file():
+        return {}, [Problem(where, f"cannot read {path}; it stands beside relay.toml")]
+    return {"logo": str(path)}, []
+
+
 def _source(loaded: dict[str, Any], proof: Proof) -> Source:
     is_form = loaded["kind"] == "form"
-    values = {**(FORM if is_form or proof.is_open else WEBHOOK), **loaded}
+    values = {"suggest": is_form, **(FORM if is_form or proof.is_open else WEBHOOK), **loaded}
     most = {
         name: values.pop(f"max_{name}") for name in ("body", "fields", "field") if f"max_{name}" in values
     }

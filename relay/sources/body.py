@@ -14,6 +14,8 @@ from werkzeug.sansio import multipart
 from relay.sources.telephone import INVISIBLE_PLUS
 
 MAX_DEPTH = 32
+MAX_BODY = 8 * 1024**2
+"""The largest ``max_body``: a few of these at a time fit into what is collected of requests on their way."""
 MAX_NODES = 5000
 _BAD_ESCAPE = re.compile(rb"%(?![0-9a-fA-F]{2})")
 _MAX_PART_HEADERS = 8 * 1024

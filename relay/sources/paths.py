@@ -8,11 +8,14 @@ from functools import cache, lru_cache
 from typing import Any
 
 import jmespath
+from jmespath.functions import Functions
 from jmespath.visitor import TreeInterpreter
 
 from relay.sources.text import is_blank, normal
 
 _LONG_LABEL = 200
+_EXPRESSION = re.compile(r"\[\?|\[\*|\|\||&&|\| *\[|[=!<>]=|@|`|^[\w.]+\.$|^[\w.]+\[\d*$|^[\w.\[\]]+\.\.")
+"""What only an expression has; the name of a field may be anything else."""
 
 
 class Path:
@@ -31,6 +34,14 @@ class Path:
     def __hash__(self) -> int:
         return hash(self.text)
 
+    @property
+    def fault(self) -> str | None:
+        """Why it will find nothing although it is meant as an expression; None if all is well."""
+        if self._expression is not None:
+            name = unknown_function(self._expression)
+            return f"knows no function {name}()" if name else None
+        return "is not a JMESPath expression" if _EXPRESSION.search(self.text) else None
+
     def find(self, body: Dict[str, Any]) -> Any:
         """Return what stands there, or None."""
         if self.text in body:
@@ -47,6 +58,17 @@ class Path:
 
 
 _INTERPRETER = TreeInterpreter()
+
+
+def unknown_function(expression: Any) -> str | None:
+    """Return a function that a compiled expression calls and JMESPath does not have: it finds nothing."""
+    waiting = [expression.parsed]
+    while waiting:
+        node = waiting.pop()
+        if node["type"] == "function_expression" and node["value"] not in Functions.FUNCTION_TABLE:
+            return str(node["value"])
+        waiting += [child for child in node["children"] if isinstance(child, dict)]
+    return None
 
 
 def search(expression: Any, body: Any) -> Any:

@@ -1,17 +1,28 @@
 """Source: a named door: who may use it, how a submission is proven, and what it answers."""
 
-from collections.abc import Mapping as Dict
+import dataclasses
+from collections import abc
 from dataclasses import dataclass
-from dataclasses import field as factory
 from typing import Any
 
 from relay.sources.body import Limits
 from relay.sources.mapping import Mapping
+from relay.sources.origin import ANY, canonical, covers
 from relay.sources.paths import Path, search
 from relay.sources.proof import Evidence, Verifier
 
 RETENTION_SECONDS = 30 * 86400.0
 """How long what waits for a person is kept, where a source says nothing, or is gone."""
+
+REPLY_FIELDS = (
+    *("id", "company_id", "status", "container_id", "app_type", "app_name", "country_code", "region"),
+    *("city", "asn", "os_id", "browser_id", "device_id", "user_lang", "timezone", "total_pageviews"),
+    *("total_goals", "push_wokenup", "push_clicks", "ad_served", "ad_impressions", "ad_spam_impressions"),
+    *("ad_clicks", "ad_spam_clicks", "ad_conversions", "metadata", "mobile_phone_number", "email"),
+    *("subscription", "engagement_score", "conversion_score", "first_session_date", "income", "cost"),
+    *("full_name", "create_time", "update_time", "total_engagements"),
+)
+"""What upstream's answer holds of a created profile."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +32,7 @@ class HeaderIs:
     name: str
     values: tuple[str, ...]
 
-    def holds(self, headers: Dict[str, str]) -> bool:
+    def holds(self, headers: abc.Mapping[str, str]) -> bool:
         return headers.get(self.name.lower(), "").strip().lower() in self.values
 
 
@@ -32,7 +43,7 @@ class Ping:
     body: Any = None  # a compiled pattern for the whole body
     header: HeaderIs | None = None
 
-    def matches(self, raw: bytes, headers: Dict[str, str]) -> bool:
+    def matches(self, raw: bytes, headers: abc.Mapping[str, str]) -> bool:
         if len(raw) > 1024 or (self.body is None and self.header is None):
             return False
         fits_body = self.body is None or self.body.fullmatch(raw.decode("latin-1")) is not None
@@ -53,8 +64,17 @@ class Captcha:
     """A check a third party makes of a visitor: Turnstile, hCaptcha, reCAPTCHA all fit."""
 
     url: str
-    secret: str = factory(repr=False)
+    secret: str = dataclasses.field(repr=False)
     field: str = ""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much of a source may be ``held``."""
+
+    rows: int = 10_000
+    size: int = 64 * 1024**2
+    """Bytes."""
 
 
 @dataclass(frozen=True)
@@ -68,17 +88,19 @@ class Source:
     enabled: bool = True
     preset: str | None = None
     verifier: Verifier | None = None
-    secrets: tuple[bytes, ...] = factory(default=(), repr=False)
+    secrets: tuple[bytes, ...] = dataclasses.field(default=(), repr=False)
     origins: tuple[str, ...] = ()
     thanks: str | None = None
     region: str | None = None
+    region_from: Path | None = None
+    """Where a country or its dial code stands beside a phone number."""
     honeypot: str | None = None
     wait: float = 0
     reply: tuple[str, ...] = ()
     client_limits: str | None = None
     source_limits: str | None = None
     recipient_limits: str | None = None
-    limits: Limits = factory(default_factory=Limits)
+    limits: Limits = dataclasses.field(default_factory=Limits)
     json_fields: tuple[str, ...] = ()
     only: Any = None
     only_header: HeaderIs | None = None
@@ -86,6 +108,8 @@ class Source:
     test_header: HeaderIs | None = None
     ping: Ping | None = None
     handshake: Handshake | None = None
+    shape: Path | None = None
+    """What every message of a known shape has; a proven one without it is kept ``invalid``."""
     id_path: Path | None = None
     id_header: str | None = None
     repeat_window: float = 600
@@ -94,10 +118,19 @@ class Source:
     on_failure: str = "report"
     min_seconds: float | None = None
     captcha: Captcha | None = None
+    held_budget: Budget = Budget()
+    expect_within: float | None = None
+    """After how many seconds of silence somebody should be told."""
     disposable: frozenset[str] = frozenset()
     updates: bool = False
     properties_as: str = "object"
-    page: Dict[str, Any] = factory(default_factory=dict)
+    suggest: bool = False
+    """Whether a mistyped common mail domain is asked about."""
+    frame: bool = True
+    """Whether the sites in ``origins`` may frame the form and its answers."""
+    utm: abc.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """What a page tells of how its visitor came, and the hidden field that carries it."""
+    page: abc.Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def is_form(self) -> bool:
@@ -124,9 +157,15 @@ class Source:
         """
         if origin is None or origin == "null" or not self.is_form:
             return True
-        return "*" in self.origins or origin in self.origins or origin in own
+        shown = canonical(origin)
+        return ANY in self.origins or self.names(origin) or shown in map(canonical, own)
 
-    def is_excluded(self, fields: Dict[str, Any], headers: Dict[str, str]) -> bool:
+    def names(self, origin: str) -> bool:
+        """Whether a site stands in ``origins`` by its name."""
+        shown = canonical(origin)
+        return any(covers(one, shown) for one in self.origins if one != ANY)
+
+    def is_excluded(self, fields: abc.Mapping[str, Any], headers: abc.Mapping[str, str]) -> bool:
         """Whether this is no sign-up: a test of the sender, or an event nobody asked for."""
         if self.test_header and self.test_header.holds(headers):
             return True

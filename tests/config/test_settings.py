@@ -29,6 +29,7 @@ from relay.sources.consent import Box
 from relay.sources.paths import Labels
 from relay.sources.paths import Path as FieldPath
 from relay.sources.proof import BEARER, Evidence
+from relay.sources.source import Budget
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "canary-token-of-upstream"
@@ -223,6 +224,104 @@ def test_all_that_can_be_said_of_a_source(read: Read, tmp_path: Path) -> None:
     assert found.mapping.rules["mobile_phone_number"].first == (
         Labels(("phone", "mobile"), FieldPath("data")),
     )
+
+
+def test_what_visitors_see_of_a_source(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "logo.svg").write_text("<svg/>")
+    text = """
+    [sources.newsletter.page]
+    logo = "logo.svg"
+    site = "https://www.example.com/"
+    privacy = "https://www.example.com/privacy"
+    [sources.newsletter.page.de]
+    title = "Rundbrief"
+    labels = { email = "E-Mail" }
+    [sources.newsletter.utm]
+    landing_page = "came_in_at"
+    fbclid = ""
+    utm_id = "campaign"
+    """
+    form = FORM.replace('"form"', '"form"\nframe = false\nsuggest = false\nregion_from = "country"')
+    found = read(DESTINATION, form, text).sources["newsletter"]
+    assert found.page == {
+        "logo": str(tmp_path / "logo.svg"),
+        "site": {"name": "www.example.com", "url": "https://www.example.com/"},
+        "privacy": "https://www.example.com/privacy",
+        "de": {"title": "Rundbrief", "labels": {"email": "E-Mail"}},
+    }
+    assert (found.frame, found.suggest, found.region_from) == (False, False, FieldPath("country"))
+    assert (found.utm["landing_page"], found.utm["utm_id"]) == ("came_in_at", "campaign")
+    assert "utm_source" in found.utm
+    assert "fbclid" not in found.utm
+
+
+def test_only_forms_ask_about_mistyped_domains_unless_told_otherwise(read: Read) -> None:
+    found = read().sources
+    assert (found["newsletter"].suggest, found["crm"].suggest) == (True, False)
+    assert (found["newsletter"].frame, found["newsletter"].utm) == (True, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "budget"),
+    [
+        ("10000 rows; 64MiB", Budget(10_000, 64 * 1024**2)),
+        ("1 row", Budget(1, 64 * 1024**2)),
+        (" 5MiB ;20 rows", Budget(20, 5 * 1024**2)),
+    ],
+)
+def test_a_budget_is_rows_or_bytes_or_both(read: Read, text: str, budget: Budget) -> None:
+    assert read().sources["newsletter"].held_budget == Budget(10_000, 64 * 1024**2)
+    form = FORM.replace('"form"', f'"form"\nheld_budget = "{text}"\nexpect_within = "1d"')
+    found = read(DESTINATION, form).sources["newsletter"]
+    assert (found.held_budget, found.expect_within) == (budget, 86400)
+
+
+@pytest.mark.parametrize("given_", ["5", '"5"', '"5s"', '"5000ms"'])
+def test_every_time_may_be_written_in_every_way(read: Read, given_: str) -> None:
+    keys = ("wait", "repeat_window", "retention", "min_seconds")
+    text = HOOK.replace('"webhook"', '"webhook"\n' + "\n".join(f"{key} = {given_}" for key in keys))
+    verify = f'[sources.crm.verify]\nscheme = "token"\nheader = "X"\ntolerance = {given_}'
+    found = read(DESTINATION + f"deadline = {given_}\ngive_up_after = {given_}", text, verify)
+    source = found.sources["crm"]
+    assert {getattr(source, key) for key in keys} == {5}
+    assert source.verifier is not None
+    assert source.verifier.tolerance == 5
+    assert (found.destinations["ocamba"].deadline, found.destinations["ocamba"].give_up_after) == (5, 5)
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("answers[?type=='email'.email | [0]", "is not a JMESPath expression"),
+        ("contact.", "is not a JMESPath expression"),
+        ("contact[0", "is not a JMESPath expression"),
+        ("lower(email)", "knows no function lower()"),
+        ("your-email", None),
+        ("E-mail (required)?", None),
+        ("What's your e-mail?", None),
+        ("data[merges][E-MAIL]", None),
+        ("contact.email", None),
+        ("join(' ', [first, last])", None),
+    ],
+)
+def test_a_path_that_is_meant_as_an_expression_and_is_none_is_named(
+    read: Read, path: str, says: str | None
+) -> None:
+    text = FORM.replace('"email"\n', f"{{ first = [{json.dumps(path)}, 'email'] }}\n")
+    said = [one for one in read(DESTINATION, text).warnings if "fields.email" in one]
+    assert [f'"{path}" {says}' in one for one in said] == ([True] if says else [])
+
+
+def test_a_site_with_www_only_is_remarked_on(read: Read) -> None:
+    def said(origins: str) -> list[str]:
+        form = FORM.replace('"form"', f'"form"\norigins = [{origins}]')
+        return [one for one in read(DESTINATION, form).warnings if "origins" in one]
+
+    (one,) = said('"https://www.example.com", "https://shop.example.com"')
+    assert "people who come by https://example.com are refused" in one
+    assert said('"https://www.example.com", "https://example.com"') == []
+    assert said('"https://www.example.com", "*"') == []
+    assert said('"https://example.com"') == []
 
 
 @pytest.mark.parametrize(
@@ -772,6 +871,119 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str, str]] = {
         "sources.newsletter.page.accent",
         "must be a colour like #1a5fb4",
     ),
+    "honeypot that is mapped": (
+        (DESTINATION, FORM.replace('"form"', '"form"\nhoneypot = "email"')),
+        "sources.newsletter.honeypot",
+        '"email" is used by fields.email too: every person would be held',
+    ),
+    "honeypot found by a label": (
+        (
+            DESTINATION,
+            FORM.replace('"form"', '"form"\nhoneypot = "Name"') + 'full_name = { labels = ["name"] }',
+        ),
+        "sources.newsletter.honeypot",
+        "fields.full_name",
+    ),
+    "honeypot that is a box": (
+        (DESTINATION, FORM.replace('"form"', '"form"\nhoneypot = "news"\nconsent = "news"')),
+        "sources.newsletter.honeypot",
+        "consent",
+    ),
+    "label of no input": (
+        (DESTINATION, FORM + "[sources.newsletter.page.labels]\nemial = 'Mail'"),
+        "sources.newsletter.page.labels.emial",
+        "is no input; did you mean email?",
+    ),
+    "label of no input in a language": (
+        (DESTINATION, FORM + "[sources.newsletter.page.de.labels]\nphone = 'Telefon'"),
+        "sources.newsletter.page.labels.phone",
+        "is no input; one of email",
+    ),
+    "key of a language": (
+        (DESTINATION, FORM + "[sources.newsletter.page.de]\ntitel = 'x'"),
+        "sources.newsletter.page.de.titel",
+        "did you mean title?",
+    ),
+    "language nobody wrote": (
+        (DESTINATION, FORM + "[sources.newsletter.page.it]\ntitle = 'x'"),
+        "sources.newsletter.page.it",
+        "unknown key",
+    ),
+    "field of the reply": (
+        (DESTINATION, HOOK.replace('"webhook"', '"webhook"\nreply = ["id", "contry_code"]')),
+        "sources.crm.reply.1",
+        '"contry_code" is no field of a profile; did you mean country_code?',
+    ),
+    "function in a condition": (
+        (DESTINATION, HOOK.replace('"webhook"', '"webhook"\nonly = "lower(kind) == \'x\'"')),
+        "sources.crm.only",
+        "knows no function lower()",
+    ),
+    "body larger than there is room for": (
+        (DESTINATION, FORM.replace('"form"', '"form"\nmax_body = "9MiB"')),
+        "sources.newsletter.max_body",
+        'at most "8MiB"',
+    ),
+    "wait as a time": (
+        (DESTINATION, HOOK.replace('"webhook"', '"webhook"\nwait = "31s"')),
+        "sources.crm.wait",
+        "0 to 30",
+    ),
+    "origin with an inner star": (
+        (DESTINATION, FORM.replace('"form"', '"form"\norigins = ["https://www.*.com"]')),
+        "sources.newsletter.origins",
+        "first part",
+    ),
+    "origin with two stars": (
+        (DESTINATION, FORM.replace('"form"', '"form"\norigins = ["https://*.*.example.com"]')),
+        "sources.newsletter.origins",
+        "first part",
+    ),
+    "origin of a whole country": (
+        (DESTINATION, FORM.replace('"form"', '"form"\norigins = ["https://*.com"]')),
+        "sources.newsletter.origins",
+        "first part",
+    ),
+    "budget": (
+        (DESTINATION, FORM.replace('"form"', '"form"\nheld_budget = "many rows"')),
+        "sources.newsletter.held_budget",
+        "10000 rows; 64MiB",
+    ),
+    "budget twice": (
+        (DESTINATION, FORM.replace('"form"', '"form"\nheld_budget = "1 row; 2 rows"')),
+        "sources.newsletter.held_budget",
+        "10000 rows; 64MiB",
+    ),
+    "confirm": (
+        (DESTINATION, FORM + '[sources.newsletter.confirm]\nby = "email"'),
+        "sources.newsletter.confirm",
+        "is not there yet",
+    ),
+    "utm": (
+        (DESTINATION, FORM + '[sources.newsletter.utm]\nclickid = "x"'),
+        "sources.newsletter.utm.clickid",
+        "utm_source",
+    ),
+    "logo": (
+        (DESTINATION, FORM + '[sources.newsletter.page]\nlogo = "logo.svg"'),
+        "sources.newsletter.page.logo",
+        "beside relay.toml",
+    ),
+    "logo that is none": (
+        (DESTINATION, FORM + '[sources.newsletter.page]\nlogo = "relay.toml"'),
+        "sources.newsletter.page.logo",
+        "must be a picture",
+    ),
+    "privacy": (
+        (DESTINATION, FORM + '[sources.newsletter.page]\nprivacy = "javascript:alert(1)"'),
+        "sources.newsletter.page.privacy",
+        "must be a whole address",
+    ),
+    "site": (
+        (DESTINATION, FORM + '[sources.newsletter.page]\nsite = { name = "Example" }'),
+        "sources.newsletter.page.site.url",
+        "is needed",
+    ),
     "list of domains": (
         (DESTINATION, FORM.replace('"form"', '"form"\ndisposable = "/nowhere"')),
         "sources.newsletter.disposable",
@@ -792,7 +1004,7 @@ def test_a_file_that_cannot_be_read_is_one_problem(environ: dict[str, str]) -> N
     with pytest.raises(Unusable) as unusable:
         settings.load(environ)
     (problem,) = unusable.value.problems
-    assert str(problem).endswith("relay.toml: cannot be read: No such file or directory; set RELAY_CONFIG")
+    assert "relay.toml: cannot be read: No such file or directory; set RELAY_CONFIG" in str(problem)
 
 
 @pytest.mark.parametrize("content", [b"[destinations\n", b"a = \xff", b"a = 1\na = 2"])

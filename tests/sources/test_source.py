@@ -72,7 +72,7 @@ OWN = ("https://relay.example.com", "http://127.0.0.1:8000")
         ("https://www.example.com:8443", False),
         ("https://www.example.com.evil.example", False),
         ("https://evil.example/https://www.example.com", False),
-        ("https://WWW.example.com", False),
+        ("https://WWW.example.com", True),
         ("https://www.example.com/", False),
         ("", False),
         ("*", False),
@@ -83,6 +83,14 @@ OWN = ("https://relay.example.com", "http://127.0.0.1:8000")
 def test_a_form_may_be_on_the_named_sites_and_on_our_own_pages(origin: str | None, allowed: bool) -> None:
     form = source(origins=("https://www.example.com",))
     assert form.allows_origin(origin, OWN) is allowed
+
+
+def test_one_name_below_a_domain_may_be_any() -> None:
+    form = source(origins=("https://*.example.com",))
+    assert form.allows_origin("https://shop.example.com:443", ())
+    assert not form.allows_origin("https://example.com", ())
+    assert form.names("https://shop.example.com")
+    assert not source(origins=("*",)).names("https://shop.example.com")
 
 
 def test_any_site_may_be_allowed_and_none() -> None:

@@ -1,0 +1,107 @@
+"""What is wrong between the keys of a source that are right by themselves."""
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+from relay.config.environment import Problem, Remark, suggest
+from relay.config.proofs import Proof
+from relay.sources import origin
+from relay.sources.consent import YES, Box
+from relay.sources.mapping import CONTACTS, Rule
+from relay.sources.paths import Labels, Path, plain
+
+
+def contradictions(
+    table: dict[str, Any], loaded: dict[str, Any], proof: Proof, where: str
+) -> Iterator[Problem]:
+    """Yield problems and remarks. ``table`` is what the file says, ``loaded`` what of it is right."""
+    if "rules" in loaded or "fields" not in table:
+        if not any(contact in loaded.get("rules", {}) for contact in CONTACTS):
+            yield Problem(f"{where}.fields", "must map email or mobile_phone_number")
+    handshake = loaded.get("handshake")
+    if handshake is not None and handshake.kind in ("echo", "hmac") and "secret" not in table:
+        yield Problem(f"{where}.handshake", 'of this kind needs a secret, like secret = "env:NAME"')
+    if proof.is_open:
+        yield Remark(f"{where}.verify", 'is "none": it takes submissions without proof')
+    for bare in origin.lonely_www(loaded.get("origins", ())):
+        yield Remark(f"{where}.origins", f"has www only; people who come by {bare} are refused")
+    yield from _unset_yes(loaded.get("consent", {}), where)
+    yield from _honeypot(loaded, where)
+    yield from _labels(loaded, where)
+    yield from _paths(loaded, where)
+
+
+def _rules(loaded: dict[str, Any]) -> dict[str, Rule]:
+    return {**loaded.get("rules", {}), **loaded.get("extra", {})}
+
+
+def _boxes(loaded: dict[str, Any]) -> list[str]:
+    return list(dict.fromkeys(box.field for box in loaded.get("consent", {}).values()))
+
+
+def _unset_yes(consent: dict[str, Box], where: str) -> Iterator[Problem]:
+    """A box may say yes in words of its own, and nobody has told them."""
+    said = f"says only {', '.join(sorted(YES))} or its name; if it sends another value, write it down as yes"
+    for field in dict.fromkeys(box.field for box in consent.values() if not box.yes):
+        yield Remark(f"{where}.consent", f'the box "{field}" {said}')
+
+
+def _honeypot(loaded: dict[str, Any], where: str) -> Iterator[Problem]:
+    """A field that people fill in would make every one of them a suspect."""
+    name = loaded.get("honeypot")
+    if not name:
+        return
+    users = [f"fields.{field}" for field, rule in _rules(loaded).items() if _reads(rule, name)]
+    users += ["consent"] if name in _boxes(loaded) else []
+    users += ["captcha"] if name == loaded.get("captcha", {}).get("field") else []
+    for user in users:
+        what = f'"{name}" is used by {user} too: every person would be held; take a field that nobody sees'
+        yield Problem(f"{where}.honeypot", what)
+
+
+def _reads(rule: Rule, name: str) -> bool:
+    """Whether a rule takes its value from a field of a form."""
+    return any(
+        plain(name) in place.labels if isinstance(place, Labels) else place.text == name
+        for place in rule.places
+    )
+
+
+def _labels(loaded: dict[str, Any], where: str) -> Iterator[Problem]:
+    """A label that belongs to no input is a slip, and nobody would see it."""
+    places = chain.from_iterable(rule.places for rule in _rules(loaded).values())
+    known = [*dict.fromkeys(place.text for place in places), *_boxes(loaded)]
+    page = loaded.get("page", {})
+    for table in (page, *(one for one in page.values() if isinstance(one, dict))):
+        for name in table.get("labels", {}):
+            if known and name not in known:
+                else_ = f"one of {', '.join(known)}"
+                yield Problem(f"{where}.page.labels.{name}", suggest(name, known, "is no input", else_))
+
+
+def _paths(loaded: dict[str, Any], where: str) -> Iterator[Problem]:
+    """A path that is no expression is read as the name of a field, which may not be what was meant."""
+    for key, paths in _all_paths(loaded):
+        for path in paths:
+            if path.fault:
+                yield Remark(
+                    f"{where}.{key}", f'"{path.text}" {path.fault}; it is read as the name of a field'
+                )
+
+
+def _all_paths(loaded: dict[str, Any]) -> Iterator[tuple[str, list[Path]]]:
+    for table, key in (("rules", "fields"), ("extra", "update")):
+        for field, rule in loaded.get(table, {}).items():
+            yield f"{key}.{field}", list(_paths_of(rule))
+    for attribute, key in (("id_path", "id"), ("region_from", "region_from"), ("shape", "shape")):
+        if attribute in loaded:
+            yield key, [loaded[attribute]]
+
+
+def _paths_of(rule: Rule) -> Iterator[Path]:
+    for place in rule.places:
+        if isinstance(place, Path):
+            yield place
+        elif place.within is not None:
+            yield place.within
