@@ -61,10 +61,10 @@ def _relay() -> Relay:
 
 @blueprint.get("/")
 def front_page() -> Response:
-    """In sandbox mode: what this is and what to try next."""
+    """In sandbox mode: what this is and what to try next. Else: that this is a relay, and no detail."""
     relay = _relay()
     if not relay.settings.is_sandbox:
-        abort(404)
+        return _page("plain.html", ENGLISH, has_dashboard=bool(relay.settings.operators))
     if _host_name() not in LOOPBACK:  # a page elsewhere must not read this one through a name of its own
         return shown(400, "The sandbox is for this machine only; use http://127.0.0.1.")
     base = relay.settings.public_url or f"http://{request.environ['HTTP_HOST']}"

@@ -84,8 +84,10 @@ def test_colours_come_as_a_style_sheet_only_where_there_are_some(relay: RelayPro
     assert relay.get("/forms/nobody/style.css").status == 404
 
 
-def test_there_is_no_front_page_in_real_use(relay: RelayProcess) -> None:
-    assert relay.get("/").status == 404
+def test_the_front_page_tells_nothing_in_real_use(relay: RelayProcess) -> None:
+    page = relay.get("/", {"Accept": "text/html"})
+    assert page.status == 200 and "/dashboard" in page.text
+    assert not any(word in page.text for word in ("newsletter", "sandbox", "ocamba"))
     assert "sandbox" not in relay.get("/forms/newsletter").text.lower()
 
 

@@ -1,0 +1,207 @@
+"""The dashboard in a real browser: a morning after a bad night is mended by clicks alone."""
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.test_front import faults
+from tests.kit.processes import eventually
+from tests.kit.relay import HOOK, NEWSLETTER, RelayProcess, config
+from tests.kit.upstream import ScriptedUpstream
+
+pytestmark = pytest.mark.browser
+Visit = Callable[..., Page]
+HOSTILE = "\"><img src=x onerror=\"document.title='hacked'\"><script>document.title='hacked'</script>"
+
+
+@pytest.fixture
+def upstream() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream() as made:
+        yield made
+
+
+@pytest.fixture
+def relay(upstream: ScriptedUpstream) -> Iterator[RelayProcess]:
+    """A relay of its own for each test, so that it starts with nothing that needs anybody."""
+    sources = {
+        "newsletter": {**NEWSLETTER, "honeypot": "leave_empty"},
+        "hook": {**HOOK, "on_failure": "accept"},
+    }
+    with RelayProcess(config(upstream.url, sources, limits="1000/second")) as process:
+        yield process
+
+
+def log_in(relay: RelayProcess, visit: Visit, **how: object) -> Page:
+    page = visit(relay.url + "/dashboard", **how)
+    page.get_by_label("Your operator's token").fill(relay.admin_token)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+    return page
+
+
+def held(relay: RelayProcess, name: str) -> str:
+    answer = relay.form({"email": f"{name}@example.com", "leave_empty": "x"})
+    receipt: str = answer.json["receipt"]
+    relay.wait_state(receipt, "held")
+    return receipt
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["script", "no script"])
+def test_the_first_look_says_whether_anything_is_wrong(
+    relay: RelayProcess, visit: Visit, javascript: bool
+) -> None:
+    page = log_in(relay, visit, javascript=javascript)
+
+    expect(page.get_by_text("Nothing waits for you.")).to_be_visible()
+    expect(page.get_by_role("region", name="ocamba")).to_contain_text("Sending")
+    expect(page.get_by_role("region", name="newsletter")).to_contain_text("the last never")
+
+
+def test_a_filled_trap_is_released_by_clicks(relay: RelayProcess, visit: Visit) -> None:
+    receipt = held(relay, "real-person")
+    page = log_in(relay, visit)
+
+    page.get_by_role("link", name="1 submission needs you").click()
+    page.get_by_role("link", name="Look at it").click()
+    page.locator("tbody a").click()
+    page.get_by_role("button", name="Send it").click()
+
+    expect(page.get_by_role("status")).to_contain_text("It is queued")
+    relay.wait_state(receipt, "delivered")
+
+
+def test_many_are_released_after_a_look_at_the_number(relay: RelayProcess, visit: Visit) -> None:
+    receipts = [held(relay, f"person{number}") for number in range(3)]
+    page = log_in(relay, visit)
+
+    page.get_by_role("link", name="Needs you").click()
+    page.get_by_role("button", name="Not spam: send all").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Replay 3 submissions?")
+    page.get_by_role("button", name="Yes, replay").click()
+
+    expect(page.locator("main")).to_contain_text("done", timeout=20_000)
+    for receipt in receipts:
+        relay.wait_state(receipt, "delivered")
+
+
+def test_a_wrong_mapping_is_explained_mended_by_hand_and_sent(relay: RelayProcess, visit: Visit) -> None:
+    answer = relay.hook({"contact": {"mail": "wrong-place@example.com"}, "id": "1"})
+    receipt = answer.json["receipt"]
+    page = log_in(relay, visit)
+
+    page.get_by_role("link", name="Submissions", exact=True).click()
+    page.locator("tbody a").click()
+    expect(page.get_by_role("region", name="What was sent")).to_contain_text("contact.mail")
+    page.get_by_label("email").fill("mended@example.com")
+    page.get_by_role("button", name="Correct and send").click()
+
+    expect(page.get_by_role("status")).to_contain_text("corrected")
+    relay.wait_state(receipt, "delivered")
+
+
+def test_a_correction_that_cannot_be_used_says_why(relay: RelayProcess, visit: Visit) -> None:
+    receipt = relay.hook({"nothing": "here"}).json["receipt"]
+    page = log_in(relay, visit)
+    page.goto(f"{relay.url}/dashboard/submissions/{receipt}")
+
+    page.get_by_label("email").fill("not an address")
+    page.get_by_role("button", name="Correct and send").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("email")
+    assert relay.state(receipt) == "invalid"
+
+
+def test_who_got_nothing_is_found_and_shown(relay: RelayProcess, visit: Visit) -> None:
+    receipt = held(relay, "got-nothing")
+    page = log_in(relay, visit)
+
+    page.get_by_role("link", name="Submissions", exact=True).click()
+    page.get_by_label("Find a person").fill("got-nothing@example.com")
+    page.get_by_role("button", name="Find").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("1 submission found")
+    assert "got-nothing" not in page.url
+    page.locator("tbody a").click()
+    page.get_by_role("button", name="Show who it is").click()
+
+    expect(page.get_by_role("region", name="The person")).to_contain_text("got-nothing@example.com")
+    assert receipt in page.url and "got-nothing" not in page.url
+
+
+def test_a_page_that_is_no_longer_true_does_nothing(relay: RelayProcess, visit: Visit) -> None:
+    receipt = held(relay, "stale")
+    one, two = log_in(relay, visit), log_in(relay, visit)
+    for page in (one, two):
+        page.goto(f"{relay.url}/dashboard/submissions/{receipt}")
+
+    one.get_by_role("button", name="Discard it").click()
+    expect(one.get_by_role("status")).to_contain_text("discarded")
+    two.get_by_role("button", name="Send it").click()
+
+    expect(two.get_by_role("alert")).to_contain_text("discarded")
+    assert relay.state(receipt) == "discarded"
+
+
+def test_a_session_that_ended_in_between_leads_to_the_login(relay: RelayProcess, visit: Visit) -> None:
+    page = log_in(relay, visit)
+    page.context.clear_cookies()
+
+    page.get_by_role("link", name="Audit").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
+
+
+def test_trouble_is_in_the_title_without_a_reload(relay: RelayProcess, visit: Visit) -> None:
+    page = log_in(relay, visit)
+    assert not page.title().startswith("(")
+    held(relay, "late")
+
+    expect(page.get_by_text("1 submission needs you")).to_be_visible(timeout=40_000)
+    eventually(lambda: page.title().startswith("(1)"), what="the count in the title")
+
+
+def test_a_destination_is_paused_and_goes_on(relay: RelayProcess, visit: Visit) -> None:
+    page = log_in(relay, visit)
+    page.get_by_role("link", name="Destinations", exact=True).click()
+
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text("Held:")).to_be_visible()
+    receipt = relay.form({"email": "waits@example.com"}).json["receipt"]
+    page.get_by_role("button", name="Resume now").click()
+
+    relay.wait_state(receipt, "delivered")
+
+
+def test_what_was_sent_runs_on_no_page(relay: RelayProcess, visit: Visit) -> None:
+    relay.form({"email": "x@example.com", "full_name": HOSTILE, "leave_empty": HOSTILE})
+    receipt = relay.hook({HOSTILE: HOSTILE, "id": HOSTILE, "nested": {HOSTILE: [HOSTILE]}}).json["receipt"]
+    page = log_in(relay, visit)
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("dialog", lambda dialog: said.append(dialog.message))
+
+    for path in ("", "/needs-you", "/submissions", f"/submissions/{receipt}", "/sources/hook", "/audit"):
+        page.goto(f"{relay.url}/dashboard{path}")
+        assert "hacked" not in page.title()
+    page.get_by_role("link", name="Submissions", exact=True).click()
+    page.get_by_label("Reason").fill(HOSTILE)
+    page.get_by_role("button", name="Show").click()
+
+    assert "hacked" not in page.title() and said == []
+
+
+@pytest.mark.parametrize("width", [360, 1600])
+def test_no_page_has_a_fault_that_axe_knows_or_is_wider_than_the_screen(
+    relay: RelayProcess, visit: Visit, axe: str, width: int
+) -> None:
+    receipt = held(relay, "accessible")
+    relay.hook({"contact": {"mail": "x"}})
+    page = log_in(relay, visit, width=width)
+
+    paths = ("", "/needs-you", "/submissions", f"/submissions/{receipt}", "/sources", "/sources/newsletter")
+    for path in (*paths, "/destinations", "/jobs", "/audit"):
+        page.goto(f"{relay.url}/dashboard{path}")
+        assert faults(page, axe) == [], path
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"{path}: {json.dumps(wide)} pixels too wide"
