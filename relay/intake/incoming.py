@@ -1,8 +1,7 @@
 """What comes in, and what may become of it, as values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from dataclasses import field as factory
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -10,12 +9,16 @@ from typing import Any
 class Incoming:
     """A request as the relay's door saw it: exactly its bytes. ``client``: None if it cannot be told."""
 
-    raw: bytes = factory(repr=False)
+    raw: bytes = field(repr=False)
     content_type: str
-    headers: Mapping[str, str] = factory(repr=False)
-    query: Mapping[str, str] = factory(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    query: Mapping[str, str] = field(repr=False)
     url: str = ""
     client: str | None = None
+    is_proxied: bool = False
+    """Whether it came through a proxy that is not trusted: then ``client`` stands for everybody behind it."""
+    is_near: bool = False
+    """Whether its address is of this machine or network, and may stand for many people."""
     request_id: str = ""
     flaw: str = ""
     """Why these are not all of the bytes that were announced; empty if they are."""
@@ -37,11 +40,11 @@ class Refusal:
 
     status: int
     detail: str
-    errors: dict[str, list[str]] = factory(default_factory=dict)
+    errors: dict[str, list[str]] = field(default_factory=dict)
     retry_after: float | None = None
     receipt: str | None = None
     state: str | None = None
     trace_id: str | None = None
     repeat: bool = False
-    typed: Mapping[str, Any] = factory(default_factory=dict, repr=False)
+    typed: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """What was typed, for the page that shows the form again; never logged."""

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 from relay import events, metrics
@@ -16,7 +17,8 @@ from relay.intake import answering
 from relay.intake.entry import entry_of, page_of, sender_key
 from relay.intake.forecast import Forecasts
 from relay.intake.incoming import Incoming, Refusal, Taken
-from relay.intake.limits import Doorkeeper
+from relay.intake.limits import WHOLE, Doorkeeper
+from relay.intake.mistakes import Mistakes
 from relay.intake.parsed import Parsed
 from relay.intake.receipt import is_silent
 from relay.intake.suspicion import SOURCE_LIMIT, suspicion_of
@@ -30,6 +32,10 @@ from relay.sources.proof import Evidence
 from relay.sources.source import Source
 
 MAX_INVALID_FORMS = 100
+MISTAKES_OF_ONE = "20/day"
+"""How many of them one client may use up."""
+PROXIED = Fraction(20)
+"""Everybody behind a proxy that is not trusted shares so many times the limits of one client."""
 # An episode of too many submissions is over when none was too many for so long.
 _EPISODE_SECONDS = 300.0
 _USUAL_SECONDS = 0.3
@@ -60,6 +66,7 @@ class Intake:
         self._crowded: dict[str, float] = {}
         self._unclear: set[tuple[str, str]] = set()
         self._counting = threading.Lock()
+        self._mistakes = Mistakes()
 
     def forget_forecasts(self) -> None:
         """Called when a destination is paused or resumed: what was forecast a moment ago is wrong."""
@@ -68,6 +75,10 @@ class Intake:
     def crowded(self) -> set[str]:
         """Return the sources that are over their source_limits, as of the last submissions."""
         return {name for name, at in self._crowded.items() if time.monotonic() - at < _EPISODE_SECONDS}
+
+    def mistaken(self) -> set[str]:
+        """Return the forms that post none of the mapped fields, as several clients have shown."""
+        return self._mistakes.sources()
 
     def receive(self, source: Source, incoming: Incoming) -> Taken | Refusal:
         """Take one request in; committed when this returns Taken with a receipt. Raises Unavailable."""
@@ -103,6 +114,7 @@ class Intake:
         try:
             fields = parsed.fields()
         except BadBody as problem:
+            self._limited(source, incoming)  # it cost work, and counts as any other
             return Refusal(problem.status, str(problem)), "rejected"
         if source.is_excluded(fields, incoming.headers):
             return self._nothing_to_do(source), "excluded"
@@ -113,8 +125,9 @@ class Intake:
         mapped = source.mapping.apply(fields)
         self._note_unclear(source, mapped)
         if not mapped.ok:
-            return self._unmappable(source, sent, mapped)
-        suspicion = suspicion_of(source, sent, mapped, self._doorkeeper, self._outbox.vault)
+            return self._unmappable(source, incoming, sent, mapped)
+        client = None if incoming.is_proxied else incoming.client
+        suspicion = suspicion_of(source, sent, mapped, client, self._doorkeeper, self._outbox.vault)
         if suspicion == SOURCE_LIMIT:
             self._crowded[source.name] = time.monotonic()
         return self._store(source, sent, mapped, suspicion)
@@ -136,7 +149,9 @@ class Intake:
     def _limited(self, source: Source, incoming: Incoming) -> float | None:
         if incoming.client is None:
             return None
-        return self._doorkeeper.retry_after(source.client_limits, "client", source.name, incoming.client)
+        times = PROXIED if incoming.is_proxied else WHOLE
+        key = ("client", source.name, incoming.client)
+        return self._doorkeeper.retry_after(source.client_limits, *key, times=times)
 
     def _note_unclear(self, source: Source, mapped: Mapped) -> None:
         """Tell the owner, once, of a box whose value says neither yes nor no: it counts as no."""
@@ -194,9 +209,11 @@ class Intake:
     ) -> Entry:
         return entry_of(source, sent, mapped, state, reason, self._outbox.vault)
 
-    def _unmappable(self, source: Source, sent: Submission, mapped: Mapped) -> tuple[Taken | Refusal, str]:
+    def _unmappable(
+        self, source: Source, incoming: Incoming, sent: Submission, mapped: Mapped
+    ) -> tuple[Taken | Refusal, str]:
         detail = "The submission could not be used; see errors."
-        if source.is_form and (stored := self._owners_mistake(source, sent)):
+        if source.is_form and (stored := self._owners_mistake(source, incoming, sent)):
             events.note(
                 "source.misconfigured",
                 level=logging.ERROR,
@@ -214,10 +231,15 @@ class Intake:
         refusal = Refusal(422, detail, mapped.errors, receipt=stored.delivery.receipt, repeat=stored.repeat)
         return refusal, "repeat" if stored.repeat else "invalid"
 
-    def _owners_mistake(self, source: Source, sent: Submission) -> Stored | None:
+    def _owners_mistake(self, source: Source, incoming: Incoming, sent: Submission) -> Stored | None:
         """Keep a post of a form that has none of the mapped contact fields; None if it is no such post."""
         if not set(sent.fields) - {stamp.FIELD} or source.mapping.has_contact_fields(sent.fields):
             return None
+        if not incoming.is_near and self._doorkeeper.retry_after(
+            MISTAKES_OF_ONE, "mistake", source.name, incoming.client or ""
+        ):
+            return None
+        self._mistakes.note(source, incoming)
         with self._counting:  # else several at once would all be the last one
             if self._outbox.count(source.name, INVALID) >= MAX_INVALID_FORMS:
                 return None

@@ -5,6 +5,7 @@ import time
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import limits as limits_library
@@ -13,6 +14,7 @@ from limits.strategies import MovingWindowRateLimiter
 
 from relay.quota import parse_limits
 
+WHOLE = Fraction(1)
 MAX_KEYS = 100_000
 """How many clients × windows are counted in memory: about 35 MB."""
 
@@ -61,7 +63,7 @@ class Doorkeeper:
         self._lock = threading.Lock()
         self._local = MovingWindowRateLimiter(_Memory(max_keys))
         self._pause = pause
-        self._parsed: dict[str, list[Any]] = {}
+        self._parsed: dict[tuple[str, Fraction], list[Any]] = {}
         self._shared: MovingWindowRateLimiter | None = None
         self._away_until = 0.0
         if not url.startswith("memory://"):
@@ -74,18 +76,23 @@ class Doorkeeper:
         """Whether limits are configured to be shared and are not at the moment."""
         return self._away_until > 0
 
-    def retry_after(self, rule: str | None, *key: str) -> float | None:
-        """Count one hit. None if it is within the limits, else after how many seconds to try again."""
-        return self._ask(_hit, rule, key)
+    def retry_after(self, rule: str | None, *key: str, times: Fraction = WHOLE) -> float | None:
+        """Count one hit. None if it is within the limits, else after how many seconds to try again.
+
+        ``times``: the part, or the multiple, of the limits that counts.
+        """
+        return self._ask(_hit, rule, key, times)
 
     def is_over(self, rule: str | None, *key: str) -> bool:
         """Whether one more hit would be too many. Counts nothing."""
-        return self._ask(_look, rule, key) is not None
+        return self._ask(_look, rule, key, WHOLE) is not None
 
-    def _ask(self, ask: "_Ask", rule: str | None, key: tuple[str, ...]) -> float | None:
+    def _ask(self, ask: "_Ask", rule: str | None, key: tuple[str, ...], times: Fraction) -> float | None:
         if rule is None:
             return None
-        items = self._parsed.get(rule) or self._parsed.setdefault(rule, parse_limits(rule))
+        items = self._parsed.get((rule, times))
+        if items is None:
+            items = self._parsed[rule, times] = scaled(parse_limits(rule), times)
         now = time.monotonic()
         if self._shared is not None and now >= self._away_until:
             try:
@@ -96,6 +103,15 @@ class Doorkeeper:
                 self._away_until = now + self._pause
         with self._lock:
             return ask(self._local, items, key, time.monotonic)
+
+
+def scaled(items: list[Any], times: Fraction) -> list[Any]:
+    """Return limits so many times as large; where that is less than one, there is no limit."""
+    return [
+        type(item)(int(item.amount * times), item.multiples, item.namespace)
+        for item in items
+        if item.amount * times >= 1
+    ]
 
 
 _Ask = Callable[[MovingWindowRateLimiter, list[Any], tuple[str, ...], Callable[[], float]], float | None]

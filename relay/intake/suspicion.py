@@ -1,7 +1,7 @@
 """What makes a submission suspect."""
 
-import re
 import time
+from fractions import Fraction
 from typing import Any
 
 from relay.intake.limits import Doorkeeper
@@ -13,18 +13,24 @@ from relay.vault import Vault
 
 SOURCE_LIMIT = "source limit"
 """The reason of what is over its source's limits."""
+CLIENT_SHARE = "more than one client's share"
+"""The reason of what one client sends beyond its part of its source's limits."""
+SHARE = Fraction(1, 5)
 
 
 def suspicion_of(
-    source: Source, sent: Submission, mapped: Mapped, doorkeeper: Doorkeeper, vault: Vault
+    source: Source, sent: Submission, mapped: Mapped, client: str | None, doorkeeper: Doorkeeper, vault: Vault
 ) -> str | None:
-    """Return why a submission is held back, or None."""
-    if source.honeypot and is_filled(sent.fields.get(source.honeypot)):
-        return "honeypot"
-    if source.is_form and (odd := _odd_time(source, sent, vault)):
-        return odd
-    if is_disposable(str(mapped.profile.get("email", "")), source.disposable):
-        return "disposable address"
+    """Return why a submission is held back, or None.
+
+    What is suspect by itself, or more than one client's share, does not count against its source: bots must
+    not get real people held. ``client``: None where nobody can tell clients apart.
+    """
+    if own := _own_reason(source, sent, mapped, vault):
+        return own
+    if client is not None and source.is_form:
+        if doorkeeper.retry_after(source.source_limits, "share", source.name, client, times=SHARE):
+            return CLIENT_SHARE
     if doorkeeper.retry_after(source.source_limits, "source", source.name):
         return SOURCE_LIMIT
     for name in CONTACTS if source.recipient_limits else ():
@@ -32,6 +38,16 @@ def suspicion_of(
         key = vault.hash("recipient", mailbox(contact)).hex() if contact else ""
         if key and doorkeeper.retry_after(source.recipient_limits, "recipient", key):
             return "recipient limit"
+    return None
+
+
+def _own_reason(source: Source, sent: Submission, mapped: Mapped, vault: Vault) -> str | None:
+    if source.honeypot and is_filled(sent.fields.get(source.honeypot)):
+        return "honeypot"
+    if source.is_form and (odd := _odd_time(source, sent, vault)):
+        return odd
+    if is_disposable(str(mapped.profile.get("email", "")), source.disposable):
+        return "disposable address"
     return None
 
 
@@ -48,8 +64,17 @@ def is_filled(value: Any) -> bool:
 
 
 def mailbox(contact: str) -> str:
-    """Return a contact as its mailbox mostly sees it: regardless of case and of what follows a plus."""
-    return re.sub(r"\+[^@]*(?=@)", "", contact.casefold())
+    """Return a contact as its mailbox mostly sees it: regardless of case and of what follows a plus.
+
+    Gmail has two names, and sees no dots.
+    """
+    local, at, domain = contact.casefold().rpartition("@")
+    if not at:
+        return contact.casefold()
+    local = local.partition("+")[0]
+    if domain in ("gmail.com", "googlemail.com"):
+        local, domain = local.replace(".", ""), "gmail.com"
+    return f"{local}@{domain}"
 
 
 def is_disposable(email: str, domains: frozenset[str]) -> bool:

@@ -5,7 +5,7 @@ that a restart does not repeat them, and of several processes only one sends the
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +32,18 @@ class Alert:
     detail: str
 
 
-def found(outbox: Outbox, settings: Settings, *, disk_is_low: bool, crowded: set[str]) -> Iterator[Alert]:
-    """Yield what is the matter now. ``crowded``: sources over their source_limits."""
+def found(
+    outbox: Outbox,
+    settings: Settings,
+    *,
+    disk_is_low: bool,
+    crowded: Collection[str] = (),
+    mistaken: Collection[str] = (),
+) -> Iterator[Alert]:
+    """Yield what is the matter now.
+
+    ``crowded``: sources over their source_limits; ``mistaken``: forms that post none of the mapped fields.
+    """
     now = outbox.time()
     for name in settings.destinations:
         health = outbox.health(name)
@@ -41,7 +51,12 @@ def found(outbox: Outbox, settings: Settings, *, disk_is_low: bool, crowded: set
             yield Alert(f"held:{name}", f"destination {name} is held: {health.hold_reason}")
     for destination, state, count, oldest in outbox.backlog():
         yield from _about(destination, state, count, now - oldest)
+    for source in mistaken:
+        detail = f"{source} posts none of the mapped contact fields; check its fields"
+        yield Alert(f"unmappable:{source}", detail)
     for source in outbox.sources_all_invalid(_IN_A_ROW):
+        if source in settings.sources and settings.sources[source].is_form:
+            continue  # one client can post anything: see ``mistaken``
         yield Alert(
             f"unmappable:{source}",
             f"the last {_IN_A_ROW} submissions of {source} could not be mapped; check its fields",

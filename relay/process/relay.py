@@ -214,8 +214,15 @@ class Relay:
         self.outbox.is_full = self.disk.look()
 
     def _alerts(self) -> list[Alert]:
-        crowded = self.intake.crowded()
-        return list(found(self.outbox, self.settings, disk_is_low=self.outbox.is_full, crowded=crowded))
+        return list(
+            found(
+                self.outbox,
+                self.settings,
+                disk_is_low=self.outbox.is_full,
+                crowded=self.intake.crowded(),
+                mistaken=self.intake.mistaken(),
+            )
+        )
 
     def _expire(self) -> None:
         retention = {source.name: source.retention for source in self.settings.sources.values()}

@@ -7,7 +7,7 @@ from relay.process.relay import Relay
 from relay.sources import body as submission
 from relay.sources.body import BadBody
 from relay.sources.source import Source
-from relay.web.clients import client_key
+from relay.web.clients import client_key, is_near, is_proxied
 from relay.web.cors import own_origins
 from relay.web.wsgi import Environ
 
@@ -33,6 +33,7 @@ def read(relay: Relay, source: Source, environ: Environ) -> Incoming:
         raise Refused(413, f"The body is longer than {source.limits.body} bytes.")
     content_type = _content_type(environ, length)
     raw, flaw = _body(environ, length, source.limits.body)
+    client = client_key(relay, environ)
     return Incoming(
         raw=raw,
         flaw=flaw,
@@ -40,7 +41,9 @@ def read(relay: Relay, source: Source, environ: Environ) -> Incoming:
         headers=_headers(environ),
         query=_query(environ),
         url=_url(relay, environ),
-        client=client_key(relay, environ),
+        client=client,
+        is_proxied=is_proxied(relay, environ),
+        is_near=is_near(client or ""),
         request_id=environ["relay.request_id"],
     )
 

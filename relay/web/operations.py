@@ -1,12 +1,15 @@
 """For machines that watch: health, readiness, metrics."""
 
 import hmac
+from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, request
 
 from relay import metrics, quota
 from relay.delivery import KEPT, QUEUED, SENDING
+from relay.operator import actor
 from relay.process.relay import Relay
+from relay.web import guesses
 from relay.web.problems import problem
 
 blueprint = Blueprint("operations", __name__)
@@ -20,16 +23,35 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """200 when a submission could be committed now and the dispatcher is alive."""
+    """200 when a submission could be committed now and the dispatcher is alive; strangers learn no more."""
     relay: Relay = current_app.relay  # type: ignore[attr-defined]
     failing = relay.failing_checks()
-    body = {
-        "status": "failing" if failing else "ok",
-        "failing": failing,
-        "warnings": relay.warnings(),
-        "sandbox": relay.settings.is_sandbox,
-    }
+    body: dict[str, Any] = {"status": "failing" if failing else "ok"}
+    if _is_trusted(relay):
+        body |= {
+            "failing": failing,
+            "warnings": relay.warnings(),
+            "sandbox": relay.settings.is_sandbox,
+        }
     return _json(body, 503 if failing else 200)
+
+
+def _is_trusted(relay: Relay) -> bool:
+    """Whether the token of the metrics or of an operator is shown, by a client that does not guess."""
+    scheme, _, token = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    if scheme != "Bearer" or guesses.are_too_many(relay, "readyz"):
+        return False
+    if _is_metrics_token(relay, token) or actor.recognise(relay.settings, token) is not None:
+        return True
+    guesses.note_wrong(relay, "readyz")
+    return False
+
+
+def _is_metrics_token(relay: Relay, token: str) -> bool:
+    known = relay.settings.metrics_token
+    if not known or known == "public":
+        return False
+    return hmac.compare_digest(token.encode("latin-1", "replace"), known.encode())
 
 
 @blueprint.get("/metrics")
@@ -39,8 +61,8 @@ def exposition() -> Response:
     token = relay.settings.metrics_token
     if not token:
         abort(404)
-    shown = request.environ.get("HTTP_AUTHORIZATION", "").encode("latin-1", "replace")
-    if token != "public" and not hmac.compare_digest(shown, f"Bearer {token}".encode()):
+    scheme, _, shown = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    if token != "public" and not (scheme == "Bearer" and _is_metrics_token(relay, shown)):
         response = problem(401, "Send Authorization: Bearer with the metrics token.")
         response.headers["WWW-Authenticate"] = "Bearer"
         return response

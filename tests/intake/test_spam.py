@@ -293,9 +293,9 @@ def test_31_without_trusted_proxies_the_header_changes_nothing(upstream: Scripte
     table = {"limited": FORM | {"client_limits": "2/minute"}}
     with RelayProcess(config(upstream.url, table, **WIDE)) as relay:
         assert [relay.form({"email": person()}, "limited").status for _ in range(3)] == [202, 202, 429]
-        # A loopback peer that forwards may be a proxy: nobody is counted, and the operator is told.
+        # A loopback peer that forwards may be a proxy: all behind it share more, and the operator is told.
         assert knock(relay, "203.0.113.1") == 202
-        warnings = relay.get("/readyz").json["warnings"]
+        warnings = relay.readiness().json["warnings"]
         assert any("RELAY_TRUSTED_PROXIES" in warning for warning in warnings)
 
 

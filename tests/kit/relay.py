@@ -194,6 +194,10 @@ class RelayProcess:
         except (OSError, HTTPException):
             return None
 
+    def readiness(self) -> Answer:
+        """What /readyz tells those who may know why."""
+        return get(self.port, "/readyz", {"Authorization": f"Bearer {self.metrics_token}"})
+
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 

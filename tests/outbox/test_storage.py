@@ -113,7 +113,7 @@ def test_109_before_the_disk_is_full_nothing_more_is_taken_and_what_is_there_is_
             eventually(lambda: relay.readyz() == 503, 5, "/readyz saying so")
             answer = relay.form({"email": "late@example.com"})
             assert (answer.status, bool(answer.header("Retry-After"))) == (503, True)
-            assert "disk" in relay.get("/readyz").text
+            assert "disk" in relay.readiness().text
             eventually(lambda: '"alert": "disk"' in relay.output(), 15, "the alert")
             assert ballast.exists(), "it is not needed yet"
             relay.api("POST", f"{ACCOUNT}/resume")
@@ -274,7 +274,7 @@ def test_114_a_network_file_system_can_be_insisted_on(tmp_path: Path) -> None:
     folder.mkdir()
     wrap = on("nfs4", folder, tmp_path)
     with RelayProcess(config("http://127.0.0.1:9/"), folder=folder, wrap=wrap, env=EPHEMERAL) as relay:
-        assert "nfs4" in relay.get("/readyz").text
+        assert "nfs4" in relay.readiness().text
         assert "nfs4" in relay.output()
 
 
@@ -293,7 +293,7 @@ def test_114_on_a_disk_that_a_container_loses_it_warns(tmp_path: Path, kind: str
         relay.env["RELAY_DATABASE_URL"] = f"sqlite:///{folder}/relay.db"
         with relay:
             relay.start()
-            assert f"is on {kind}" in relay.get("/readyz").text
+            assert f"is on {kind}" in relay.readiness().text
             assert f"is on {kind}" in relay.output()
 
 
@@ -366,7 +366,7 @@ def test_117_an_old_sqlite_is_named_and_one_process_writes(
         version = f'"version": "SQLite {sqlite3.sqlite_version}"'
         eventually(lambda: version in relay.output(), 5, "its version in the log")
         is_old = sqlite3.sqlite_version_info < (3, 51, 3)
-        assert ("3.51.3" in relay.get("/readyz").text) is is_old
+        assert ("3.51.3" in relay.readiness().text) is is_old
         with Submitters(relay.port, threads=8, count=200) as crowd:
             pass
         assert len(relay.worker_pids()) == 1
@@ -376,7 +376,7 @@ def test_117_an_old_sqlite_is_named_and_one_process_writes(
 
 def test_117_a_new_sqlite_is_not_named(upstream: ScriptedUpstream) -> None:
     with RelayProcess(config(upstream.url)) as relay:
-        assert "3.51.3" not in relay.get("/readyz").text
+        assert "3.51.3" not in relay.readiness().text
 
 
 # --- 119: much data ---------------------------------------------------------------------------------------

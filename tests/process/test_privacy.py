@@ -445,7 +445,7 @@ def test_67_a_secret_that_everybody_can_read_is_named(upstream: ScriptedUpstream
     where = config(upstream.url, SOURCES, token=f"file:{token}", **WIDE)
     try:
         with RelayProcess(where, token=None) as relay:
-            warnings = relay.get("/readyz").json["warnings"]
+            warnings = relay.readiness().json["warnings"]
             assert [text for text in warnings if str(token) in text], warnings
             token.chmod(0o600)
             os.utime(token)

@@ -42,16 +42,23 @@ def spoof(relay: RelayProcess, claim: str, source: str = "limited", **more: Any)
     return relay.form({"email": person()}, source, {"X-Forwarded-For": claim}, **more).status
 
 
-def test_behind_an_unknown_proxy_nobody_is_counted_and_the_owner_is_told(relay: RelayProcess) -> None:
-    for claim in CLAIMS:
-        assert spoof(relay, claim, source_address="127.0.3.1") == 202, claim
+def test_behind_an_unknown_proxy_all_share_a_looser_limit_and_the_owner_is_told(relay: RelayProcess) -> None:
+    statuses = [spoof(relay, CLAIMS[n % len(CLAIMS)], source_address="127.0.3.1") for n in range(42)]
+    assert statuses == [202] * 40 + [429] * 2, "twenty times what one client may"
     statuses = [
-        relay.form({"email": person()}, "limited", source_address="127.0.3.1").status for _ in range(3)
+        relay.form({"email": person()}, "limited", source_address="127.0.3.2").status for _ in range(3)
     ]
     assert statuses == [202, 202, 429]
-    warnings = relay.get("/readyz").json["warnings"]
+    warnings = relay.readiness().json["warnings"]
     assert [text for text in warnings if "RELAY_TRUSTED_PROXIES" in text]
     assert sum("RELAY_TRUSTED_PROXIES" in line.raw for line in relay.log_lines()) == 1
+
+
+def test_an_address_may_come_with_brackets_and_a_port(proxied: RelayProcess) -> None:
+    claims = ["198.51.100.9:443", "198.51.100.9", "198.51.100.9:50000"]
+    assert [spoof(proxied, claim) for claim in claims] == [202, 202, 429]
+    claims = ["[2001:db8:77::1]:443", "2001:db8:77::2", "[2001:db8:77::3]"]
+    assert [spoof(proxied, claim) for claim in claims] == [202, 202, 429]
 
 
 def test_behind_one_proxy_only_what_the_proxy_says_counts(proxied: RelayProcess) -> None:

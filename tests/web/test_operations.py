@@ -23,6 +23,21 @@ def test_signals_that_would_change_the_number_of_processes_are_ignored(name: str
         assert relay.get("/readyz").status == 200
 
 
+def test_strangers_learn_whether_it_is_ready_and_no_more() -> None:
+    url = "http://127.0.0.1:9/"
+    with RelayProcess(config(url), env={"RELAY_PUBLIC_URL": None}) as relay:
+        for token in ("", "wrong", relay.hook_secret):
+            answer = relay.get("/readyz", {"Authorization": f"Bearer {token}"} if token else None)
+            assert (answer.status, answer.json) == (200, {"status": "ok"})
+        for token in (relay.metrics_token, relay.admin_token):
+            answer = relay.get("/readyz", {"Authorization": f"Bearer {token}"})
+            assert set(answer.json) == {"status", "failing", "warnings", "sandbox"}
+        for _ in range(12):
+            relay.get("/readyz", {"Authorization": "Bearer guess"}, source_address="127.0.3.8")
+        right = {"Authorization": f"Bearer {relay.admin_token}"}
+        assert set(relay.get("/readyz", right, source_address="127.0.3.8").json) == {"status"}
+
+
 def test_metrics_have_the_documented_names_and_labels() -> None:
     with ScriptedUpstream() as upstream, RelayProcess(config(upstream.url)) as relay:
         answer = relay.form({"email": "ada@example.com"})

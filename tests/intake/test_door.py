@@ -1,0 +1,125 @@
+"""How much of a source one client may use, and what one client can make its owner believe."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import pytest
+
+from relay.intake.incoming import Incoming
+from relay.intake.limits import Doorkeeper
+from relay.intake.mistakes import Mistakes
+from relay.intake.suspicion import CLIENT_SHARE, mailbox
+from relay.sources.mapping import Mapping
+from relay.sources.source import Source
+from tests.kit.client import request
+from tests.kit.processes import eventually
+from tests.kit.relay import HOOK, NEWSLETTER, RelayProcess, config
+from tests.kit.upstream import ScriptedUpstream
+
+SITE = "https://www.example.com"
+FORM = NEWSLETTER | {"honeypot": "relay_leave_empty", "recipient_limits": "none"}
+SOURCES = {
+    "form": FORM | {"source_limits": "20/hour"},
+    "few": FORM | {"source_limits": "3/hour"},
+    "limited": FORM | {"client_limits": "5/hour"},
+    "mistaken": FORM | {"origins": [SITE]},
+    "hook": HOOK | {"wait": 0, "source_limits": "10/hour"},
+}
+
+
+@pytest.fixture(scope="module")
+def relay() -> Iterator[RelayProcess]:
+    with ScriptedUpstream() as upstream:
+        settings = config(upstream.url, SOURCES, limits="500/second; 100000/minute")
+        with RelayProcess(settings) as process:
+            yield process
+
+
+def held(relay: RelayProcess, source: str) -> list[str]:
+    return [row["reason"] for row in relay.rows(False, source=source, state="held")]
+
+
+def post(relay: RelayProcess, source: str, count: int, address: str, **more: str) -> None:
+    for number in range(count):
+        fields = {"email": f"{source}{number}@{address}.example"} | more
+        assert relay.form(fields, source, source_address=address).status == 202
+
+
+def test_one_client_uses_a_fifth_of_a_source_and_suspects_nothing_of_it(relay: RelayProcess) -> None:
+    post(relay, "form", 30, "127.0.9.1", relay_leave_empty="filled in")
+    post(relay, "form", 10, "127.0.9.2")
+    assert held(relay, "form").count(CLIENT_SHARE) == 6
+    for number in range(3, 7):
+        post(relay, "form", 4, f"127.0.9.{number}")
+    assert len(held(relay, "form")) == 36, "the others got all that was left"
+    post(relay, "form", 1, "127.0.9.8")
+    assert held(relay, "form").count("source limit") == 1
+
+
+def test_a_limit_of_a_few_is_not_divided(relay: RelayProcess) -> None:
+    post(relay, "few", 3, "127.0.9.20")
+    assert held(relay, "few") == []
+
+
+def test_machines_have_no_share(relay: RelayProcess) -> None:
+    for number in range(10):
+        assert relay.hook({"email": f"h{number}@example.com"}).status == 202
+    assert held(relay, "hook") == []
+
+
+def test_what_could_not_be_read_counts_against_its_client(relay: RelayProcess) -> None:
+    bad = {"Content-Type": "application/x-www-form-urlencoded"}
+    for _ in range(5):
+        answer = request(relay.port, "POST", "/submit/limited", b"email=%", bad, source_address="127.0.9.30")
+        assert answer.status == 400
+    good = relay.form({"email": "good@example.com"}, "limited", source_address="127.0.9.30")
+    assert good.status == 429
+
+
+def mistaken(relay: RelayProcess) -> bool:
+    return "unmappable:mistaken" in relay.output()
+
+
+def test_several_clients_make_an_owner_believe_that_a_form_is_wrong(relay: RelayProcess) -> None:
+    for number in range(12):
+        answer = relay.form({"mail": f"{number}@example.com"}, "mistaken", source_address="127.0.9.40")
+        assert answer.status == 202
+    for number in (41, 42):
+        relay.form({"mail": f"{number}@example.com"}, "mistaken", source_address=f"127.0.9.{number}")
+    eventually(lambda: mistaken(relay), 25, "the alert")
+
+
+def test_one_client_cannot_show_that_a_form_is_wrong() -> None:
+    form = Source(name="form", kind="form", destination="x", mapping=Mapping({}), origins=(SITE,))
+    mistakes = Mistakes()
+    for _ in range(12):
+        mistakes.note(form, incoming("192.0.2.1"))
+    assert mistakes.sources() == set()
+    mistakes.note(form, incoming("192.0.2.1", origin=SITE))
+    assert mistakes.sources() == {"form"}, "a page of the owner's own site"
+
+
+def incoming(client: str, **headers: str) -> Incoming:
+    return Incoming(raw=b"", content_type="", headers=headers, query={}, client=client)
+
+
+@pytest.mark.parametrize(
+    ("contact", "folded"),
+    [
+        ("Ada.Love.Lace+news@GoogleMail.com", "adalovelace@gmail.com"),
+        ("adalovelace@gmail.com", "adalovelace@gmail.com"),
+        ("ada.lovelace+x@example.com", "ada.lovelace@example.com"),
+        ("+4930123456", "+4930123456"),
+    ],
+)
+def test_a_mailbox_is_counted_once_however_it_is_written(contact: str, folded: str) -> None:
+    assert mailbox(contact) == folded
+
+
+def test_a_part_of_a_limit_is_counted_apart_from_the_whole() -> None:
+    door = Doorkeeper("memory://")
+    fifth = [door.retry_after("10/hour", "share", "x", times=Fraction(1, 5)) for _ in range(3)]
+    assert [wait is None for wait in fifth] == [True, True, False]
+    assert door.retry_after("4/hour", "few", times=Fraction(1, 5)) is None
+    more = [door.retry_after("1/hour", "peer", times=Fraction(20)) for _ in range(21)]
+    assert [wait is None for wait in more] == [True] * 20 + [False]
