@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 import relay
-from relay.cli import checking, holding, init, presets, running, status, storage, submissions
+from relay.cli import checking, holding, init, jobs, listing, presets, running, status, storage, submissions
 from relay.cli.envfile import add_variables
 from relay.cli.failed import FAILED, explained
 
@@ -39,7 +39,7 @@ def commands() -> None:
 
 for _command in (
     *(running.serve, checking.check, checking.try_, running.sandbox, running.dispatch, presets.presets),
-    *(submissions.submissions, status.status, holding.pause, holding.resume),
+    *(submissions.submissions, listing.tail, jobs.jobs, status.status, holding.pause, holding.resume),
     init.init,
     *(storage.erase, storage.backup, storage.migrate, storage.keys),
 ):

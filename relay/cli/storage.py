@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from relay.cli.failed import FAILED, Failed, count_of
+from relay.cli.filtering import check_contact
 from relay.cli.opening import open_to_act
-from relay.cli.submissions import check_contact
 
 if TYPE_CHECKING:
     from relay.config.settings import Settings

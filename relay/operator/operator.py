@@ -28,7 +28,7 @@ from relay.outbox import jobs as stored_jobs
 from relay.outbox.audit import Act
 from relay.outbox.moves import Expected
 from relay.outbox.outbox import Outbox
-from relay.outbox.wanted import newest_first, place
+from relay.outbox.wanted import MANY, Wanted, count, newest_first, place
 
 _RECEIPT = re.compile(r"[0-9a-f]{32}")
 _MANY = 100_000
@@ -58,6 +58,13 @@ class Operator:
         """Return submissions, newest first. Raises Nonsense."""
         found: list[dict[str, Any]] = self.page(filter_)["submissions"]
         return found
+
+    def count(self, filter_: Filter) -> tuple[int, bool]:
+        """Return how many submissions are meant, and whether that is all: counting ends at ``MANY``."""
+        self.actor.must(VIEW)
+        meant = self._meant(filter_)
+        found: int = self._outbox.read(lambda conn: count(conn, meant))
+        return min(found, MANY), found <= MANY
 
     def submission(self, receipt: str) -> dict[str, Any]:
         """Return one submission with every send, and of an invalid one what is wrong. Raises Missing."""
@@ -107,14 +114,16 @@ class Operator:
         return {"audit": [shown.act(one) for one in acts], "next": following}
 
     def _rows(self, filter_: Filter) -> list[dict[str, Any]]:
-        hashes = None
-        if filter_.contact is not None:
-            hashes = finding.hashes(filter_.contact, self._settings, self._outbox.vault)
-        meant, before = wanted(filter_, hashes), filter_.place()
+        meant, before = self._meant(filter_), filter_.place()
         found: list[dict[str, Any]] = self._outbox.read(
             lambda conn: newest_first(conn, meant, before, filter_.limit)
         )
         return found
+
+    def _meant(self, filter_: Filter) -> Wanted:
+        if filter_.contact is None:
+            return wanted(filter_)
+        return wanted(filter_, finding.hashes(filter_.contact, self._settings, self._outbox.vault))
 
     def _row(self, receipt: str) -> dict[str, Any]:
         rows = self._outbox.rows(receipt=receipt, limit=1) if _RECEIPT.fullmatch(receipt) else []

@@ -1,8 +1,16 @@
 """Listing, showing, replaying and discarding, for people and for programs."""
 
 import json
+import re
+import signal
+import subprocess
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
-from tests.cli.conftest import Site
+import pytest
+
+from tests.cli.conftest import TABLE, Site
+from tests.kit.relay import RELAY, RelayProcess
 
 
 def test_a_list_has_a_header_its_columns_and_a_total(site: Site) -> None:
@@ -17,7 +25,7 @@ def test_a_list_has_a_header_its_columns_and_a_total(site: Site) -> None:
 
 def test_a_list_that_stops_early_says_so(site: Site) -> None:
     said = site.run("submissions", "list", "--limit", "2")
-    assert len(said.out.splitlines()) == 3 and "--limit" in said.err
+    assert len(said.out.splitlines()) == 4 and said.out.endswith("\nthe newest 2 of 6 submissions\n")
 
 
 def test_an_empty_list_says_that_it_is(site: Site) -> None:
@@ -75,3 +83,63 @@ def test_a_receipt_is_known_by_a_beginning_that_no_other_has(site: Site) -> None
 def test_a_beginning_that_nobody_has_is_no_submission(site: Site) -> None:
     said = site.run("submissions", "show", "00000000")
     assert said.status == 1 and "no such submission" in said.err
+
+
+def test_times_are_shown_in_the_operators_zone(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    receipt = site.receipts["held"][0]
+    at = json.loads(site.run("submissions", "show", receipt, "--json").out)["received_at"]
+    monkeypatch.setenv("RELAY_TIME_ZONE", "Asia/Kolkata")
+    there = datetime.fromisoformat(at).astimezone(ZoneInfo("Asia/Kolkata"))
+    assert f"received   {there:%Y-%m-%d %H:%M:%S}" in site.run("submissions", "show", receipt).out
+    assert "received (Asia/Kolkata)" in site.run("submissions", "list").out
+
+
+def test_an_invalid_one_says_what_its_body_has(site: Site) -> None:
+    said = site.run("submissions", "show", site.receipts["invalid"][0])
+    assert "body       has: email (text)" in said.out
+
+
+# --- many at once -----------------------------------------------------------------------------------------
+
+
+def test_all_of_a_state_are_a_job_which_is_done_without_a_server(site: Site) -> None:
+    done = site.run("submissions", "replay", "--state", "held", "--all")
+    assert done.status == 0 and "done: 2 of 2 (2 queued)" in done.out
+    assert site.run("submissions", "list", "--state", "held").out == "no submission matches\n"
+    (job,) = re.findall(r"[0-9a-f]{16}", site.run("jobs").out)
+    assert json.loads(site.run("jobs", "show", job).out)["outcomes"] == {"queued": 2}
+    assert site.run("jobs", "follow", job).status == 0
+    over = site.run("jobs", "cancel", job)
+    assert over.status == 1 and "is over" in over.err
+
+
+@pytest.mark.parametrize("words", [["--source", "hook"], ["--state", "held", "--contact", "a@example.com"]])
+def test_a_job_takes_a_state_and_nobody_by_name(site: Site, words: list[str]) -> None:
+    assert site.run("submissions", "replay", "--all", *words).status == 2
+
+
+def test_no_jobs_are_no_empty_table(site: Site) -> None:
+    assert site.run("jobs").out == "there are no jobs\n"
+    assert site.run("jobs", "show", "0" * 16).status == 1
+
+
+# --- tail -------------------------------------------------------------------------------------------------
+
+
+def test_tail_follows_what_arrives_and_what_becomes_of_it() -> None:
+    with RelayProcess(TABLE) as relay:
+        relay.api("POST", "/api/destinations/ocamba/pause")
+        first = relay.form({"email": "a@example.com"}, "newsletter").receipt or ""
+        with subprocess.Popen(
+            [*RELAY, "tail"], cwd=relay.cwd, env=relay.env, stdout=subprocess.PIPE, text=True
+        ) as tail:
+            assert tail.stdout
+            assert first in tail.stdout.readline()
+            second = relay.form({"email": "b@example.com", "trap": "x"}, "newsletter").receipt or ""
+            line = tail.stdout.readline()
+            assert second in line and " held " in line
+            relay.api("POST", f"/api/submissions/{second}/discard")
+            line = tail.stdout.readline()
+            assert second in line and " discarded " in line
+            tail.send_signal(signal.SIGINT)
+            assert tail.wait(20) == 0

@@ -1,0 +1,92 @@
+"""The options that say which submissions are meant."""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from relay.cli.failed import AskedWrongly
+from relay.delivery import STATES
+
+if TYPE_CHECKING:
+    from relay.operator.filter import Filter
+    from relay.operator.operator import Operator
+
+
+def check_contact(ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
+    """Refuse what nobody can be found by."""
+    from relay.operator.erasure import NO_CONTACT, is_contact
+
+    if text is not None and not is_contact(text):
+        raise click.BadParameter(NO_CONTACT)
+    return text
+
+
+def _time(ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
+    """Return a time as ISO 8601 that was given as one, or as how long ago it was."""
+    if text is None or not (ago := re.fullmatch(r"([0-9]{1,6})([smhd])", text)):
+        return text
+    seconds = int(ago[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[ago[2]]
+    return datetime.fromtimestamp(time.time() - seconds, UTC).isoformat()
+
+
+def _limit(ctx: click.Context, param: click.Parameter, number: int) -> int:
+    from relay.operator.filter import MAX_ROWS
+
+    if not 1 <= number <= MAX_ROWS:
+        raise click.BadParameter(f"must be 1 to {MAX_ROWS}")
+    return number
+
+
+_NARROWING = (
+    click.option("--state", type=click.Choice(STATES), metavar="STATE", help=", ".join(STATES)),
+    click.option("--source", help="Its name in relay.toml."),
+    click.option("--reason", help="Why it is in its state, as the list shows it."),
+    click.option(
+        "--since", metavar="TIME", callback=_time, help="Received then or later: 24h, 7d, 2026-01-31."
+    ),
+    click.option("--until", metavar="TIME", callback=_time, help="Received before then."),
+)
+_OF_A_PERSON = click.option(
+    "--contact", callback=check_contact, help="An e-mail address or phone number, in clear."
+)
+_LIMIT = click.option(
+    "--limit", type=int, callback=_limit, default=100, show_default=True, help="At most so many."
+)
+
+
+def narrowed(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that narrow down what is meant."""
+    for option in reversed(_NARROWING):
+        command = option(command)
+    return command
+
+
+def filtered(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that narrow down what is meant, to one person too, and a limit."""
+    return narrowed(_OF_A_PERSON(_LIMIT(command)))
+
+
+def filter_of(chosen: Mapping[str, Any]) -> "Filter":
+    """Return the filter that options make."""
+    from relay.operator.filter import Filter
+
+    return Filter(**chosen)
+
+
+def is_narrow(chosen: Mapping[str, Any]) -> bool:
+    """Whether anything but a limit was chosen."""
+    return any(value is not None for name, value in chosen.items() if name != "limit")
+
+
+def whole_receipt(operator: "Operator", beginning: str) -> str:
+    """Return the one receipt that begins so, or the text as it is where none does."""
+    if not re.fullmatch(r"[0-9a-f]{4,31}", beginning):
+        return beginning
+    found = operator.submissions(filter_of({"receipt": beginning, "limit": 2}))
+    if len(found) > 1:
+        raise AskedWrongly(f"several receipts begin with {beginning}; give more of it")
+    return str(found[0]["receipt"]) if found else beginning
