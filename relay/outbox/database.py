@@ -6,13 +6,14 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
+from relay.config.environment import is_sqlite
 from relay.outbox.sqlite import BUSY_SECONDS, sqlite_module
 
 # --- engines --------------------------------------------------------------------------------------------
 
 
 def engine_for(url: str, *, reading: bool = False) -> Engine:
-    if not url.startswith("sqlite"):
+    if not is_sqlite(url):
         return _postgresql(url)
     engine = sa.create_engine(
         url,

@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from relay.clock import SteadyClock
+from relay.config.environment import is_sqlite
 from relay.delivery import (
     CHECK,
     FRESH,
@@ -62,7 +63,7 @@ class Outbox:
         self.url = url
         self.vault = vault
         self._clock = clock
-        self._is_sqlite = url.startswith("sqlite")
+        self._is_sqlite = is_sqlite(url)
         self._engine = engine_for(url)
         self._reader = engine_for(url, reading=True) if self._is_sqlite else self._engine
         self._writer: Writer | None = None
