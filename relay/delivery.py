@@ -1,11 +1,11 @@
 """Delivery: one profile's journey: its states, its attempts, when it is next due, how it settles."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from dataclasses import field as factory
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from relay.destination import FORBIDDEN_SECONDS, Destination
+from relay.destination import Destination
+from relay.health import FORBIDDEN_SECONDS, RARE_TRY_SECONDS
 from relay.outcome import (
     Delivered,
     Forbidden,
@@ -39,6 +39,12 @@ KEY_REUSED = "key_reused"
 """The reason of a submission whose key an earlier one with other content had."""
 MAX_SILENT = 3
 MAX_ERRORS = 6
+MAX_UNCLEAR = 12
+"""Unclear sends in all, those that did not count among them."""
+RARE_FROM = 3
+"""From so many unclear sends on a submission is tried hourly while upstream fails."""
+NEW_SERIES: dict[str, Any] = {"attempts": 0, "silent": 0, "errors": 0, "unclear": 0}
+"""What begins anew when it is replayed, and when its profile was created."""
 _SILENT_SECONDS = 60.0
 _ERROR_SECONDS = 5.0
 
@@ -48,7 +54,8 @@ class Delivery:
     """One submission on its way. Times are seconds since 1970.
 
     ``attempts`` counts the sends that used up the retry schedule, ``sends`` all of them;
-    ``silent`` and ``errors`` the unclear ones without and with an answer.
+    ``silent`` and ``errors`` the unclear ones without and with an answer while upstream did not fail,
+    ``unclear`` all unclear ones.
     """
 
     receipt: str
@@ -64,6 +71,7 @@ class Delivery:
     sends: int = 0
     silent: int = 0
     errors: int = 0
+    unclear: int = 0
     forbidden_at: float | None = None
     may_be_duplicate: bool = False
     profile_id: str | None = None
@@ -72,7 +80,7 @@ class Delivery:
     replayed_at: float | None = None
     """When its present series of attempts began, if not when it was received."""
     dropped: tuple[str, ...] = ()
-    payload: Mapping[str, Any] = factory(default_factory=dict, repr=False)
+    payload: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def is_update(self) -> bool:
@@ -87,13 +95,16 @@ def settle(
     now: float,
     jitter: float,
     sendable_seconds: float,
+    *,
+    failing: bool = False,
 ) -> Delivery:
     """Return what becomes of a delivery whose attempt ended so.
 
     ``jitter`` is a number in [0, 1) that spreads the waits over × 0.8 to 1.2; ``sendable_seconds`` is
-    its age without the time in which nothing could be sent.
+    its age without the time in which nothing could be sent. ``failing``: the destination fails, whatever
+    is sent: an attempt that fails then is not held against this delivery.
     """
-    settled = _settled(delivery, outcome, destination, now, jitter, sendable_seconds)
+    settled = _settled(delivery, outcome, destination, now, jitter, sendable_seconds, failing)
     if not (delivery.reason or "").startswith(KEY_REUSED):
         return settled
     # A mark that was set at the door stays to the end, whatever else there is to say.
@@ -107,6 +118,7 @@ def _settled(
     now: float,
     jitter: float,
     sendable_seconds: float,
+    failing: bool,
 ) -> Delivery:
     delivery = replace(delivery, trace_id=outcome.trace_id or delivery.trace_id)
     match outcome:
@@ -115,7 +127,8 @@ def _settled(
         case Refused(status=status):
             return _refused(delivery, status)
         case Wait() | NotSent():
-            return replace(delivery, state=QUEUED, reason=None, due_at=now)
+            # With the time at which it was due already: it goes before those that came after it.
+            return replace(delivery, state=QUEUED, reason=None, due_at=min(delivery.due_at, now))
         case Misconfigured(why=why):
             # To the end of the retries, so that the next probe takes another one.
             return _again(delivery, now, f"misconfigured: {why}")
@@ -125,14 +138,15 @@ def _settled(
             return _or_dead(again, destination, sendable_seconds)
         case Later(after=after, why=why):
             wait = max(_wait(delivery, destination, jitter), after or 0)
-            again = _again(_used_up(delivery), now + wait, why)
+            again = _again(_used_up(delivery, failing), now + wait, why)
             return _or_dead(again, destination, sendable_seconds)
         case Unclear(why=why) if delivery.is_update:
             # Sent twice it does no harm: it says how things are, not what to add. So it is tried on.
-            again = _again(_used_up(delivery), now + _wait(delivery, destination, jitter), f"unclear: {why}")
+            wait = _wait(delivery, destination, jitter)
+            again = _again(_used_up(delivery, failing), now + wait, f"unclear: {why}")
             return _or_dead(again, destination, sendable_seconds)
         case Unclear():
-            return _unclear(delivery, outcome, destination, now, jitter)
+            return _unclear(delivery, outcome, destination, now, jitter, failing)
     raise AssertionError(f"no rule for {outcome!r}")
 
 
@@ -144,7 +158,7 @@ def _delivered(delivery: Delivery, outcome: Delivered, now: float) -> Delivery:
         if outcome.profile_id is None:
             return replace(delivery, state=PARKED, reason="created, but upstream named no id to update")
         # The schedule begins anew: the update is a call of its own.
-        created = replace(delivery, profile_id=outcome.profile_id, attempts=0, silent=0, errors=0)
+        created = replace(delivery, profile_id=outcome.profile_id, **NEW_SERIES)
         return replace(
             created, state=QUEUED, lane=FRESH, reason="created, its update is to be sent", due_at=now
         )
@@ -167,25 +181,31 @@ def _refused(delivery: Delivery, status: int | None) -> Delivery:
 
 
 def _unclear(
-    delivery: Delivery, outcome: Unclear, destination: Destination, now: float, jitter: float
+    delivery: Delivery, outcome: Unclear, destination: Destination, now: float, jitter: float, failing: bool
 ) -> Delivery:
     said = f"unclear: {outcome.why}"
-    again = _used_up(delivery)
-    if outcome.answered:
-        again, least = replace(again, errors=delivery.errors + 1), _ERROR_SECONDS
-    else:
-        again, least = replace(again, silent=delivery.silent + 1), _SILENT_SECONDS
+    again = replace(_used_up(delivery, failing), may_be_duplicate=True, unclear=delivery.unclear + 1)
+    if not failing:
+        again = replace(
+            again, errors=again.errors + outcome.answered, silent=again.silent + (not outcome.answered)
+        )
     # Spread upwards only, but spread: what failed together must not come back together.
-    wait = max(_wait(delivery, destination, jitter), least * (1 + 0.2 * jitter))
-    again = replace(again, may_be_duplicate=True)
-    exhausted = again.silent >= MAX_SILENT or again.errors >= MAX_ERRORS
-    if exhausted or destination.ambiguous == "park":
+    least = (_ERROR_SECONDS if outcome.answered else _SILENT_SECONDS) * (1 + 0.2 * jitter)
+    if failing and again.unclear >= RARE_FROM:
+        least = RARE_TRY_SECONDS
+    if _is_exhausted(again) or destination.ambiguous == "park":
         return replace(again, state=PARKED, reason=said)
-    return _again(again, now + wait, said)
+    return _again(again, now + max(_wait(delivery, destination, jitter), least), said)
 
 
-def _used_up(delivery: Delivery) -> Delivery:
-    return replace(delivery, attempts=delivery.attempts + 1)
+def _is_exhausted(delivery: Delivery) -> bool:
+    """Whether a person must decide: it failed while others were delivered, or very often."""
+    often = delivery.silent >= MAX_SILENT or delivery.errors >= MAX_ERRORS
+    return often or delivery.unclear > MAX_UNCLEAR
+
+
+def _used_up(delivery: Delivery, failing: bool) -> Delivery:
+    return delivery if failing else replace(delivery, attempts=delivery.attempts + 1)
 
 
 def _wait(delivery: Delivery, destination: Destination, jitter: float) -> float:

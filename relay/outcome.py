@@ -7,15 +7,18 @@ Upstream documents 201, 400, 500 and, in its rate-limit guide, 429 with ``Retry-
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from dataclasses import field as factory
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 REFUSED = frozenset({400, 409, 413, 415, 422})
 MISCONFIGURED = frozenset({401, 404, 405, *range(300, 400)})
+FAILURES = frozenset({500, 502, 503, 504, *range(520, 530)})
+"""Statuses by which upstream, or what stands before it, says that it does not work."""
 MAX_WAIT_SECONDS = 6 * 3600.0
+NEVER_STORED = ("email", "mobile_phone_number", "full_name", "metadata", "subscription")
+"""Fields of upstream's answer that are about the person: shown to a waiting caller at most."""
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _TRACE = re.compile(r"[0-9A-Za-z._:-]{1,64}")
 
@@ -25,8 +28,8 @@ class Answer:
     """What upstream answered. Header names in lower case; the body may be cut or empty."""
 
     status: int
-    headers: Mapping[str, str] = factory(default_factory=dict)
-    body: bytes = factory(default=b"", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,8 @@ class Outcome:
     """``status`` is what upstream answered, None when it did not."""
 
     status: int | None = None
-    trace_id: str | None = factory(default=None, kw_only=True)
-    exhausted_for: float | None = factory(default=None, kw_only=True)
+    trace_id: str | None = field(default=None, kw_only=True)
+    exhausted_for: float | None = field(default=None, kw_only=True)
     """Seconds in which upstream says that none of the account's quota remains."""
     word = "unclear"
 
@@ -52,7 +55,7 @@ class Outcome:
 class Delivered(Outcome):
     """Upstream has it. ``profile`` is its answer, which holds personal data."""
 
-    profile: dict[str, Any] = factory(default_factory=dict, repr=False)
+    profile: dict[str, Any] = field(default_factory=dict, repr=False)
     word = "delivered"
 
     @property
@@ -117,6 +120,24 @@ class Misconfigured(Outcome):
 
     why: str = ""
     word = "misconfigured"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a look at upstream showed: whether it answered with anything but a failure of its own."""
+
+    answers: bool
+    status: int | None = None
+    word = "seen"
+
+
+def read_look(answer: Answer | NoAnswer, now: float) -> Seen | Wait:
+    """Return what the answer to a look means. How upstream treats ``HEAD`` is not documented."""
+    if isinstance(answer, NoAnswer):
+        return Seen(False)
+    if answer.status == 429:
+        return _read_limit(answer, now)
+    return Seen(answer.status not in FAILURES, answer.status)
 
 
 def read(answer: Answer | NoAnswer, now: float, *, is_update: bool = False) -> Outcome:
@@ -213,7 +234,3 @@ def _json(answer: Answer) -> dict[str, Any]:
 def _trace_id(answer: Answer) -> str | None:
     found = _json(answer).get("trace_id") if answer.status >= 300 else None
     return found if isinstance(found, str) and _TRACE.fullmatch(found) else None
-
-
-NEVER_STORED = ("email", "mobile_phone_number", "full_name", "metadata", "subscription")
-"""Fields of upstream's answer that are about the person: shown to a waiting caller at most."""

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1] / "relay"
 
 ORDER = (
     *("clock", "events", "metrics", "outcome", "quota", "vault"),
-    *("destination", "delivery", "sources"),
+    *("destination", "health", "delivery", "sources"),
     *("config", "outbox", "dispatch", "intake", "operator", "process"),
     *("sandbox", "web", "server", "cli", "__main__"),
 )
@@ -43,7 +43,7 @@ HOMES = {
 }
 """Where a library may be imported; a library that is not named may be imported nowhere."""
 
-VALUES = ("outcome", "destination", "delivery", "sources")
+VALUES = ("outcome", "destination", "health", "delivery", "sources")
 """Values and pure functions: no clock, network, file, environment or thread."""
 
 WORLD = {

@@ -3,9 +3,10 @@
 from typing import Any
 
 from relay import delivery as states
-from relay import destination as accounts
+from relay import health as accounts
 from relay.delivery import Delivery
-from relay.destination import Destination, Sent
+from relay.destination import Destination
+from relay.health import Sent
 from relay.outbox.records import Decide, Decision, Known
 from relay.outcome import (
     NEVER_STORED,
@@ -37,7 +38,9 @@ def decide(
         if delivery.is_update and isinstance(resolved, Misconfigured) and resolved.status == 404:
             # The profile is gone upstream: that says nothing about our address.
             resolved = Refused(404, trace_id=resolved.trace_id)
-        settled = states.settle(delivery, resolved, destination, now, jitter, known.sendable_seconds())
+        settled = states.settle(
+            delivery, resolved, destination, now, jitter, known.sendable_seconds(), failing=health.is_failing
+        )
         asks = resolved.exhausted_for or isinstance(resolved, Wait)
         sent = Sent(delivery.receipt, probe, jitter, has_room=bool(asks) and known.has_room())
         changed = accounts.after(health, destination, resolved, sent, now)

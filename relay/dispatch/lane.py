@@ -19,7 +19,7 @@ from relay.dispatch.decide import decide
 from relay.outbox.claiming import LEASE_GRACE_SECONDS
 from relay.outbox.errors import Unavailable
 from relay.outbox.outbox import Outbox
-from relay.outbox.records import Claim, Decision, NothingYet, Turn
+from relay.outbox.records import Claim, Decision, Look, NothingYet, Turn
 from relay.outcome import (
     Delivered,
     Later,
@@ -118,10 +118,13 @@ class Lane:
             return _AFTER_FAULT_SECONDS
         self._blocked_until = 0.0
         self._just_sent = True
-        self._pool.submit(self._send, claimed, destination, taken_at)
+        if isinstance(claimed, Look):
+            self._pool.submit(self._look, claimed, destination)
+        else:
+            self._pool.submit(self._send, claimed, destination, taken_at)
         return 0.0
 
-    def _claim(self, destination: Destination) -> Claim | NothingYet:
+    def _claim(self, destination: Destination) -> Claim | Look | NothingYet:
         if self._just_sent and not self._arrived:
             # Let the call that was just handed out go ahead of this look for more.
             self._just_sent = False
@@ -150,6 +153,28 @@ class Lane:
         if fresh.token != self._destination.token:
             self._destination = fresh
             self._outbox.probe_now(fresh.name)
+
+    def _look(self, look: Look, destination: Destination) -> None:
+        """See whether a destination that fails answers again, before a submission is risked."""
+        try:
+            started = time.monotonic()
+            seen = outcomes.read_look(upstream.look(self._line, reread_token(destination)), time.time())
+            seconds = time.monotonic() - started
+            health = self._outbox.looked(look, destination, seen, seconds, random.random())
+            events.note(
+                "destination.looked",
+                destination=destination.name,
+                outcome=seen.word,
+                status=seen.status,
+                seconds=round(seconds, 3),
+                until=iso(health.ends_at),
+            )
+        except Unavailable as problem:  # the next look comes when the lease of this one is over
+            events.note("outbox.unavailable", level=logging.ERROR, problem=str(problem))
+        except Exception as problem:  # noqa: BLE001 - the lane must live
+            events.note("dispatcher.fault", level=logging.ERROR, error=events.where_from(problem))
+        finally:
+            self._woken.set()
 
     def _send(self, claim: Claim, destination: Destination, taken_at: float) -> None:
         try:

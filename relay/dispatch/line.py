@@ -39,7 +39,7 @@ class Line:
         self,
         method: str,
         url: str,
-        body: Mapping[str, Any],
+        body: Mapping[str, Any] | None,
         deadline: float,
         *,
         bearer: str | None = None,
@@ -51,10 +51,10 @@ class Line:
         headers["Accept-Encoding"] = "identity"
         if bearer is not None:
             headers["Authorization"] = f"Bearer {bearer}"
-        data: Any = dict(body)
-        if not form:
+        data: Any = body
+        if body is not None and not form:
             headers["Content-Type"] = "application/json"
-            data = json.dumps(data, separators=(",", ":")).encode()
+            data = json.dumps(dict(body), separators=(",", ":")).encode()
         with _watched(deadline) as watch:
             try:
                 request = requests.Request(method, url, headers=headers, data=data).prepare()

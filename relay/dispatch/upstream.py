@@ -14,17 +14,19 @@ from relay.dispatch.line import Line
 from relay.outcome import Answer, NoAnswer
 
 
-def create(line: "Line", destination: Destination, profile: Mapping[str, Any]) -> Answer | NoAnswer:
+def create(line: Line, destination: Destination, profile: Mapping[str, Any]) -> Answer | NoAnswer:
     """POST a profile."""
     return line.call("POST", destination.url, profile, destination.deadline, bearer=destination.token)
 
 
 def update(
-    line: "Line", destination: Destination, profile_id: str, changes: Mapping[str, Any]
+    line: Line, destination: Destination, profile_id: str, changes: Mapping[str, Any]
 ) -> Answer | NoAnswer:
     """PATCH a profile; sending it twice does no harm."""
     url = f"{destination.url.rstrip('/')}/{profile_id}"
     return line.call("PATCH", url, changes, destination.deadline, bearer=destination.token)
 
 
-# --- the wall deadline ----------------------------------------------------------------------------------
+def look(line: Line, destination: Destination) -> Answer | NoAnswer:
+    """Ask for nothing: to see whether there is anybody who answers."""
+    return line.call("HEAD", destination.url, None, destination.deadline, bearer=destination.token)

@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from relay.delivery import DELIVERED, SENDING, Delivery
-from relay.destination import Destination, Health
+from relay.destination import Destination
+from relay.health import FAILING, REFUSALS, Health, ended, looked, trying
 from relay.outbox.holds import _sendable_seconds, health_of, save_health
-from relay.outbox.records import Claim, Decide, Decision, Known, NothingYet, Turn
+from relay.outbox.records import Claim, Decide, Decision, Known, Look, NothingYet, Turn
 from relay.outbox.schema import attempts, deliveries
 from relay.outbox.statements import (
     ATTEMPT,
@@ -20,7 +21,10 @@ from relay.outbox.statements import (
     FRESH_AFTER,
     FRESH_ANY,
     IS_SENDING,
+    LEAST_UNCLEAR,
     LEDGER,
+    NEWEST,
+    NEWEST_OF_OTHERS,
     NEXT_DUE,
     NEXT_RETRY,
     SETTLE,
@@ -29,7 +33,7 @@ from relay.outbox.statements import (
     changes_of,
     delivery_of,
 )
-from relay.outcome import Delivered
+from relay.outcome import Delivered, Seen, Wait
 from relay.quota import is_half_used, next_free
 
 LEASE_GRACE_SECONDS = 10.0
@@ -46,12 +50,12 @@ class Sending:
         self._now = now
         self._destinations = known
 
-    def claim(self, conn: Connection, destination: Destination, turn: Turn) -> Claim | NothingYet:
+    def claim(self, conn: Connection, destination: Destination, turn: Turn) -> Claim | Look | NothingYet:
         """Hand out the next delivery: its attempt recorded as started, and its slot taken."""
         health = health_of(conn, destination.name, lock=True)
         now = self._now(conn)
-        if health.hold_reason and not health.is_held(now):
-            health = replace(health, hold_until=None, hold_reason=None)
+        if health.is_over(now):
+            health = ended(health, now)
             save_health(conn, destination.name, health, now)
         if health.is_held(now) and not health.may_probe(now):
             return NothingYet(health.ends_at or math.inf, "held")
@@ -64,11 +68,14 @@ class Sending:
             return NothingYet(free, "quota")
         probe = health.is_held(now)
         # Thousands of retries would use up each minute in its first seconds, and keep fresh ones waiting.
-        no_retry = now < turn.retry_at and is_half_used(destination.windows, slots, now)
-        row = _next(conn, destination.name, turn, now, no_retry)
+        no_retry = not probe and now < turn.retry_at and is_half_used(destination.windows, slots, now)
+        lanes = _lanes_to_probe(health) if probe else _lanes(turn, no_retry)
+        row = _next(conn, destination.name, lanes, turn, now)
         if row is None:
             due = next_due(conn, destination.name)
             return NothingYet(max(due, turn.retry_at) if no_retry else due, "empty")
+        if probe and health.must_look(row["unclear"], now):
+            return _start_look(conn, destination, health, now)
         return _start(conn, destination, health, row, now, probe)
 
     def record(
@@ -84,7 +91,8 @@ class Sending:
         unchanged = {"keep_payload": "payload" not in settled, "new_payload": None, "new_reply": None}
         values = {**unchanged, **{f"new_{name}": value for name, value in settled.items()}}
         changed = conn.execute(SETTLE, {**guarded, **values}).rowcount
-        _finish(conn, claim.attempt, decision, seconds, now if end_known else None, now)
+        outcome, end = decision.outcome, now if end_known else None
+        _finish(conn, claim.attempt, outcome.word, outcome.status, seconds, end, now)
         if not changed:
             return decision if self._accept_late(conn, claim, decision, values) else None
         if decision.health != health:
@@ -102,6 +110,24 @@ class Sending:
             return False
         late = {"late_receipt": claim.delivery.receipt, "late_sends": claim.delivery.sends}
         return bool(conn.execute(SETTLE_LATE, {**values, **late}).rowcount)
+
+    def looked(
+        self,
+        conn: Connection,
+        look: Look,
+        destination: Destination,
+        seen: Seen | Wait,
+        seconds: float,
+        jitter: float,
+    ) -> Health:
+        """Record what a look at a destination showed."""
+        health = health_of(conn, look.destination, lock=True)
+        now = self._now(conn)
+        changed = looked(health, destination, seen, jitter, now)
+        if changed != health:
+            save_health(conn, look.destination, changed, now)
+        _finish(conn, look.attempt, seen.word, seen.status, seconds, now if seen.status else None, now)
+        return changed
 
     def recover(self, conn: Connection, decide: Decide, every: bool) -> list[Decision]:
         """Settle what is being sent by nobody: ``every`` such delivery, or those past their lease."""
@@ -155,16 +181,30 @@ def ledger(conn: Connection, destination: Destination, now: float) -> list[tuple
     return [(held, ended is None and held > now) for held, ended in rows]
 
 
-def _next(conn: Connection, name: str, turn: Turn, now: float, no_retry: bool) -> Any:
-    """Return the row to send: sources take turns with their oldest fresh one.
+def _lanes(turn: Turn, no_retry: bool) -> tuple[sa.Select[Any], ...]:
+    """Return where to look for what is sent next: sources take turns with their oldest fresh one.
 
     Every tenth slot goes to a due retry or replay.
     """
+    if no_retry:
+        return FRESH_AFTER, FRESH_ANY
+    if turn.count % _RETRY_EVERY == _RETRY_EVERY - 1:
+        return NEXT_RETRY, FRESH_AFTER, FRESH_ANY
+    return FRESH_AFTER, FRESH_ANY, NEXT_RETRY
+
+
+def _lanes_to_probe(health: Health) -> tuple[sa.Select[Any], ...]:
+    """Return where to look for a probe: for what proves most, and risks least."""
+    if health.reason_kind == REFUSALS:
+        return NEWEST_OF_OTHERS, NEWEST, NEXT_RETRY
+    if health.reason_kind == FAILING:
+        return FRESH_AFTER, FRESH_ANY, LEAST_UNCLEAR
+    return FRESH_AFTER, FRESH_ANY, NEXT_RETRY
+
+
+def _next(conn: Connection, name: str, lanes: tuple[sa.Select[Any], ...], turn: Turn, now: float) -> Any:
+    """Return the row to send, None if none is due."""
     values = {"destination": name, "now": now, "source": turn.source}
-    lanes = [FRESH_AFTER, FRESH_ANY]
-    if not no_retry:
-        first = turn.count % _RETRY_EVERY == _RETRY_EVERY - 1
-        lanes = [NEXT_RETRY, *lanes] if first else [*lanes, NEXT_RETRY]
     for lane in lanes:
         if row := conn.execute(locked(conn, lane), values).mappings().first():
             return row
@@ -192,7 +232,7 @@ def _start(
 ) -> Claim:
     delivery = replace(delivery_of(row), state=SENDING)
     delivery = replace(delivery, fence=delivery.fence + 1, sends=delivery.sends + 1)
-    lease_until = now + destination.deadline + LEASE_GRACE_SECONDS
+    lease_until = _lease(destination, now)
     conn.execute(
         START,
         {
@@ -202,20 +242,36 @@ def _start(
             "lease_until": lease_until,
         },
     )
-    attempt = conn.execute(
-        ATTEMPT,
-        {
-            "receipt": delivery.receipt,
-            "destination": destination.name,
-            "started_at": now,
-            "held_until": lease_until,
-            "kind": "update" if delivery.is_update else "create",
-            "probe": probe,
-        },
-    ).scalar_one()
-    if probe:  # nobody else may probe until this one is back
-        save_health(conn, destination.name, replace(health, hold_until=lease_until), now)
+    kind = "update" if delivery.is_update else "create"
+    attempt = _take_slot(conn, destination, delivery.receipt, kind, now, probe)
+    if probe:
+        save_health(conn, destination.name, trying(health, now, lease_until), now)
     return Claim(delivery, attempt, lease_until, now, probe, row["payload"])
+
+
+def _start_look(conn: Connection, destination: Destination, health: Health, now: float) -> Look:
+    attempt = _take_slot(conn, destination, "", "look", now, probe=True)
+    # Nobody else looks until this one is back.
+    save_health(conn, destination.name, replace(health, hold_until=_lease(destination, now)), now)
+    return Look(destination.name, attempt)
+
+
+def _lease(destination: Destination, now: float) -> float:
+    return now + destination.deadline + LEASE_GRACE_SECONDS
+
+
+def _take_slot(
+    conn: Connection, destination: Destination, receipt: str, kind: str, now: float, probe: bool
+) -> int:
+    values = {
+        "receipt": receipt,
+        "destination": destination.name,
+        "started_at": now,
+        "held_until": _lease(destination, now),
+        "kind": kind,
+        "probe": probe,
+    }
+    return int(conn.execute(ATTEMPT, values).scalar_one())
 
 
 def _settled(decision: Decision, now: float) -> dict[str, Any]:
@@ -233,7 +289,8 @@ def _settled(decision: Decision, now: float) -> dict[str, Any]:
 def _finish(
     conn: Connection,
     attempt: int,
-    decision: Decision,
+    word: str,
+    status: int | None,
     seconds: float,
     held_until: float | None,
     now: float,
@@ -244,8 +301,8 @@ def _finish(
             "this_attempt": attempt,
             "new_ended_at": now,
             "new_seconds": seconds,
-            "new_outcome": decision.outcome.word,
-            "new_status": decision.outcome.status,
+            "new_outcome": word,
+            "new_status": status,
             "new_held_until": held_until,
         },
     )

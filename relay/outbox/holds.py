@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from relay.delivery import Delivery
-from relay.destination import Health
+from relay.health import Health
 from relay.outbox.schema import destinations, holds
 from relay.outbox.statements import (
     HEALTH,
@@ -36,7 +36,8 @@ def health_of(conn: Connection, name: str, *, lock: bool = False) -> Health:
     if row is None:
         return Health()
     values = {key: row[key] for key in row if key != "name"}
-    values["failing"] = tuple(json.loads(values["failing"] or "[]"))
+    for named in ("failing", "refusing"):
+        values[named] = tuple(json.loads(values[named] or "[]"))
     return Health(**values)
 
 
@@ -44,7 +45,8 @@ def save_health(conn: Connection, name: str, health: Health, now: float) -> None
     """Keep what is known of a destination now, and a row for each hold that begins or ends."""
     before = health_of(conn, name)
     values = {field.name: getattr(health, field.name) for field in fields(Health)}
-    values["failing"] = json.dumps(health.failing)
+    for named in ("failing", "refusing"):
+        values[named] = json.dumps(values[named])
     conn.execute(sa.update(destinations).where(destinations.c.name == name).values(values))
     if before.hold_reason == health.hold_reason:
         return

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from relay.delivery import CHECK, DELIVERED, DISCARDED, HELD, PARKED, QUEUED, RETRY, SENDING
+from relay.delivery import CHECK, DELIVERED, DISCARDED, HELD, NEW_SERIES, PARKED, QUEUED, RETRY, SENDING
 from relay.outbox import audit
 from relay.outbox.audit import Act
 from relay.outbox.errors import Unavailable
@@ -135,9 +135,7 @@ def _again(row: Mapping[str, Any], now: float) -> dict[str, Any]:
         "replayed_at": now,
         "changed_at": now,
         "reason": "replayed",
-        "attempts": 0,
-        "silent": 0,
-        "errors": 0,
+        **NEW_SERIES,
         "forbidden_at": None,
         # Nobody knows whether a parked one arrived.
         "may_be_duplicate": row["may_be_duplicate"] or row["state"] == PARKED,

@@ -7,7 +7,6 @@ the state, and by the fence, that it was read with.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,8 @@ from relay.delivery import (
     RETRY,
     Delivery,
 )
-from relay.destination import PROBED, Destination, Health, paused, resumed
+from relay.destination import Destination
+from relay.health import Health, at_once, paused, resumed
 from relay.outbox import listing, moves, schema, storing, upkeep
 from relay.outbox.audit import Act
 from relay.outbox.claiming import Sending, ledger, locked, next_due
@@ -34,7 +34,7 @@ from relay.outbox.database import engine_for
 from relay.outbox.errors import Damaged, Full, Unavailable, Unfit, is_fatal, translate
 from relay.outbox.holds import health_of, save_health
 from relay.outbox.moves import Changed, Expected, Mended, Moved, Same
-from relay.outbox.records import Claim, Decide, Decision, Entry, NothingYet, Stored, ToCheck, Turn
+from relay.outbox.records import Claim, Decide, Decision, Entry, Look, NothingYet, Stored, ToCheck, Turn
 from relay.outbox.schema import attempts, deliveries, destinations, meta
 from relay.outbox.sqlite import check_is_ours, create_private, sqlite_module, truncate_wal
 from relay.outbox.statements import (
@@ -49,6 +49,7 @@ from relay.outbox.statements import (
     stamped,
 )
 from relay.outbox.writer import CHECKPOINT, Writer
+from relay.outcome import Seen, Wait
 from relay.quota import even_pace
 from relay.vault import Vault
 
@@ -272,9 +273,14 @@ class Outbox:
         found: float | None = self.read(look)
         return found
 
-    def claim(self, destination: Destination, turn: Turn) -> Claim | NothingYet:
-        """Hand out the next delivery: its attempt recorded as started and its slot taken, in one commit."""
-        claimed: Claim | NothingYet = self.write(lambda conn: self._sending.claim(conn, destination, turn))
+    def claim(self, destination: Destination, turn: Turn) -> Claim | Look | NothingYet:
+        """Hand out the next delivery: its attempt recorded as started and its slot taken, in one commit.
+
+        While upstream fails, a look at it comes first.
+        """
+        claimed: Claim | Look | NothingYet = self.write(
+            lambda conn: self._sending.claim(conn, destination, turn)
+        )
         if isinstance(claimed, Claim):
             turn.source = claimed.delivery.source
             turn.count += 1
@@ -293,6 +299,15 @@ class Outbox:
             lambda conn: self._sending.record(conn, claim, seconds, decide, end_known)
         )
         return recorded
+
+    def looked(
+        self, look: Look, destination: Destination, seen: Seen | Wait, seconds: float, jitter: float
+    ) -> Health:
+        """Record what a look showed; return what is known of the destination now."""
+        health: Health = self.write(
+            lambda conn: self._sending.looked(conn, look, destination, seen, seconds, jitter)
+        )
+        return health
 
     def recover(self, decide: Decide, *, every: bool) -> list[Decision]:
         """Settle deliveries whose sender has gone: ``every`` sending one, or those past their lease.
@@ -368,11 +383,7 @@ class Outbox:
 
     def probe_now(self, name: str) -> Health:
         """Try a destination that is held for a fault, at once."""
-
-        def due(health: Health, now: float) -> Health:
-            return replace(health, hold_until=now) if health.reason_kind in PROBED else health
-
-        return self.change_hold(name, due)
+        return self.change_hold(name, at_once)
 
     def ledger(self, destination: Destination) -> tuple[float, list[float]]:
         """Return the time, and the recent slots as ``quota`` wants them."""

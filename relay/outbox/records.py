@@ -8,7 +8,7 @@ from typing import Any
 from relay.delivery import (
     Delivery,
 )
-from relay.destination import Health
+from relay.health import Health
 from relay.outcome import Outcome
 
 
@@ -57,6 +57,14 @@ class Claim:
     started_at: float
     probe: bool
     box: bytes | None = factory(repr=False)
+
+
+@dataclass(frozen=True)
+class Look:
+    """A look at a destination that fails, its slot taken: nothing is sent."""
+
+    destination: str
+    attempt: int
 
 
 @dataclass(frozen=True)

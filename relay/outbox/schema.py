@@ -34,6 +34,7 @@ deliveries = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("silent", sa.Integer, nullable=False, server_default="0"),
     sa.Column("errors", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("unclear", sa.Integer, nullable=False, server_default="0"),
     sa.Column("forbidden_at", _Time),
     sa.Column("may_be_duplicate", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("profile_id", sa.Text),
@@ -118,7 +119,10 @@ destinations = sa.Table(
     sa.Column("hold_reason", sa.Text),
     sa.Column("hold_seconds", _Time, nullable=False, server_default="0"),
     sa.Column("failing", sa.Text),
-    sa.Column("refused", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("unclear", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("refusing", sa.Text),
+    sa.Column("tried_at", _Time),
+    sa.Column("answers", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("forbidden_receipt", sa.Text),
     sa.Column("parallel", sa.Integer),
     sa.Column("successes", sa.Integer, nullable=False, server_default="0"),
@@ -234,6 +238,18 @@ def _jobs(conn: Connection) -> None:
     jobs.create(conn, checkfirst=True)
 
 
+def _outages(conn: Connection) -> None:
+    """Count unclear sends, and remember while upstream fails when one was tried."""
+    _add_column(conn, _c.unclear)
+    for name in ("unclear", "refusing", "tried_at", "answers"):
+        _add_column(conn, destinations.c[name])
+    if "refused" in {known["name"] for known in sa.inspect(conn).get_columns("destinations")}:
+        conn.execute(sa.text("ALTER TABLE destinations DROP COLUMN refused"))
+        conn.execute(sa.update(deliveries).where(UNFINISHED).values(unclear=_c.silent + _c.errors))
+        failing = destinations.c.hold_reason == "failing"
+        conn.execute(sa.update(destinations).where(failing).values(tried_at=destinations.c.hold_until))
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     _first,
     _sessions,
@@ -241,6 +257,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _arrivals_indexed,
     _plain_keys,
     _jobs,
+    _outages,
 )
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed."""
 

@@ -29,7 +29,7 @@ _COLUMNS = tuple(field.name for field in fields(Delivery) if field.name not in (
 # --- statements, built once ---------------------------------------------------------------------------
 
 _CHANGING_COLUMNS = (
-    *("state", "reason", "lane", "due_at", "attempts", "silent", "errors", "forbidden_at"),
+    *("state", "reason", "lane", "due_at", "attempts", "silent", "errors", "unclear", "forbidden_at"),
     *("may_be_duplicate", "profile_id", "trace_id", "delivered_at"),
 )
 _SETTLED_COLUMNS = (*_CHANGING_COLUMNS, "dropped", "changed_at", "lease_until")
@@ -81,6 +81,9 @@ RETRY_DUE = ALL_QUEUED.where(
     deliveries.c.lane == sa.literal_column("1"), deliveries.c.due_at <= sa.bindparam("now")
 )
 RETRY_IS_DUE: sa.Select[Any] = RETRY_DUE.with_only_columns(sa.literal_column("1")).limit(1)
+LEAST_UNCLEAR = RETRY_DUE.order_by(deliveries.c.unclear, deliveries.c.due_at, deliveries.c.seq).limit(1)
+NEWEST = ALL_FRESH.order_by(deliveries.c.seq.desc()).limit(1)
+NEWEST_OF_OTHERS = NEWEST.where(deliveries.c.source != sa.bindparam("source"))
 NEXT_RETRY = RETRY_DUE.order_by(deliveries.c.due_at, deliveries.c.seq).limit(1)
 TO_CHECK = (
     sa.select(deliveries)

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from relay.delivery import KEPT, QUEUED, RETRY, SENDING
-from relay.destination import RESTORED
+from relay.health import RESTORED
 from relay.outbox.errors import Unfit
 from relay.outbox.schema import LEFT, UNFINISHED, attempts, deliveries, destinations, holds, meta
 from relay.outbox.statements import IS_SENDING, get_meta, insert_ignoring, put_meta
@@ -48,6 +48,7 @@ def shift(conn: Connection, seconds: float) -> None:
         sa.update(destinations).values(
             hold_until=destinations.c.hold_until + seconds,
             delivered_at=destinations.c.delivered_at + seconds,
+            tried_at=destinations.c.tried_at + seconds,
         )
     )
 

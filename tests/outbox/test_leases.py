@@ -15,8 +15,8 @@ from relay.delivery import (
     RETRY,
     SENDING,
 )
-from relay.destination import PAUSED, PROBE_SECONDS
 from relay.dispatch.decide import decide
+from relay.health import PAUSED, PROBE_SECONDS
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Claim, NothingYet, Turn
 from relay.outcome import Later, Misconfigured, Refused, Unclear, Wait

@@ -24,8 +24,9 @@ from hypothesis.stateful import (
 )
 
 from relay.delivery import DELIVERED, QUEUED, REPLAYABLE, SENDING, STATES, Delivery
-from relay.destination import PAUSED, Destination
+from relay.destination import Destination
 from relay.dispatch.decide import decide
+from relay.health import PAUSED
 from relay.outbox.moves import Changed, Expected, Moved
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Claim, Decide, Decision, Entry, Known, Turn

@@ -15,7 +15,7 @@ from relay.delivery import (
     DELIVERED,
     QUEUED,
 )
-from relay.destination import RESTORED
+from relay.health import RESTORED
 from relay.outbox.errors import Unfit
 from relay.outbox.outbox import Outbox
 from relay.outbox.schema import deliveries, holds

@@ -22,7 +22,8 @@ from relay.delivery import (
     Delivery,
     settle,
 )
-from relay.destination import FORBIDDEN_SECONDS, Destination
+from relay.destination import Destination
+from relay.health import FORBIDDEN_SECONDS
 from relay.outcome import (
     Delivered,
     Forbidden,
@@ -70,8 +71,9 @@ def settled(
     by: Destination = OCAMBA,
     jitter: float = 0.5,
     sendable: float = 10,
+    failing: bool = False,
 ) -> Delivery:
-    return settle(delivery or sending(), outcome, by, NOW, jitter, sendable)
+    return settle(delivery or sending(), outcome, by, NOW, jitter, sendable, failing=failing)
 
 
 def again(delivery: Delivery) -> Delivery:
@@ -113,7 +115,7 @@ def test_an_outcome_decides_the_state(
 ) -> None:
     found = settled(outcome, sending(**before), by=by)
     assert found.state == state
-    assert found.due_at >= NOW or found.state != QUEUED
+    assert found.due_at >= NOW - 10 or found.state != QUEUED
     assert (found.receipt, found.fence, found.sends, found.payload) == ("r1", 1, 1, PROFILE)
 
 
@@ -183,7 +185,7 @@ def test_what_is_not_about_this_submission_costs_no_attempt(outcome: Outcome) ->
 @pytest.mark.parametrize("lane", [FRESH, RETRY])
 def test_waiting_keeps_the_place_in_the_queue(outcome: Outcome, lane: int) -> None:
     found = settled(outcome, sending(lane=lane))
-    assert (found.lane, found.due_at) == (lane, NOW)
+    assert (found.lane, found.due_at) == (lane, NOW - 10)
 
 
 def test_what_met_a_misconfiguration_lets_others_probe_first() -> None:
@@ -293,6 +295,44 @@ def test_silence_and_errors_are_counted_apart() -> None:
     assert (found.state, found.silent, found.errors, found.attempts) == (QUEUED, 2, 1, 3)
 
 
+# --- while upstream fails -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("outcome", [SILENCE, ERROR, UNREACHED, Later(503, None, "503")])
+def test_an_outage_is_not_held_against_a_delivery(outcome: Outcome) -> None:
+    found = settled(outcome, sending(silent=2, errors=5, attempts=3), failing=True)
+    assert (found.state, found.silent, found.errors, found.attempts) == (QUEUED, 2, 5, 3)
+
+
+@pytest.mark.parametrize("outcome", [SILENCE, ERROR])
+def test_an_unclear_send_is_counted_and_marked_all_the_same(outcome: Outcome) -> None:
+    found = settled(outcome, failing=True)
+    assert (found.unclear, found.may_be_duplicate) == (1, True)
+
+
+@pytest.mark.parametrize("outcome", [SILENCE, ERROR])
+def test_from_the_third_send_on_an_outage_is_tried_hourly(outcome: Outcome) -> None:
+    assert settled(outcome, sending(unclear=1), failing=True).due_at < NOW + 120
+    assert settled(outcome, sending(unclear=2), failing=True).due_at == NOW + HOUR
+    assert settled(outcome, sending(unclear=11), failing=True).due_at == NOW + HOUR
+
+
+@pytest.mark.parametrize("outcome", [SILENCE, ERROR])
+def test_after_twelve_unclear_sends_the_next_one_parks(outcome: Outcome) -> None:
+    assert settled(outcome, sending(unclear=11), failing=True).state == QUEUED
+    assert settled(outcome, sending(unclear=12), failing=True).state == PARKED
+
+
+@pytest.mark.parametrize("outcome", [SILENCE, ERROR])
+def test_who_wants_no_duplicates_gets_none_in_an_outage_either(outcome: Outcome) -> None:
+    assert settled(outcome, by=PARKING, failing=True).state == PARKED
+
+
+def test_an_update_is_tried_on_through_any_outage() -> None:
+    updating = sending(payload=UPDATING, profile_id=ID, unclear=40)
+    assert settled(SILENCE, updating, failing=True).state == QUEUED
+
+
 # --- giving up ------------------------------------------------------------------------------------------
 
 
@@ -397,7 +437,7 @@ def test_a_delivery_ends_in_one_state_and_bounds_its_unclear_sends(
         assert not (delivery.state == REFUSED and unclear)
         if delivery.state != QUEUED:
             break
-        assert delivery.due_at >= NOW
+        assert delivery.due_at >= NOW - 10
         assert delivery.silent < 3
         assert delivery.errors < 6
         delivery = again(delivery)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.destination import (
+from relay.destination import Destination
+from relay.health import (
     BY_OTHERS,
     FAILING,
     MISCONFIGURED,
@@ -17,13 +18,15 @@ from relay.destination import (
     REFUSALS,
     RESTORED,
     UNAVAILABLE,
-    Destination,
     Health,
     Sent,
     after,
+    ended,
+    looked,
     paused,
     resolve,
     resumed,
+    trying,
 )
 from relay.outcome import (
     Delivered,
@@ -33,6 +36,7 @@ from relay.outcome import (
     NotSent,
     Outcome,
     Refused,
+    Seen,
     Unclear,
     Wait,
 )
@@ -81,7 +85,12 @@ class Story:
         assert self.health.hold_until is not None
         self.now = max(self.now, self.health.hold_until)
         assert self.health.may_probe(self.now)
+        self.health = trying(self.health, self.now, self.now + 25)
         return self.comes(outcome, probe=True)
+
+    def looks(self, seen: Seen | Wait) -> "Story":
+        self.health = looked(self.health, OCAMBA, seen, 0.5, self.now)
+        return self
 
     @property
     def hold(self) -> tuple[str, float] | None:
@@ -96,56 +105,137 @@ class Story:
 # --- failures in a row ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("failure", [ERROR, SILENCE, UNREACHED, Unclear(418, answered=True, why="418")])
-def test_five_failures_of_different_submissions_hold_for_30_seconds(failure: Outcome) -> None:
+@pytest.mark.parametrize("failure", [ERROR, SILENCE, Unclear(418, answered=True, why="418")])
+@pytest.mark.parametrize("again", [None, "r1"], ids=["another", "the same"])
+def test_two_unclear_sends_in_a_row_hold_for_five_seconds(failure: Outcome, again: str | None) -> None:
+    story = Story().comes(failure)
+    assert story.hold is None
+    assert story.comes(failure, again).hold == (FAILING, 5)
+
+
+@pytest.mark.parametrize("failure", [UNREACHED, Later(503, None, "503")])
+def test_five_that_surely_did_not_arrive_hold_too(failure: Outcome) -> None:
     story = Story().times(4, failure)
     assert story.hold is None
-    assert story.comes(failure).hold == (FAILING, 30)
+    assert story.comes(failure).hold == (FAILING, 5)
 
 
-def test_one_submission_that_fails_again_and_again_holds_nothing() -> None:
-    """Catalogue 93."""
-    assert Story().times(20, ERROR, receipt="poison").hold is None
+def test_one_submission_that_never_arrives_holds_nothing() -> None:
+    assert Story().times(20, UNREACHED, receipt="poison").hold is None
 
 
 @pytest.mark.parametrize("proof", [OK, NO])
 def test_an_answer_between_failures_starts_the_count_anew(proof: Outcome) -> None:
-    story = Story().times(4, ERROR).comes(proof).times(4, ERROR)
+    story = Story().comes(ERROR).comes(proof).comes(ERROR)
     assert story.hold is None
-    assert story.comes(ERROR).hold == (FAILING, 30)
+    assert story.comes(ERROR).hold == (FAILING, 5)
 
 
 def test_failing_probes_double_the_hold_up_to_five_minutes() -> None:
-    story = Story().times(5, ERROR)
+    story = Story().times(2, ERROR)
     lasted = []
-    for _ in range(6):
+    for _ in range(8):
         story.probe(ERROR)
         assert story.hold is not None
         lasted.append(story.hold[1])
-    assert lasted == [60, 120, 240, 300, 300, 300]
+    assert lasted == [10, 20, 40, 80, 160, 300, 300, 300]
 
 
 @pytest.mark.parametrize("proof", [OK, NO])
 def test_a_probe_that_is_answered_ends_the_hold(proof: Outcome) -> None:
-    story = Story().times(5, ERROR).probe(ERROR).probe(proof)
+    story = Story().times(2, ERROR).probe(ERROR).probe(proof)
     assert story.hold is None
-    assert story.health.failing == ()
-    assert story.times(5, ERROR).hold == (FAILING, 30)
+    assert not story.health.is_failing
+    assert story.times(2, ERROR).hold == (FAILING, 5)
 
 
 def test_what_was_in_flight_neither_extends_a_failing_hold_nor_counts_against_it() -> None:
-    story = Story().times(5, ERROR).passes(10)
+    story = Story().times(2, ERROR).passes(1)
     before = story.health
     assert story.times(3, ERROR).health == before
     assert story.comes(OK).hold is None
 
 
 def test_while_failing_nothing_but_one_probe_at_its_time_may_be_sent() -> None:
-    story = Story().times(5, ERROR)
-    assert story.health.is_held(NOW + 29.9)
-    assert not story.health.may_probe(NOW + 29.9)
+    story = Story().times(2, ERROR)
+    assert story.health.is_held(NOW + 4.9)
+    assert not story.health.may_probe(NOW + 4.9)
     assert story.health.is_held(NOW + 1_000_000)
-    assert story.health.may_probe(NOW + 30)
+    assert story.health.may_probe(NOW + 5)
+
+
+# --- looking ----------------------------------------------------------------------------------------
+
+BAD, GOOD = Seen(False, 502), Seen(True, 405)
+
+
+def test_nothing_is_sent_to_a_destination_that_fails_before_it_was_looked_at() -> None:
+    story = Story().times(2, ERROR).passes(5)
+    assert story.health.must_look(0, story.now)
+    assert story.looks(GOOD).health.may_probe(story.now)
+    assert not story.health.must_look(0, story.now)
+
+
+@pytest.mark.parametrize("seen", [BAD, Seen(False)], ids=["a failure", "silence"])
+def test_looks_in_vain_come_at_growing_intervals(seen: Seen) -> None:
+    story = Story().times(2, ERROR)
+    lasted = []
+    for _ in range(7):
+        assert story.hold is not None
+        story.passes(story.hold[1]).looks(seen)
+        assert story.hold is not None
+        lasted.append(story.hold[1])
+    assert lasted == [10, 20, 40, 80, 160, 300, 285]  # the last one: a quarter of an hour since a try
+
+
+@pytest.mark.parametrize(("unclear_sends", "seconds"), [(0, 900), (1, 900), (2, 3600), (7, 3600)])
+def test_now_and_then_one_is_sent_whatever_the_looks_say(unclear_sends: int, seconds: float) -> None:
+    story = Story().times(2, ERROR).passes(seconds - 1)
+    assert story.health.must_look(unclear_sends, story.now)
+    assert not story.health.must_look(unclear_sends, story.now + 1)
+
+
+def test_a_try_in_vain_needs_a_look_again() -> None:
+    story = Story().times(2, ERROR).passes(5).looks(GOOD)
+    story.health = trying(story.health, story.now, story.now + 25)
+    story.comes(ERROR, probe=True)
+    assert story.hold == (FAILING, 10)
+    assert story.health.must_look(0, story.now + 10)
+
+
+def test_a_look_answered_429_waits_and_then_one_is_sent() -> None:
+    story = Story().times(2, ERROR).passes(5).looks(Wait(429, 60))
+    assert story.hold == (RATE_LIMITED, 60)
+    story.passes(60)
+    assert story.health.is_held(story.now)
+    story.health = ended(story.health, story.now)
+    assert story.health.may_probe(story.now)
+    assert not story.health.must_look(0, story.now)
+
+
+@pytest.mark.parametrize("meanwhile", [OK, BAD_TOKEN])
+def test_a_look_that_comes_too_late_changes_nothing(meanwhile: Outcome) -> None:
+    story = Story().times(2, ERROR).comes(meanwhile)
+    before = story.health
+    assert story.looks(GOOD).looks(BAD).health == before
+
+
+def test_a_wait_in_the_middle_of_an_outage_does_not_end_it() -> None:
+    story = Story().times(2, ERROR).passes(5).comes(Wait(429, 3), probe=True).passes(3)
+    assert story.health.is_over(story.now)
+    assert story.health.is_held(story.now)
+    assert ended(story.health, story.now).reason_kind == FAILING
+
+
+def test_a_person_ends_an_outage_too() -> None:
+    health = Story().times(2, ERROR).health
+    assert resumed(health, NOW) == replace(health, hold_until=None, hold_reason=None, tried_at=None)
+    assert not resumed(paused(health), NOW).is_failing
+
+
+def test_only_an_outage_is_looked_at() -> None:
+    for story in (Story().comes(BAD_TOKEN), Story().times(20, NO), Story()):
+        assert not story.health.must_look(0, NOW)
 
 
 # --- misconfigured ----------------------------------------------------------------------------------
@@ -153,7 +243,6 @@ def test_while_failing_nothing_but_one_probe_at_its_time_may_be_sent() -> None:
 
 @pytest.mark.parametrize("why", ["401", "404", "405", "302", "certificate"])
 def test_misconfigured_holds_at_once_and_is_probed_every_five_minutes(why: str) -> None:
-    """Catalogue 88."""
     story = Story().comes(Misconfigured(None, why))
     assert story.hold == (f"{MISCONFIGURED}: {why}", 300)
     for outcome in (BAD_TOKEN, ERROR, SILENCE, UNREACHED, BAD_TOKEN):
@@ -170,7 +259,6 @@ def test_a_good_token_ends_misconfigured(proof: Outcome) -> None:
 
 @pytest.mark.parametrize("proof", [OK, NO])
 def test_a_call_from_before_the_token_died_does_not_end_misconfigured(proof: Outcome) -> None:
-    """Catalogue 88."""
     story = Story().comes(BAD_TOKEN).passes(1).comes(proof)
     assert story.hold == (f"{MISCONFIGURED}: 401", 299)
     assert not story.health.may_probe(story.now)
@@ -183,7 +271,7 @@ def test_failures_in_flight_leave_misconfigured_as_it_is() -> None:
 
 
 def test_a_call_that_was_not_made_says_nothing() -> None:
-    story = Story().times(4, ERROR)
+    story = Story().comes(ERROR)
     before = story.health
     assert story.comes(NotSent()).health == before
 
@@ -194,7 +282,17 @@ def test_a_call_that_was_not_made_says_nothing() -> None:
 def test_twenty_refusals_with_nothing_delivered_between_hold() -> None:
     story = Story().times(19, NO)
     assert story.hold is None
-    assert story.comes(NO).hold == (f"{REFUSALS}: 20 in a row", 300)
+    assert story.comes(NO).hold == (f"{REFUSALS}: 20 in a row", 30)
+
+
+def test_one_submission_that_is_refused_again_and_again_counts_once() -> None:
+    assert Story().times(60, NO, receipt="replayed").hold is None
+
+
+def test_what_was_in_flight_does_not_extend_a_hold_for_refusals() -> None:
+    story = Story().times(20, NO).passes(1)
+    before = story.health
+    assert story.times(5, NO).health == before
 
 
 def test_a_delivery_between_refusals_starts_the_count_anew() -> None:
@@ -202,15 +300,20 @@ def test_a_delivery_between_refusals_starts_the_count_anew() -> None:
 
 
 def test_failures_between_refusals_do_not_interrupt_them() -> None:
-    story = Story().times(10, NO).times(4, ERROR).times(10, NO)
+    story = Story().times(10, NO).comes(ERROR).times(10, NO)
     assert story.health.reason_kind == REFUSALS
 
 
 def test_a_refused_probe_keeps_the_hold_and_a_delivered_one_ends_it() -> None:
-    story = Story().times(20, NO).probe(NO)
-    assert story.hold == (f"{REFUSALS}: 21 in a row", 300)
+    story = Story().times(20, NO)
+    lasted = []
+    for _ in range(5):
+        story.probe(NO)
+        assert story.hold is not None
+        lasted.append(story.hold[1])
+    assert lasted == [60, 120, 240, 300, 300]
     assert story.probe(OK).hold is None
-    assert story.health.refused == 0
+    assert story.health.refusing == ()
 
 
 # --- 403 --------------------------------------------------------------------------------------------
@@ -301,11 +404,10 @@ def test_what_was_in_flight_never_shortens_a_429(meanwhile: list[Outcome]) -> No
 def test_a_fault_seen_during_a_429_shows_again_after_it() -> None:
     story = Story().comes(Wait(429, 60)).times(6, ERROR).passes(60)
     assert story.hold is None
-    assert story.comes(ERROR).hold == (FAILING, 30)
+    assert story.comes(ERROR).hold == (FAILING, 5)
 
 
 def test_a_429_with_room_in_our_own_ledger_was_used_up_by_others() -> None:
-    """Catalogue 102."""
     assert Story().comes(Wait(429, 7), has_room=True).hold == (f"{RATE_LIMITED}: {BY_OTHERS}", 7)
 
 
@@ -355,17 +457,15 @@ def test_a_smaller_configured_parallelism_counts_at_once() -> None:
 
 
 def test_a_503_that_says_when_holds_until_then() -> None:
-    """Catalogue 86."""
     story = Story().comes(Later(503, 120, "503"))
     assert story.hold == (UNAVAILABLE, 120)
     assert not story.health.may_probe(NOW + 119)
     assert story.passes(120).hold is None
 
 
-@pytest.mark.parametrize("before", [[], [ERROR] * 4, [ERROR] * 5, [BAD_TOKEN], [NO] * 20])
+@pytest.mark.parametrize("before", [[], [ERROR], [ERROR] * 5, [BAD_TOKEN], [NO] * 20])
 @pytest.mark.parametrize("probe", [False, True])
 def test_nothing_is_sent_earlier_than_a_503_asked(before: list[Outcome], probe: bool) -> None:
-    """Catalogue 86."""
     story = Story()
     for outcome in before:
         story.comes(outcome)
@@ -377,7 +477,7 @@ def test_nothing_is_sent_earlier_than_a_503_asked(before: list[Outcome], probe: 
 
 def test_a_503_that_says_nothing_is_a_failure_like_others() -> None:
     assert Story().times(4, Later(503, None, "503")).hold is None
-    assert Story().times(5, Later(503, None, "503")).hold == (FAILING, 30)
+    assert Story().times(5, Later(503, None, "503")).hold == (FAILING, 5)
 
 
 # --- held by a person -----------------------------------------------------------------------------------

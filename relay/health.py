@@ -1,0 +1,310 @@
+"""Health: what recent answers said about a destination, and its one hold."""
+
+from dataclasses import dataclass, replace
+
+from relay.destination import Destination
+from relay.outcome import Delivered, Forbidden, Later, Misconfigured, Outcome, Refused, Seen, Unclear, Wait
+
+UNCLEAR_IN_A_ROW = 2
+FAILURES_IN_A_ROW = 5
+REFUSALS_IN_A_ROW = 20
+PROBE_SECONDS = 300.0
+FIRST_FAILING_SECONDS = 5.0
+FIRST_REFUSALS_SECONDS = 30.0
+TRY_SECONDS = 900.0
+"""While upstream fails one submission is sent so often, whatever looks at it say."""
+RARE_TRY_SECONDS = 3600.0
+"""The same once every submission has been sent ``FEW_SENDS`` times in vain."""
+FEW_SENDS = 2
+FORBIDDEN_SECONDS = 300.0
+_SUCCESSES_TO_RECOVER = 20
+
+PAUSED = "paused"
+RESTORED = "restored"
+MISCONFIGURED = "misconfigured"
+FAILING = "failing"
+REFUSALS = "refusals"
+RATE_LIMITED = "rate limited"
+UNAVAILABLE = "unavailable"
+BY_OTHERS = "quota used by others"
+BY_A_PERSON = (PAUSED, RESTORED)
+PROBED = (MISCONFIGURED, FAILING, REFUSALS)
+"""Reasons under which one submission is tried when ``until`` has come; the others just end."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """What recent answers said about a destination; one row of the outbox.
+
+    ``hold_until`` (seconds since 1970) without end is None while ``hold_reason`` is set.
+    ``failing`` names the different submissions that failed in a row, ``unclear`` counts how often in a
+    row nobody knew what became of one, ``refusing`` names the different ones that were refused in a row.
+    """
+
+    hold_until: float | None = None
+    hold_reason: str | None = None
+    hold_seconds: float = 0
+    failing: tuple[str, ...] = ()
+    unclear: int = 0
+    refusing: tuple[str, ...] = ()
+    tried_at: float | None = None
+    """When a submission was last sent, while upstream fails; None while it does not."""
+    answers: bool = False
+    """Whether upstream answered when it was last looked at, while it fails."""
+    forbidden_receipt: str | None = None
+    parallel: int | None = None
+    successes: int = 0
+    delivered_at: float | None = None
+
+    @property
+    def reason_kind(self) -> str | None:
+        """The reason without its detail: ``misconfigured: 401`` is ``misconfigured``."""
+        return self.hold_reason.partition(":")[0] if self.hold_reason else None
+
+    @property
+    def ends_at(self) -> float | None:
+        """When a hold ends or a probe is due; None without one, and while a person must decide."""
+        return None if self.reason_kind in BY_A_PERSON else self.hold_until
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether upstream fails, also where it is held for another reason at present."""
+        return self.tried_at is not None
+
+    def is_held(self, now: float) -> bool:
+        """Whether nothing but a probe may be sent."""
+        return self.hold_reason is not None and not (self.is_over(now) and not self.is_failing)
+
+    def is_over(self, now: float) -> bool:
+        """Whether a hold that ends by itself has done so."""
+        ends = self.hold_reason is not None and self.reason_kind not in (*PROBED, *BY_A_PERSON)
+        return ends and self.hold_until is not None and now >= self.hold_until
+
+    def may_probe(self, now: float) -> bool:
+        """Whether one submission may be tried although the destination is held."""
+        due = self.hold_until is not None and now >= self.hold_until
+        return self.reason_kind in PROBED and due
+
+    def must_look(self, unclear_sends: int, now: float) -> bool:
+        """Whether upstream is to be looked at before a submission is sent that has had so many unclear sends.
+
+        Each such send may make a duplicate; but nobody knows how upstream treats a look, so that now
+        and then one is sent whatever the looks say.
+        """
+        if self.reason_kind != FAILING or self.answers:
+            return False
+        every = TRY_SECONDS if unclear_sends < FEW_SENDS else RARE_TRY_SECONDS
+        return now - (self.tried_at or 0) < every
+
+    def lane_width(self, destination: Destination) -> int:
+        """How many calls may be in flight."""
+        return min(destination.parallel, self.parallel or destination.parallel)
+
+
+def resolve(health: Health, outcome: Outcome, receipt: str, forbidden_at: float | None) -> Outcome:
+    """Turn Forbidden, which depends on the others, into an outcome that stands for itself.
+
+    The first 403 of a submission may be about that person or about us: later. On two different
+    submissions in a row it is about us; twice on one, with another delivered between, about them.
+    """
+    if not isinstance(outcome, Forbidden):
+        return outcome
+    if health.forbidden_receipt not in (None, receipt):
+        return Misconfigured(outcome.status, "403", trace_id=outcome.trace_id)
+    delivered = health.delivered_at
+    if forbidden_at is not None and delivered is not None and delivered > forbidden_at:
+        return Refused(outcome.status, trace_id=outcome.trace_id)
+    return outcome
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What was sent when an outcome came: ``probe`` while the destination was held."""
+
+    receipt: str
+    probe: bool
+    jitter: float
+    """A number in [0, 1)."""
+    has_room: bool = False
+    """Whether our own ledger has room: then a limit that is reached was used up by others."""
+
+
+def after(health: Health, destination: Destination, outcome: Outcome, sent: Sent, now: float) -> Health:
+    """Return what an outcome (already through ``resolve``) says about the destination."""
+    if health.reason_kind not in BY_A_PERSON:
+        changed = _after(health, destination, outcome, sent, now)
+        if outcome.exhausted_for and sent.has_room and changed.hold_reason is None:
+            return _hold(changed, f"{RATE_LIMITED}: {BY_OTHERS}", now, outcome.exhausted_for)
+        return changed
+    # What was still in flight does not end what a person decided.
+    free = replace(health, hold_until=None, hold_reason=None)
+    changed = _after(free, destination, outcome, sent, now)
+    asked = changed.hold_until if changed.reason_kind in (RATE_LIMITED, UNAVAILABLE) else None
+    until = max(health.hold_until or 0, asked or 0) or None
+    return replace(changed, hold_until=until, hold_reason=health.hold_reason)
+
+
+def looked(health: Health, destination: Destination, seen: Seen | Wait, jitter: float, now: float) -> Health:
+    """Return what a look at a destination that fails says about it."""
+    if isinstance(seen, Wait):
+        return replace(after(health, destination, seen, Sent("", True, jitter), now), answers=True)
+    if health.reason_kind != FAILING:  # decided otherwise meanwhile
+        return health
+    return replace(health, answers=True, hold_until=now) if seen.answers else _probed_in_vain(health, now)
+
+
+def ended(health: Health, now: float) -> Health:
+    """Return a destination whose hold has run out: free, or failing as it did before."""
+    if health.is_failing:
+        return replace(health, hold_until=now, hold_reason=FAILING)
+    return replace(health, hold_until=None, hold_reason=None)
+
+
+def trying(health: Health, now: float, until: float) -> Health:
+    """Return a destination while a probe is out: nobody else sends one before ``until``."""
+    return replace(health, hold_until=until, tried_at=now if health.is_failing else None, answers=False)
+
+
+def at_once(health: Health, now: float) -> Health:
+    """Return a destination that is to be tried at once if it is held for a fault."""
+    return replace(health, hold_until=now, answers=True) if health.reason_kind in PROBED else health
+
+
+def paused(health: Health) -> Health:
+    """Return a destination that a person stops; a wait that upstream asked for stays in ``hold_until``."""
+    waits = health.reason_kind in (RATE_LIMITED, UNAVAILABLE, *BY_A_PERSON)
+    return replace(health, hold_until=health.hold_until if waits else None, hold_reason=PAUSED)
+
+
+def resumed(health: Health, now: float) -> Health:
+    """Return a destination whose hold a person ends; a wait that upstream asked for is still obeyed."""
+    if health.reason_kind in (RATE_LIMITED, UNAVAILABLE):
+        return health
+    waits = health.reason_kind in BY_A_PERSON and (health.hold_until or 0) > now
+    until, reason = (health.hold_until, RATE_LIMITED) if waits else (None, None)
+    return replace(_well(health), hold_until=until, hold_reason=reason, refusing=())
+
+
+def _after(health: Health, destination: Destination, outcome: Outcome, sent: Sent, now: float) -> Health:
+    match outcome:
+        case Delivered():
+            return _after_delivered(health, destination, sent, now)
+        case Refused():
+            return _after_refused(health, sent, now)
+        case Misconfigured(why=why):
+            return _hold(health, f"{MISCONFIGURED}: {why}", now, PROBE_SECONDS)
+        case Wait(parallel=True):
+            said = f"{RATE_LIMITED}: parallel calls"
+            # Of calls that were in flight together, the first one that says so halves.
+            if not (health.hold_reason == said and health.is_held(now)):
+                width = max(1, health.lane_width(destination) // 2)
+                health = replace(health, parallel=width, successes=0)
+            return _hold(health, said, now, 1 + 4 * sent.jitter)
+        case Wait(seconds=seconds):
+            reason = f"{RATE_LIMITED}: {BY_OTHERS}" if sent.has_room else RATE_LIMITED
+            return _hold(health, reason, now, seconds)
+        case Forbidden():
+            seen = replace(health, forbidden_receipt=sent.receipt)
+            return _probed_in_vain(seen, now) if _is_probe(seen, sent) else seen
+        case Later(after=seconds) if seconds:
+            return _no_sooner(_failed(health, outcome, sent, now), now, seconds)
+        case Later() | Unclear():
+            return _failed(health, outcome, sent, now)
+    return health
+
+
+def _after_delivered(health: Health, destination: Destination, sent: Sent, now: float) -> Health:
+    # What is of no use later is not changed: then nothing needs to be written about the destination.
+    successes, parallel = health.successes, health.parallel
+    if parallel is not None:
+        successes += 1
+    if parallel is not None and successes >= _SUCCESSES_TO_RECOVER:
+        successes, parallel = 0, parallel + 1
+    is_news = health.forbidden_receipt is not None or health.delivered_at is None
+    return replace(
+        _release(health, sent),
+        refusing=(),
+        successes=successes,
+        parallel=parallel if parallel and parallel < destination.parallel else None,
+        delivered_at=now if is_news else health.delivered_at,
+    )
+
+
+def _after_refused(health: Health, sent: Sent, now: float) -> Health:
+    refusing = health.refusing
+    if len(refusing) < REFUSALS_IN_A_ROW and sent.receipt not in refusing:
+        refusing = (*refusing, sent.receipt)
+    if health.reason_kind == REFUSALS:
+        return _probed_in_vain(health, now) if sent.probe else health
+    health = replace(_release(health, sent), refusing=refusing)
+    if len(refusing) < REFUSALS_IN_A_ROW:
+        return health
+    held = replace(health, hold_seconds=FIRST_REFUSALS_SECONDS)
+    return _hold(held, f"{REFUSALS}: {len(refusing)} in a row", now, FIRST_REFUSALS_SECONDS)
+
+
+def _failed(health: Health, outcome: Outcome, sent: Sent, now: float) -> Health:
+    if health.reason_kind in PROBED:
+        return _probed_in_vain(health, now) if _is_probe(health, sent) else health
+    if sent.receipt not in health.failing:
+        health = replace(health, failing=(*health.failing, sent.receipt)[-FAILURES_IN_A_ROW:])
+    health = replace(health, unclear=health.unclear + isinstance(outcome, Unclear))
+    few = health.unclear < UNCLEAR_IN_A_ROW and len(health.failing) < FAILURES_IN_A_ROW
+    if few or _is_asked_to_wait(health, now):
+        return health
+    said = replace(_well(health), hold_seconds=FIRST_FAILING_SECONDS, tried_at=now)
+    return _hold(said, FAILING, now, FIRST_FAILING_SECONDS)
+
+
+def _is_probe(health: Health, sent: Sent) -> bool:
+    return sent.probe and health.reason_kind in PROBED
+
+
+def _probed_in_vain(health: Health, now: float) -> Health:
+    if health.reason_kind == MISCONFIGURED:
+        return replace(health, hold_until=now + PROBE_SECONDS)
+    seconds = min(health.hold_seconds * 2, PROBE_SECONDS)
+    until = now + seconds
+    if health.tried_at is not None and now < health.tried_at + TRY_SECONDS < until:
+        until = health.tried_at + TRY_SECONDS
+    return replace(health, hold_until=until, hold_seconds=seconds, answers=False)
+
+
+def _release(health: Health, sent: Sent) -> Health:
+    """Upstream works: end a hold that this disproves. One with a time of its own runs out by itself."""
+    alive = replace(_well(health), forbidden_receipt=None)
+    if health.reason_kind not in PROBED:
+        return replace(alive, hold_seconds=0)
+    if health.reason_kind == MISCONFIGURED and not sent.probe:
+        # It was sent before the token or the address went wrong, and proves nothing about now.
+        return alive
+    return replace(alive, hold_until=None, hold_reason=None, hold_seconds=0)
+
+
+def _well(health: Health) -> Health:
+    return replace(health, failing=(), unclear=0, tried_at=None, answers=False)
+
+
+def _hold(health: Health, reason: str, now: float, seconds: float) -> Health:
+    """Hold for so long; what upstream asked for is never shortened.
+
+    While it lasts, it is the hold: one for a fault would end with the fault. A fault that lasts shows
+    again when the wait is over.
+    """
+    until = now + seconds
+    if _is_asked_to_wait(health, now):
+        if reason.partition(":")[0] in PROBED:
+            return health
+        until = max(until, health.hold_until or 0)
+    return replace(health, hold_until=until, hold_reason=reason)
+
+
+def _no_sooner(health: Health, now: float, seconds: float) -> Health:
+    """Hold for as long as a 503 asked; if there is a fault, it is probed after that."""
+    if health.reason_kind not in PROBED:
+        return _hold(health, UNAVAILABLE, now, seconds)
+    return replace(health, hold_until=max(now + seconds, health.hold_until or 0))
+
+
+def _is_asked_to_wait(health: Health, now: float) -> bool:
+    return health.reason_kind in (RATE_LIMITED, UNAVAILABLE) and not health.is_over(now)
