@@ -80,7 +80,12 @@ class Door:
 
     @property
     def calls(self) -> list[Arrival]:
-        """What reached upstream from the relay; tests may call it too."""
+        """What the relay sent upstream, without its looks; tests may call it too."""
+        return [arrival for arrival in self.arrivals if not arrival.is_look]
+
+    @property
+    def arrivals(self) -> list[Arrival]:
+        """What reached upstream from the relay."""
         return [arrival for arrival in self.upstream.arrivals if "authorization" in arrival.headers]
 
     @property
@@ -254,7 +259,7 @@ def door(site: Site) -> Iterator[Open]:
 
         yield open_
         for one in opened:
-            assert judge(one.sent, one.calls, one.rows(), limits=one.limits) == []
+            assert judge(one.sent, one.arrivals, one.rows(), limits=one.limits) == []
         assert "dispatcher.fault" not in site.relay.output()
 
 
@@ -308,7 +313,7 @@ class Scenarios:
         with way.closing:
             run(way)
             rows = way.rows()
-            assert judge(way.sent, way.calls, rows, limits=way.limits, finished=self._finished) == []
+            assert judge(way.sent, way.arrivals, rows, limits=way.limits, finished=self._finished) == []
 
 
 def _with_script(

@@ -101,6 +101,11 @@ class Arrival:
     status: int | None = None  # the status sent, if any was
 
     @property
+    def is_look(self) -> bool:
+        """Whether nothing was sent: somebody only looked whether upstream answers."""
+        return self.method == "HEAD"
+
+    @property
     def json(self) -> Any:
         """The body as JSON; None if it is none."""
         try:
@@ -134,6 +139,7 @@ class ScriptedUpstream:
         phase: float = 0.0,
         parallel: int | None = None,
     ) -> None:
+        self.look: Reaction = status(405)  # what `HEAD` is answered with, which no script sees
         self.token = token
         self.windows = tuple(windows)
         self.phase = phase
@@ -199,7 +205,7 @@ class ScriptedUpstream:
         deadline = time.monotonic() + timeout
         with self._changed:
             while True:
-                seen = [a for a in self._arrivals.values() if a.created or not creates]
+                seen = [a for a in self._arrivals.values() if a.created or not (creates or a.is_look)]
                 left = deadline - time.monotonic()
                 if len(seen) >= count:
                     return seen
@@ -212,7 +218,7 @@ class ScriptedUpstream:
         deadline = time.monotonic() + timeout
         with self._changed:
             while True:
-                seen = [a for a in self._arrivals.values() if a.status is not None]
+                seen = [a for a in self._arrivals.values() if a.status is not None and not a.is_look]
                 left = deadline - time.monotonic()
                 if len(seen) >= count:
                     return seen
@@ -344,6 +350,8 @@ class ScriptedUpstream:
 
     def _reaction(self, talk: "_Talk") -> Reaction:
         refused = self._refusal(talk)
+        if not refused and talk.arrival.method == "HEAD":
+            return self.look
         if refused or self._script is None:
             return refused or _default(talk.arrival)
         try:
