@@ -97,12 +97,12 @@ class Vault:
     # --- boxes ------------------------------------------------------------------------------------
 
     def seal(self, value: Any, row: str) -> bytes:
-        """Encrypt a JSON value for one row."""
-        return self._seal(json.dumps(value, separators=(",", ":")).encode(), row)
+        """Encrypt a JSON value for one row; a ``body`` of bytes in it is kept as it is."""
+        return self._seal(_packed(value), row)
 
     def open(self, box: bytes, row: str) -> Any:
         """Return the value of a box. Raises KeyMissing; ValueError if it was tampered with."""
-        return json.loads(self._open(box, row))
+        return _unpacked(self._open(box, row))
 
     @property
     def newest_id(self) -> bytes:
@@ -149,6 +149,26 @@ class Vault:
     def receipt(self) -> str:
         """Return a new receipt: 128 random bits as hexadecimal digits."""
         return secrets.token_hex(16)
+
+
+def _packed(value: Any) -> bytes:
+    """Return a value as one line of JSON, and what came as bytes after it, no larger than it was."""
+    body = value.get("body") if isinstance(value, dict) else None
+    if not isinstance(body, bytes):
+        return json.dumps(value, separators=(",", ":")).encode()
+    rest = {name: one for name, one in value.items() if name != "body"}
+    return json.dumps(rest, separators=(",", ":")).encode() + b"\n" + body
+
+
+def _unpacked(text: bytes) -> Any:
+    """Return what was packed. Until version 3 a body was text within the JSON."""
+    line, is_apart, body = text.partition(b"\n")
+    value = json.loads(line)
+    if is_apart:
+        return {**value, "body": body}
+    if isinstance(value, dict) and isinstance(value.get("body"), str):
+        return {**value, "body": value["body"].encode("utf-8", "surrogateescape")}
+    return value
 
 
 def _key_id(key: bytes) -> bytes:

@@ -109,7 +109,7 @@ def consent_proof(mapped: Mapped, page: str | None, received_at: float) -> str |
 
 def _original(sent: Submission) -> dict[str, Any]:
     """Return the body as it came, so that it can be mapped again with another configuration."""
-    return {"body": sent.raw.decode("utf-8", "surrogateescape"), "content_type": sent.content_type}
+    return {"body": sent.raw, "content_type": sent.content_type}
 
 
 def update_body(extra: Mapping[str, Any], source: Source) -> dict[str, Any]:
