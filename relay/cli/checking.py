@@ -59,7 +59,6 @@ def try_(
 
 def _try_body(name: str, file: str, content_type: str | None, headers: dict[str, str]) -> int:
     from relay.config import settings as configuration
-    from relay.sources import body
     from relay.sources.body import BadBody
 
     settings = configuration.load(offline=True)
@@ -68,9 +67,11 @@ def _try_body(name: str, file: str, content_type: str | None, headers: dict[str,
         raise Failed(f"there is no source {name}; one of {', '.join(settings.sources)}")
     raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     try:
-        fields = body.parse(raw, content_type or _guess(raw), source.limits, source.json_fields)
+        fields = source.read(raw, content_type or _guess(raw)).fields
     except BadBody as problem:
         raise Failed(f"{problem.status}: {problem}") from None
+    if source.is_unknown(fields, headers):
+        raise Failed("unknown shape: kept as invalid, as what tells events apart is not there; see --header")
     if source.is_excluded(fields, headers):
         click.echo("excluded: this is no sign-up (a test, or an event that `only` leaves out)")
         return 0

@@ -1,6 +1,7 @@
 """What the sender is told of a stored submission."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from relay.delivery import QUEUED, REFUSED, Delivery
@@ -34,6 +35,14 @@ def taken(
         source, stored.delivery, repeat=stored.repeat, profile=known, eta_seconds=eta
     )
     return Taken(status, body, stored.delivery.receipt, stored.repeat)
+
+
+def with_files(result: Taken | Refusal, ignored: tuple[str, ...]) -> Taken | Refusal:
+    """Tell a success also which fields were left out because they held a file."""
+    if not ignored or not isinstance(result, Taken):
+        return result
+    body = {**result.body, "dropped": [*result.body.get("dropped", ()), *ignored]}
+    return replace(result, body={**body, "ignored_files": list(ignored)})
 
 
 def _refused(source: Source, delivery: Delivery, repeat: bool) -> Taken | Refusal:

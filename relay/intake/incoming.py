@@ -20,6 +20,8 @@ class Incoming:
     is_near: bool = False
     """Whether its address is of this machine or network, and may stand for many people."""
     request_id: str = ""
+    coding: str = ""
+    """The Content-Encoding of the bytes, in lower case."""
     flaw: str = ""
     """Why these are not all of the bytes that were announced; empty if they are."""
 

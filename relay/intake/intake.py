@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
 
 from relay import events, metrics
 from relay.config.settings import Settings
@@ -26,9 +25,8 @@ from relay.intake.waiting import Patience
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Entry, Stored
 from relay.sources import stamp
-from relay.sources.body import BadBody, Submission
+from relay.sources.body import BadBody, Body, Submission
 from relay.sources.mapping import Mapped
-from relay.sources.proof import Evidence
 from relay.sources.source import Source
 
 MAX_INVALID_FORMS = 100
@@ -36,6 +34,9 @@ MISTAKES_OF_ONE = "20/day"
 """How many of them one client may use up."""
 PROXIED = Fraction(20)
 """Everybody behind a proxy that is not trusted shares so many times the limits of one client."""
+UNREADABLE = "unreadable"
+UNKNOWN_SHAPE = "unknown shape"
+TOO_FAST = "Too many submissions from here; try again a little later."
 # An episode of too many submissions is over when none was too many for so long.
 _EPISODE_SECONDS = 300.0
 _USUAL_SECONDS = 0.3
@@ -104,25 +105,30 @@ class Intake:
         if is_whole and source.ping and source.ping.matches(incoming.raw, incoming.headers):
             return self._nothing_to_do(source), "excluded"
         parsed = Parsed(source, incoming)
-        evidence = self._evidence(incoming, parsed)
-        if not source.admits(evidence, time.time()):
-            if source.is_only_untimely(evidence, time.time()):
+        now = time.time()
+        if not any(source.admits(evidence, now) for evidence in parsed.evidence()):
+            if any(source.is_only_untimely(evidence, now) for evidence in parsed.evidence()):
                 _note_skew(source, incoming)
             return Refusal(401, "The proof of the sender is missing or wrong."), "rejected"
         if not is_whole:
             return Refusal(400, incoming.flaw), "rejected"
         try:
-            fields = parsed.fields()
+            body = parsed.body()
         except BadBody as problem:
-            self._limited(source, incoming)  # it cost work, and counts as any other
-            return Refusal(problem.status, str(problem)), "rejected"
-        if source.is_excluded(fields, incoming.headers):
+            return self._unreadable(source, incoming, problem)
+        is_unknown = source.is_unknown(body.fields, incoming.headers)
+        if not is_unknown and source.is_excluded(body.fields, incoming.headers):
             return self._nothing_to_do(source), "excluded"
         if wait := self._limited(source, incoming):
-            detail = "Too many submissions from here; try again a little later."
-            return Refusal(429, detail, retry_after=wait, typed=fields), "limited"
-        sent = self._submission(source, incoming, fields)
-        mapped = source.mapping.apply(fields)
+            return Refusal(429, TOO_FAST, retry_after=wait, typed=body.fields), "limited"
+        sent = self._submission(source, incoming, body)
+        if is_unknown:
+            return self._keep(source, sent, UNKNOWN_SHAPE, "This is no message that is expected here.")
+        result, word = self._map(source, incoming, sent)
+        return answering.with_files(result, sent.ignored_files), word
+
+    def _map(self, source: Source, incoming: Incoming, sent: Submission) -> tuple[Taken | Refusal, str]:
+        mapped = source.mapping.apply(sent.fields)
         self._note_unclear(source, mapped)
         if not mapped.ok:
             return self._unmappable(source, incoming, sent, mapped)
@@ -132,19 +138,21 @@ class Intake:
             self._crowded[source.name] = time.monotonic()
         return self._store(source, sent, mapped, suspicion)
 
+    def _unreadable(
+        self, source: Source, incoming: Incoming, problem: BadBody
+    ) -> tuple[Taken | Refusal, str]:
+        """Keep what a machine has proven and nobody can read; what is too large is never kept."""
+        wait = self._limited(source, incoming)  # it cost work, and counts as any other
+        if not source.keeps_unreadable or problem.status == 413:
+            return Refusal(problem.status, str(problem)), "rejected"
+        if wait:
+            return Refusal(429, TOO_FAST, retry_after=wait), "limited"
+        sent = self._submission(source, incoming, Body({}, incoming.raw))
+        return self._keep(source, sent, UNREADABLE, str(problem))
+
     @staticmethod
     def _nothing_to_do(source: Source) -> Taken:
         return Taken(source.success_status or 200, {"state": "ignored"})
-
-    @staticmethod
-    def _evidence(incoming: Incoming, parsed: Parsed) -> Evidence:
-        return Evidence(
-            headers=incoming.headers,
-            query=incoming.query,
-            body=incoming.raw,
-            url=incoming.url,
-            fields=parsed.fields_or_none,
-        )
 
     def _limited(self, source: Source, incoming: Incoming) -> float | None:
         if incoming.client is None:
@@ -166,15 +174,16 @@ class Intake:
                     problem="it sends a value that counts as no; if it means yes, add it to the box's yes",
                 )
 
-    def _submission(self, source: Source, incoming: Incoming, fields: dict[str, Any]) -> Submission:
+    def _submission(self, source: Source, incoming: Incoming, body: Body) -> Submission:
         return Submission(
             source=source.name,
-            fields=fields,
-            raw=incoming.raw,
+            fields=body.fields,
+            raw=body.raw,
             content_type=incoming.content_type,
             received_at=self._clock(),
-            key=sender_key(source, incoming, fields),
+            key=sender_key(source, incoming, body.fields),
             page=page_of(incoming.headers),
+            ignored_files=body.ignored_files,
         )
 
     # --- storing ------------------------------------------------------------------------------------
@@ -224,12 +233,23 @@ class Intake:
             return answering.taken(source, stored), "invalid"
         if not source.keeps_invalid:
             return Refusal(422, detail, mapped.errors, typed=sent.fields), "rejected"
-        entry = self._entry(source, sent, Mapped(), INVALID, _reason(mapped))
-        stored = self._outbox.put(entry)
+        return self._keep(source, sent, _reason(mapped), detail, mapped.errors)
+
+    def _keep(
+        self,
+        source: Source,
+        sent: Submission,
+        reason: str,
+        detail: str,
+        errors: dict[str, list[str]] | None = None,
+    ) -> tuple[Taken | Refusal, str]:
+        """Keep what a machine has proven, to be mapped again after the configuration was mended."""
+        stored = self._outbox.put(self._entry(source, sent, Mapped(), INVALID, reason))
+        word = "repeat" if stored.repeat else "invalid"
         if source.on_failure == "accept":
-            return answering.taken(source, stored), "repeat" if stored.repeat else "invalid"
-        refusal = Refusal(422, detail, mapped.errors, receipt=stored.delivery.receipt, repeat=stored.repeat)
-        return refusal, "repeat" if stored.repeat else "invalid"
+            return answering.taken(source, stored), word
+        receipt = stored.delivery.receipt
+        return Refusal(422, detail, errors or {}, receipt=receipt, repeat=stored.repeat), word
 
     def _owners_mistake(self, source: Source, incoming: Incoming, sent: Submission) -> Stored | None:
         """Keep a post of a form that has none of the mapped contact fields; None if it is no such post."""

@@ -1,34 +1,58 @@
-"""A body, parsed once: a proof in the body needs its fields before anything else does."""
+"""A body, unpacked and parsed once: a proof in the body needs its fields before anything else does."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from relay.intake.incoming import Incoming
-from relay.sources import body
-from relay.sources.body import BadBody
+from relay.sources import coding
+from relay.sources.body import BadBody, Body
+from relay.sources.proof import Evidence
 from relay.sources.source import Source
 
 
 class Parsed:
-    """The fields of what came in."""
+    """The body of what came in. Whether it can be read is found out when it is asked for."""
 
     def __init__(self, source: Source, incoming: Incoming) -> None:
         self._source = source
         self._incoming = incoming
-        self._fields: dict[str, Any] | None = None
+        self._body: Body | None = None
 
-    def fields(self) -> dict[str, Any]:
-        if self._fields is None:
-            source, incoming = self._source, self._incoming
-            if not incoming.raw and not incoming.content_type:
-                self._fields = {}
+    def body(self) -> Body:
+        """Return what the body holds. Raises BadBody."""
+        if self._body is None:
+            raw = coding.unpack(self._incoming.raw, self._incoming.coding, self._source.limits.body)
+            if raw or self._incoming.content_type:
+                self._body = self._source.read(raw, self._incoming.content_type)
             else:
-                self._fields = body.parse(
-                    incoming.raw, incoming.content_type, source.limits, source.json_fields
-                )
-        return self._fields
+                self._body = Body({}, b"")
+        return self._body
 
-    def fields_or_none(self) -> dict[str, Any] | None:
+    def evidence(self) -> Iterator[Evidence]:
+        """Yield what is offered as proof: of the bytes as they came, then of those they were packed from.
+
+        Some senders sign before their library compresses, some after.
+        """
+        incoming = self._incoming
+        yield self._evidence(incoming.raw)
+        if incoming.coding in coding.GZIP:
+            try:
+                yield self._evidence(coding.unpack(incoming.raw, incoming.coding, self._source.limits.body))
+            except BadBody:
+                return
+
+    def _evidence(self, raw: bytes) -> Evidence:
+        incoming = self._incoming
+        return Evidence(
+            headers=incoming.headers,
+            query=incoming.query,
+            body=raw,
+            url=incoming.url,
+            fields=self._fields_or_none,
+        )
+
+    def _fields_or_none(self) -> dict[str, Any] | None:
         try:
-            return self.fields()
+            return self.body().fields
         except BadBody:
             return None

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from relay.delivery import DELIVERED, QUEUED, REFUSED, Delivery
+from relay.delivery import DELIVERED, INVALID, QUEUED, REFUSED, Delivery
 from relay.sources.source import Source
 
 RECEIVED = "received"
+KEPT = "kept"
 
 
 def public_state(state: str, *, silent: bool) -> str:
@@ -16,6 +17,8 @@ def public_state(state: str, *, silent: bool) -> str:
     """
     if silent:
         return RECEIVED
+    if state == INVALID:
+        return KEPT
     return state if state in (DELIVERED, REFUSED) else QUEUED
 
 

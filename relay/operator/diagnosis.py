@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from relay.sources import body as submission
 from relay.sources.body import BadBody
 from relay.sources.mapping import CONTACTS, Rule
 from relay.sources.paths import plain
@@ -24,9 +23,8 @@ _NEAR = 0.5
 
 def diagnosed(source: Source, payload: dict[str, Any]) -> dict[str, Any]:
     """Return what the body of a payload has, and which rules found nothing in it."""
-    raw = payload.get("body", "").encode("utf-8", "surrogateescape")
     try:
-        fields = submission.parse(raw, payload.get("content_type", ""), source.limits, source.json_fields)
+        fields = source.read(payload.get("body", b""), payload.get("content_type", "")).fields
     except BadBody as problem:
         return {"says": str(problem), "has": [], "missing": []}
     has = list(_keys(fields))[:_MOST_KEYS]

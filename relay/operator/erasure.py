@@ -46,7 +46,7 @@ def _mentions(row: dict[str, Any], text: str, vault: Vault) -> bool:
         payload = vault.open(row["payload"], row["receipt"])
     except (KeyMissing, ValueError):
         return False
-    body = payload.get("body", "").casefold()
+    body = payload.get("body", b"").replace(b"\0", b"").decode("utf-8", "replace").casefold()
     if "@" not in text:
         return significant_digits(text) in re.sub(r"[^0-9]", "", unquote_plus(body))
     whole = rf"{_BEFORE}{re.escape(text.strip().casefold())}{_AFTER}"

@@ -8,7 +8,6 @@ from relay.config.settings import Settings
 from relay.intake.entry import consent_proof, contact_hash, content_key, update_body
 from relay.operator.errors import CannotDo
 from relay.outbox.moves import Mended
-from relay.sources import body as submission
 from relay.sources.body import BadBody
 from relay.sources.mapping import CONTACTS, Mapped
 from relay.sources.source import Source
@@ -26,16 +25,18 @@ def opened(vault: Vault, receipt: str, box: bytes) -> dict[str, Any]:
 
 def parsed(source: Source, payload: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a kept body. Raises CannotDo."""
-    raw = payload["body"].encode("utf-8", "surrogateescape")
     try:
-        return submission.parse(raw, payload["content_type"], source.limits, source.json_fields)
+        return source.read(payload["body"], payload["content_type"]).fields
     except BadBody as problem:
         raise CannotDo(str(problem)) from None
 
 
 def map_again(source: Source, payload: Mapping[str, Any]) -> Mapped:
     """Return what a kept payload comes to now. Raises CannotDo, naming the fields."""
-    mapped = source.mapping.apply(parsed(source, payload))
+    fields = parsed(source, payload)
+    if source.leaves_out(fields):
+        raise CannotDo("is no sign-up: `only` leaves it out")
+    mapped = source.mapping.apply(fields)
     if not mapped.ok:
         raise CannotDo("cannot be mapped: " + ", ".join(sorted(mapped.errors)))
     return mapped
@@ -75,7 +76,12 @@ def revealed(row: Mapping[str, Any], payload: Mapping[str, Any], settings: Setti
     if not found:
         source = settings.sources.get(row["source"])
         try:
-            found["body"] = parsed(source, payload) if source is not None else payload["body"]
+            found["body"] = parsed(source, payload) if source is not None else _text(payload["body"])
         except CannotDo:
-            found["body"] = payload["body"]
+            found["body"] = _text(payload["body"])
     return {"receipt": row["receipt"], **found}
+
+
+def _text(body: bytes) -> str:
+    """Return a body that cannot be read, as far as it is text."""
+    return body.decode("utf-8", "replace")

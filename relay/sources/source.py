@@ -1,11 +1,12 @@
 """Source: a named door: who may use it, how a submission is proven, and what it answers."""
 
 import dataclasses
+import re
 from collections import abc
 from dataclasses import dataclass
 from typing import Any
 
-from relay.sources.body import Limits
+from relay.sources.body import Body, Limits, read
 from relay.sources.mapping import Mapping
 from relay.sources.origin import ANY, canonical, covers
 from relay.sources.paths import Path, search
@@ -14,6 +15,7 @@ from relay.sources.proof import Evidence, Verifier
 RETENTION_SECONDS = 30 * 86400.0
 """How long what waits for a person is kept, where a source says nothing, or is gone."""
 
+_CHALLENGE = re.compile(rb"[A-Za-z0-9_-]{1,200}")
 REPLY_FIELDS = (
     *("id", "company_id", "status", "container_id", "app_type", "app_name", "country_code", "region"),
     *("city", "asn", "os_id", "browser_id", "device_id", "user_lang", "timezone", "total_pageviews"),
@@ -57,6 +59,10 @@ class Handshake:
     kind: str
     query: str = ""
     token_query: str = ""
+
+    def signs(self, word: bytes) -> bool:
+        """Whether whoever asks gets this word signed, so that a signature of it proves nothing."""
+        return self.kind == "hmac" and _CHALLENGE.fullmatch(word) is not None
 
 
 @dataclass(frozen=True)
@@ -141,8 +147,19 @@ class Source:
         """Whether what cannot be mapped is kept: only what a machine has proven."""
         return not self.is_form and self.verifier is not None
 
+    @property
+    def keeps_unreadable(self) -> bool:
+        """Whether what is proven is kept although it cannot be read: its sender is told of no errors."""
+        return self.keeps_invalid and self.on_failure == "accept"
+
+    def read(self, raw: bytes, content_type: str) -> Body:
+        """Return what a body holds. Raises BadBody."""
+        return read(raw, content_type, self.limits, self.json_fields, unwrap=self.keeps_invalid)
+
     def admits(self, evidence: Evidence, now: float) -> bool:
         """Whether the sender has proven itself; a source without a verifier admits everybody."""
+        if self.handshake and self.handshake.signs(evidence.body):
+            return False  # anybody can have had it signed
         return self.verifier is None or self.verifier.proves(evidence, self.secrets, now)
 
     def is_only_untimely(self, evidence: Evidence, now: float) -> bool:
@@ -167,13 +184,32 @@ class Source:
 
     def is_excluded(self, fields: abc.Mapping[str, Any], headers: abc.Mapping[str, str]) -> bool:
         """Whether this is no sign-up: a test of the sender, or an event nobody asked for."""
-        if self.test_header and self.test_header.holds(headers):
+        if self.is_test(fields, headers):
             return True
         if self.only_header and not self.only_header.holds(headers):
             return True
-        if self.test is not None and _is_flagged(search(self.test, fields)):
-            return True
+        return self.leaves_out(fields)
+
+    def leaves_out(self, fields: abc.Mapping[str, Any]) -> bool:
+        """Whether ``only`` says that these fields are no sign-up."""
         return self.only is not None and not _is_true(search(self.only, fields))
+
+    def is_test(self, fields: abc.Mapping[str, Any], headers: abc.Mapping[str, str]) -> bool:
+        """Whether the sender only tries the address out."""
+        if self.test_header and self.test_header.holds(headers):
+            return True
+        return self.test is not None and _is_flagged(search(self.test, fields))
+
+    def is_unknown(self, fields: abc.Mapping[str, Any], headers: abc.Mapping[str, str]) -> bool:
+        """Whether what tells a sign-up from other events is not there at all in what was proven.
+
+        A sender that changes its format must not be told that its sign-ups are ignored.
+        """
+        if not self.keeps_invalid or self.is_test(fields, headers):
+            return False
+        if self.only_header and self.only_header.name.lower() not in headers:
+            return True
+        return self.shape is not None and not self.shape.exists(fields)
 
 
 def _is_true(found: Any) -> bool:

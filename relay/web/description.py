@@ -38,10 +38,11 @@ class Taken(_Described):
     """The answer to a stored submission."""
 
     receipt = fields.String(required=True)
-    state = fields.String(validate=validate.OneOf(["received", "queued", "delivered"]), required=True)
+    state = fields.String(validate=validate.OneOf(["received", "queued", "kept", "delivered"]), required=True)
     eta_seconds = fields.Integer(allow_none=True)
     profile = fields.Dict(fields.String(), fields.Raw())
     dropped = fields.List(fields.String())
+    ignored_files = fields.List(fields.String())
     repeat = fields.Boolean()
 
 
@@ -50,7 +51,7 @@ class Receipt(_Described):
 
     receipt = fields.String(required=True)
     state = fields.String(
-        validate=validate.OneOf(["received", "queued", "delivered", "refused"]), required=True
+        validate=validate.OneOf(["received", "queued", "kept", "delivered", "refused"]), required=True
     )
     received_at = fields.DateTime(required=True)
 

@@ -6,6 +6,7 @@ from relay.intake.incoming import Incoming
 from relay.process.relay import Relay
 from relay.sources import body as submission
 from relay.sources.body import BadBody
+from relay.sources.coding import GZIP, PLAIN
 from relay.sources.source import Source
 from relay.web.clients import client_key, is_near, is_proxied
 from relay.web.cors import own_origins
@@ -31,13 +32,16 @@ def read(relay: Relay, source: Source, environ: Environ) -> Incoming:
     length = _announced(environ)
     if length is not None and length > source.limits.body:
         raise Refused(413, f"The body is longer than {source.limits.body} bytes.")
-    content_type = _content_type(environ, length)
+    content_type, coding = environ.get("CONTENT_TYPE", ""), _coding(environ)
+    if not source.keeps_unreadable:
+        _refuse_unreadable(source, content_type, coding, is_empty=length == 0)
     raw, flaw = _body(environ, length, source.limits.body)
     client = client_key(relay, environ)
     return Incoming(
         raw=raw,
         flaw=flaw,
         content_type=content_type,
+        coding=coding,
         headers=_headers(environ),
         query=_query(environ),
         url=_url(relay, environ),
@@ -57,17 +61,21 @@ def _announced(environ: Environ) -> int | None:
     return int(environ["CONTENT_LENGTH"])  # gunicorn lets digits only through
 
 
-def _content_type(environ: Environ, length: int | None) -> str:
-    if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
+def _coding(environ: Environ) -> str:
+    coding: str = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
+    return "" if coding in PLAIN else coding
+
+
+def _refuse_unreadable(source: Source, content_type: str, coding: str, *, is_empty: bool) -> None:
+    """Refuse what nobody could read before it is read. Raises Refused."""
+    if coding and not (source.keeps_invalid and coding in GZIP):
         raise Refused(415, "Send the body without a Content-Encoding.")
-    content_type: str = environ.get("CONTENT_TYPE", "")
-    if not content_type and length == 0:
-        return ""
+    if not content_type and is_empty:
+        return
     try:
         submission.media_type(content_type)
     except BadBody as refused:
         raise Refused(refused.status, str(refused)) from None
-    return content_type
 
 
 def _body(environ: Environ, length: int | None, cap: int) -> tuple[bytes, str]:

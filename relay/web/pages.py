@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import re
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +22,6 @@ from relay.web.problems import shown, wants_page
 
 blueprint = Blueprint("pages", __name__)
 _STYLE_SECONDS = 60
-_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
 
 def policy(form_targets: Iterable[str | None] = ()) -> str:
@@ -172,8 +170,7 @@ def handshake(source: Source, shake: Handshake) -> Response:
         if not any(hmac.compare_digest(token, secret) for secret in source.secrets):
             return shown(401, "The proof of the sender is missing or wrong.")
         return Response(word, mimetype="text/plain")
-    # Whoever asks gets this signed: it must not be able to be the body of a submission.
-    if not _CHALLENGE.fullmatch(word):
+    if not shake.signs(word.encode()):
         return shown(400, "The challenge cannot be used.")
     digest = hmac.new(source.secrets[0], word.encode(), hashlib.sha256).hexdigest()
     body = {shake.query: word, "challengeResponse": digest}

@@ -313,7 +313,7 @@ def test_what_went_wrong_does_not_switch_a_hook_off(relay: RelayProcess) -> None
                 b'{"id": "1", "name": "Ada"}',
                 {**proof, "Content-Type": "application/json"},
             )
-        assert sent.status == status_of(preset, 202) and sent.json["state"] == "queued"
+        assert sent.status == status_of(preset, 202) and sent.json["state"] == "kept"
         assert relay.state(sent.receipt or "") == "invalid"
 
 

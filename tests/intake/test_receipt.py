@@ -50,7 +50,7 @@ def test_a_form_that_does_not_wait_says_received_whatever_became_of_it(state: st
         (QUEUED, "queued"),
         (SENDING, "queued"),
         (HELD, "queued"),
-        (INVALID, "queued"),
+        (INVALID, "kept"),
         (PARKED, "queued"),
         (DEAD, "queued"),
         (DISCARDED, "queued"),
@@ -87,12 +87,16 @@ def test_a_profile_id_stays_a_text_of_20_digits() -> None:
     assert reply_fields(source(), delivery(DELIVERED, profile_id=ID), {"a": 1}) == {}
 
 
-@pytest.mark.parametrize("state", [QUEUED, SENDING, HELD, PARKED, DEAD, INVALID, DISCARDED])
+@pytest.mark.parametrize("state", [QUEUED, SENDING, HELD, PARKED, DEAD, DISCARDED])
 def test_what_is_not_finished_is_accepted(state: str) -> None:
     assert answer(source(), delivery(state), eta_seconds=1.6) == (
         202,
         {"receipt": "r1", "state": "queued", "eta_seconds": 2},
     )
+
+
+def test_what_is_kept_says_so_and_has_no_time() -> None:
+    assert answer(source(), delivery(INVALID), eta_seconds=1.6) == (202, {"receipt": "r1", "state": "kept"})
 
 
 @pytest.mark.parametrize(("eta", "shown"), [(None, None), (-3.0, 0), (0.2, 0), (61.0, 61)])

@@ -34,7 +34,6 @@ def test_a_source_with_a_verifier_admits_who_proves_it_knows_a_secret() -> None:
 
 
 def test_a_source_without_secrets_admits_nobody() -> None:
-    """Catalogue 47."""
     crm = source("webhook", verifier=BEARER)
     assert not crm.admits(Evidence({"authorization": "Bearer "}, {"token": ""}, b""), 0)
 
@@ -54,7 +53,7 @@ def test_no_secret_is_in_a_representation() -> None:
     assert "canary" not in shown
 
 
-# --- origins (catalogue 51) -----------------------------------------------------------------------------
+# --- origins -----------------------------------------------------------------------------
 
 OWN = ("https://relay.example.com", "http://127.0.0.1:8000")
 

@@ -263,3 +263,18 @@ def test_receipts_are_128_random_bits_also_among_threads() -> None:
         receipts = [receipt for some in pool.map(many, range(8)) for receipt in some]
     assert len(set(receipts)) == 4000
     assert all(len(bytes.fromhex(receipt)) == 16 for receipt in receipts)
+
+
+def test_a_body_is_sealed_as_the_bytes_it_is() -> None:
+    vault = opened()
+    for body in (b"", b"\n", b'{"a": 1}\n{}', b"\x00\xff" * 1000):
+        payload = {"body": body, "content_type": "x/y", "profile": {"email": "a\nb"}}
+        box = vault.seal(payload, "r1")
+        assert vault.open(box, "r1") == payload
+        assert len(box) < len(body) + 120
+
+
+def test_a_body_that_an_earlier_version_sealed_as_text_is_opened_as_bytes() -> None:
+    vault = opened()
+    text = b'{"n": "\xff\n"}'.decode("utf-8", "surrogateescape")
+    assert vault.open(vault.seal({"body": text}, "r1"), "r1") == {"body": b'{"n": "\xff\n"}'}
