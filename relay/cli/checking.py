@@ -20,7 +20,7 @@ def check(config: str | None) -> None:
     environ = {**os.environ, **({"RELAY_CONFIG": config} if config else {})}
     lacking = configuration.lacks_token(environ)
     settings = configuration.load(environ, sandbox_url="http://127.0.0.1/" if lacking else None)
-    for warning in settings.warnings:
+    for warning in (*settings.warnings, *settings.advice):
         click.echo(f"warning: {warning}", err=True)
     mode = "no token: sandbox mode" if settings.is_sandbox else "ready to send"
     sources, destinations = len(settings.sources), len(settings.destinations)

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from relay.config.environment import Problem, Remark, suggest
+from relay.config.environment import Advice, Problem, Remark, suggest
+from relay.config.pages import LANGUAGES
 from relay.config.proofs import Proof
 from relay.sources import origin
 from relay.sources.consent import YES, Box
@@ -25,7 +26,7 @@ def contradictions(
     if proof.is_open:
         yield Remark(f"{where}.verify", 'is "none": it takes submissions without proof')
     for bare in origin.lonely_www(loaded.get("origins", ())):
-        yield Remark(f"{where}.origins", f"has www only; people who come by {bare} are refused")
+        yield Advice(f"{where}.origins", f"has www only; people who come by {bare} are refused")
     yield from _unset_yes(loaded.get("consent", {}), where)
     yield from _honeypot(loaded, where)
     yield from _labels(loaded, where)
@@ -44,7 +45,7 @@ def _unset_yes(consent: dict[str, Box], where: str) -> Iterator[Problem]:
     """A box may say yes in words of its own, and nobody has told them."""
     said = f"says only {', '.join(sorted(YES))} or its name; if it sends another value, write it down as yes"
     for field in dict.fromkeys(box.field for box in consent.values() if not box.yes):
-        yield Remark(f"{where}.consent", f'the box "{field}" {said}')
+        yield Advice(f"{where}.consent", f'the box "{field}" {said}')
 
 
 def _honeypot(loaded: dict[str, Any], where: str) -> Iterator[Problem]:
@@ -54,6 +55,7 @@ def _honeypot(loaded: dict[str, Any], where: str) -> Iterator[Problem]:
         return
     users = [f"fields.{field}" for field, rule in _rules(loaded).items() if _reads(rule, name)]
     users += ["consent"] if name in _boxes(loaded) else []
+    users += ["utm"] if name in loaded.get("utm", {}).values() else []
     users += ["captcha"] if name == loaded.get("captcha", {}).get("field") else []
     for user in users:
         what = f'"{name}" is used by {user} too: every person would be held; take a field that nobody sees'
@@ -73,11 +75,12 @@ def _labels(loaded: dict[str, Any], where: str) -> Iterator[Problem]:
     places = chain.from_iterable(rule.places for rule in _rules(loaded).values())
     known = [*dict.fromkeys(place.text for place in places), *_boxes(loaded)]
     page = loaded.get("page", {})
-    for table in (page, *(one for one in page.values() if isinstance(one, dict))):
+    tables = {"": page} | {f".{key}": one for key, one in page.items() if key in LANGUAGES}
+    for key, table in tables.items():
         for name in table.get("labels", {}):
             if known and name not in known:
-                else_ = f"one of {', '.join(known)}"
-                yield Problem(f"{where}.page.labels.{name}", suggest(name, known, "is no input", else_))
+                what = suggest(name, known, "is no input", f"one of {', '.join(known)}")
+                yield Problem(f"{where}.page{key}.labels.{name}", what)
 
 
 def _paths(loaded: dict[str, Any], where: str) -> Iterator[Problem]:

@@ -33,9 +33,13 @@ class Problem:
 
 
 class Remark(Problem):
-    """What its owner should know, and what would be better; nothing is refused for it."""
+    """What its owner is told at every start; nothing is refused for it."""
 
     is_fatal = False
+
+
+class Advice(Remark):
+    """What may well be meant as it is: only ``check`` says it."""
 
 
 class Unusable(Exception):

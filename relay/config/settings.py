@@ -13,6 +13,7 @@ from relay.config import filesystem
 from relay.config.addresses import LOOPBACK
 from relay.config.destinations import is_sendable, read_destinations
 from relay.config.environment import (
+    Advice,
     Problem,
     Unusable,
     is_set,
@@ -61,6 +62,9 @@ class Settings:
     made_up: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
     """Secrets invented for the sandbox, by source."""
     warnings: tuple[str, ...] = ()
+    """What its owner is told at every start."""
+    advice: tuple[str, ...] = ()
+    """What ``check`` says besides."""
 
     @property
     def is_sandbox(self) -> bool:
@@ -105,7 +109,8 @@ def load(
         **parts,
         **{name: values[variable] for name, variable in _VALUES.items()},
         sandbox_url=(sandbox_url or "offline") if is_sandbox else None,
-        warnings=tuple(map(str, problems)),
+        warnings=tuple(str(one) for one in problems if not isinstance(one, Advice)),
+        advice=tuple(str(one) for one in problems if isinstance(one, Advice)),
     )
 
 

@@ -475,7 +475,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "label of no input in a language": (
         (DESTINATION, FORM + "[sources.newsletter.page.de.labels]\nphone = 'Telefon'"),
-        "sources.newsletter.page.labels.phone",
+        "sources.newsletter.page.de.labels.phone",
         "is no input; one of email",
     ),
     "key of a language": (

@@ -229,7 +229,7 @@ def test_a_path_that_is_meant_as_an_expression_and_is_none_is_named(
 def test_a_site_with_www_only_is_remarked_on(read: Read) -> None:
     def said(origins: str) -> list[str]:
         form = FORM.replace('"form"', f'"form"\norigins = [{origins}]')
-        return [one for one in read(DESTINATION, form).warnings if "origins" in one]
+        return [one for one in read(DESTINATION, form).advice if "origins" in one]
 
     (one,) = said('"https://www.example.com", "https://shop.example.com"')
     assert "people who come by https://example.com are refused" in one
@@ -253,7 +253,7 @@ def test_a_site_with_www_only_is_remarked_on(read: Read) -> None:
 def test_consent_is_one_box_or_one_for_each(read: Read, given_: str, consent: dict[str, Box]) -> None:
     found = read(DESTINATION, FORM.replace('kind = "form"', f'kind = "form"\nconsent = {given_}'))
     assert found.sources["newsletter"].mapping.consent == consent
-    assert any("write it down as yes" in said for said in found.warnings) is ("I agree" not in given_)
+    assert any("write it down as yes" in said for said in found.advice) is ("I agree" not in given_)
 
 
 def test_secrets_may_be_a_list_for_rotation_and_may_be_files(read: Read, tmp_path: Path) -> None:
