@@ -18,6 +18,7 @@ from relay.config.environment import Problem, suggest
 from relay.sources.paths import unknown_function
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST = 3660 * 86400.0
 _SIZES = {"": 1, "B": 1, "KIB": 1024, "KB": 1000, "MIB": 1024**2, "MB": 1000**2}
 
 
@@ -92,7 +93,9 @@ class Duration(fields.Field[float]):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> float:
         seconds = _seconds(value)
         if seconds is None:
-            raise ValidationError('must be a number of seconds, or a time like "30s", "10m", "72h" or "30d"')
+            raise ValidationError(
+                'must be a number of seconds, or a time like "30s", "10m", "72h" or "30d", ten years at most'
+            )
         if not self._least <= seconds <= self._most:
             raise ValidationError(f"must be {self._least:g} to {self._most:g} seconds")
         return seconds
@@ -100,9 +103,10 @@ class Duration(fields.Field[float]):
 
 def _seconds(value: Any) -> float | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value) if 0 <= value < math.inf else None
+        return float(value) if 0 <= value <= _LONGEST else None
     match = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(ms|s|m|h|d)?", str(value).strip())
-    return float(match[1]) * _UNITS[match[2] or "s"] if match else None
+    seconds = float(match[1]) * _UNITS[match[2] or "s"] if match else math.inf
+    return seconds if seconds <= _LONGEST else None
 
 
 def size_of(value: Any) -> int:

@@ -174,7 +174,7 @@ def _read_toml(path: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
         what = f"cannot be read: {problem.strerror}; set RELAY_CONFIG, or let `relay init` write one"
     except UnicodeDecodeError:
         what = "is not UTF-8; save it as that"
-    except (tomllib.TOMLDecodeError, RecursionError) as problem:
+    except (ValueError, RecursionError) as problem:  # ValueError also of a number of thousands of digits
         what = f"is not TOML: {problem}"
     return None, [Problem(str(path), what)]
 

@@ -21,6 +21,7 @@ SCALARS = (
     st.none()
     | st.booleans()
     | st.integers(-5, 10**12)
+    | st.just(10**400)
     | st.floats()
     | st.sampled_from(["", "x", "env:CRM_SECRET", "none", "a[", "10/second", "5s", "(", "email", "typeform"])
 )
@@ -30,7 +31,24 @@ TREES = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["from", "first", "labels", "within", "strip", "value", "name", "scheme", "list", "x"]
+                [
+                    "from",
+                    "first",
+                    "labels",
+                    "within",
+                    "strip",
+                    "value",
+                    "name",
+                    "scheme",
+                    "list",
+                    "x",
+                    "url",
+                    "site",
+                    "de",
+                    "field",
+                    "yes",
+                    "utm_x",
+                ]
             ),
             inner,
             max_size=4,
@@ -66,14 +84,16 @@ def without_none(value: Any) -> Any:
     st.dictionaries(
         st.sampled_from(["email", "full_name", "mobile_phone_number", "city"]), TREES, max_size=3
     ),
+    st.dictionaries(st.sampled_from(["token", "role", "name"]), TREES, max_size=3),
     st.sampled_from(["form", "webhook"]),
 )
 def test_whatever_stands_in_the_file_is_usable_or_a_list_of_problems(
-    environ: dict[str, str], source: Any, destination: Any, fields: Any, kind: str
+    environ: dict[str, str], source: Any, destination: Any, fields: Any, operator: Any, kind: str
 ) -> None:
     """Never a traceback."""
     config = {
         "destinations": {"ocamba": {"token": "env:OCAMBA_TOKEN", **destination}},
+        "operators": {"jane": operator},
         "sources": {"x": {"kind": kind, "fields": fields, **source}},
     }
     text = "\n".join(f"{name} = {toml(without_none(table))}" for name, table in config.items())

@@ -105,6 +105,16 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str, str]] = {
         "destinations.ocamba.give_up_after",
         '"72h"',
     ),
+    "give up, never": (
+        (DESTINATION + 'give_up_after = "99999d"', FORM),
+        "destinations.ocamba.give_up_after",
+        "ten years at most",
+    ),
+    "give up, a number of 400 digits": (
+        (DESTINATION + f"give_up_after = 1{'0' * 400}", FORM),
+        "destinations.ocamba.give_up_after",
+        "ten years at most",
+    ),
     "empty schedule": ((DESTINATION + "retry = []", FORM), "destinations.ocamba.retry", "at least one wait"),
     "schedule no list": ((DESTINATION + 'retry = "5s"', FORM), "destinations.ocamba.retry", "must be a list"),
     "schedule": ((DESTINATION + 'retry = ["5s", "x"]', FORM), "destinations.ocamba.retry.1", '"10m"'),
@@ -586,7 +596,9 @@ def test_a_file_that_cannot_be_read_is_one_problem(environ: dict[str, str]) -> N
     assert "relay.toml: cannot be read: No such file or directory; set RELAY_CONFIG" in str(problem)
 
 
-@pytest.mark.parametrize("content", [b"[destinations\n", b"a = \xff", b"a = 1\na = 2"])
+@pytest.mark.parametrize(
+    "content", [b"[destinations\n", b"a = \xff", b"a = 1\na = 2", b"a = 1" + b"0" * 5000]
+)
 def test_a_file_that_is_not_toml_is_one_problem(environ: dict[str, str], content: bytes) -> None:
     Path(environ["RELAY_CONFIG"]).write_bytes(content)
     with pytest.raises(Unusable) as unusable:
