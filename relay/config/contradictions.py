@@ -9,8 +9,9 @@ from relay.config.pages import LANGUAGES
 from relay.config.proofs import Proof
 from relay.sources import origin
 from relay.sources.consent import YES, Box
-from relay.sources.mapping import CONTACTS, Rule
+from relay.sources.mapping import CONTACTS
 from relay.sources.paths import Labels, Path, plain
+from relay.sources.rules import Rule
 
 
 def contradictions(

@@ -10,9 +10,11 @@ from relay.config.presets import shared_labels
 from relay.config.schemas import Strict, Text, choice, expression_text, pattern, texts, whole, yes_or_no
 from relay.sources.consent import Box
 from relay.sources.fields import DEFAULT_TYPES, TYPES
-from relay.sources.mapping import CONTACTS, PROFILE_FIELDS, Rule
+from relay.sources.mapping import CONTACTS, PROFILE_FIELDS
 from relay.sources.paths import Entries, Labels, Path, Place, plain
+from relay.sources.rules import Rule
 
+_PLAIN_KEYS = ("default", "max_length", "value", "region_from")
 UPDATE_FIELDS = ("lists", "custom_properties", "organization_id", "comment")
 
 
@@ -30,6 +32,7 @@ class RuleSchema(Strict):
     max_length = whole(1, 100_000)
     choices = fields.List(fields.Raw())
     value = fields.Raw()
+    region_from = Text(Path)
 
 
 class Rules(fields.Field[dict[str, Rule]]):
@@ -87,6 +90,8 @@ def _rule(name: str, given: Any) -> Rule:
     usual = DEFAULT_TYPES.get(name, "list" if name == "lists" else "text")
     if name in DEFAULT_TYPES and loaded.get("type", usual) != usual:
         raise ValidationError({"type": [f'must be "{usual}", or left out']})
+    if "region_from" in loaded and loaded.get("type", usual) != "phone":
+        raise ValidationError({"region_from": ["is for a phone only"]})
     try:
         return Rule(
             type=loaded.get("type", usual),
@@ -94,7 +99,7 @@ def _rule(name: str, given: Any) -> Rule:
             first=tuple(map(_place, _firsts(loaded))),
             required=loaded.get("required", False),
             choices=tuple(loaded.get("choices", ())),
-            **{key: loaded[key] for key in ("default", "max_length", "value") if key in loaded},
+            **{key: loaded[key] for key in _PLAIN_KEYS if key in loaded},
         )
     except ValueError as problem:
         raise ValidationError(str(problem)) from None

@@ -283,6 +283,7 @@ def _source(loaded: dict[str, Any], proof: Proof) -> Source:
     mapping = Mapping(
         values.pop("rules"),
         region=values.get("region"),
+        region_from=values.get("region_from"),
         consent=values.pop("consent", None),
         keep_good_contact=not is_form,
         entries=values.pop("entries", None),

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from relay.sources.body import BadBody
-from relay.sources.mapping import CONTACTS, Rule
+from relay.sources.mapping import CONTACTS
 from relay.sources.paths import plain
+from relay.sources.rules import Rule
 from relay.sources.source import Source
 from relay.sources.text import is_blank
 

@@ -3,90 +3,21 @@
 Nothing here raises for what a sender put in, and no message repeats a value.
 """
 
-from collections.abc import Iterator
-from collections.abc import Mapping as Dict
-from dataclasses import dataclass, replace
-from dataclasses import field as factory
+from collections.abc import Mapping as Body
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+from marshmallow import EXCLUDE, Schema, ValidationError
 
 from relay.sources.consent import Box
-from relay.sources.fields import NEEDED, TYPES, Phone, holds_no_number
-from relay.sources.paths import Entries, Labels, Place
-from relay.sources.text import is_blank, join
+from relay.sources.paths import Entries, Place
+from relay.sources.rules import Rule
+from relay.sources.text import is_blank
 
 CONTACTS = ("email", "mobile_phone_number")
 PROFILE_FIELDS = (*CONTACTS, "full_name")
 NO_CONTACT = "Enter an e-mail address or a mobile phone number."
 NO_CONSENT = "Tick this box so that we may contact you."
-_DEFAULT_LENGTH = 255
-
-
-# --- paths ------------------------------------------------------------------------------------
-
-
-# --- rules ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Where one profile field comes from, and what it must look like."""
-
-    type: str
-    joined: tuple[Place, ...] = ()
-    first: tuple[Place, ...] = ()
-    required: bool = False
-    default: Any = None
-    max_length: int | None = None
-    choices: tuple[Any, ...] = ()
-    value: Any = None
-
-    @property
-    def places(self) -> tuple[Place, ...]:
-        return (*self.first, *self.joined)
-
-    def is_blank(self, value: Any) -> bool:
-        """Whether a value says nothing; for a phone also a mask, a dial code or a word for nothing."""
-        return is_blank(value) or (self.type == "phone" and holds_no_number(value))
-
-    def name(self, body: Dict[str, Any]) -> str | None:
-        """Return what the sender calls it: of alternatives the one that answers, of joined ones the first."""
-        answering = (place for place in self.first if not self.is_blank(place.find(body)))
-        place = next(answering, None) or next(iter(self.joined or self.first), None)
-        return place.name(body) if place else None
-
-    def find(self, body: Dict[str, Any]) -> Any:
-        """Return the sender's value, as raw as it came, or None."""
-        if self.value is not None:
-            return self.value
-        if self.first:
-            found = (place.find(body) for place in self.first)
-            value = next((value for value in found if not self.is_blank(value)), None)
-            if value is not None or not self.joined:
-                return value
-        if len(self.joined) == 1:
-            return self.joined[0].find(body)
-        return join(self._parts(body))
-
-    def _parts(self, body: Dict[str, Any]) -> Iterator[Any]:
-        """Yield the values to be joined. A label answers once: "Name" is the given name beside
-        "Surname", the family name beside "Vorname", and never both."""
-        used: set[str] = set()
-        for place in self.joined:
-            if isinstance(place, Labels):
-                label, value = place.match(body, frozenset(used))
-                used.add(label)
-                yield value
-            else:
-                yield place.find(body)
-
-
-# --- marshmallow fields: one per type of the configuration ----------------------------------------
-
-
-def _by_name(problem: ValidationError) -> dict[str, Any]:
-    return problem.messages if isinstance(problem.messages, dict) else {"": problem.messages}
 
 
 class _Base(Schema):
@@ -94,37 +25,21 @@ class _Base(Schema):
         unknown = EXCLUDE
 
 
-def _schema_field(rule: Rule, region: str | None) -> fields.Field[Any]:
-    checks: list[Any] = []
-    if rule.type in ("text", "url", "list"):
-        checks.append(validate.Length(max=rule.max_length or _DEFAULT_LENGTH))
-    if rule.choices:
-        offered = validate.ContainsOnly if rule.type == "list" else validate.OneOf
-        checks.append(offered(rule.choices, error="Choose one of the offered values."))
-    options: dict[str, Any] = {
-        "required": rule.required,
-        "validate": checks,
-        "error_messages": {"required": NEEDED},
-    }
-    if rule.type == "phone":
-        return Phone(region, **options)
-    return TYPES[rule.type](**options)
-
-
-# --- the mapping --------------------------------------------------------------------------------
+def _by_name(problem: ValidationError) -> dict[str, Any]:
+    return problem.messages if isinstance(problem.messages, dict) else {"": problem.messages}
 
 
 @dataclass(frozen=True)
 class Mapped:
     """What one body came to: a profile, or errors by the sender's field name."""
 
-    profile: dict[str, Any] = factory(default_factory=dict)
-    errors: dict[str, list[str]] = factory(default_factory=dict)
+    profile: dict[str, Any] = field(default_factory=dict)
+    errors: dict[str, list[str]] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
     consent: dict[str, dict[str, Any]] | None = None
     unclear: tuple[str, ...] = ()
     """Boxes that hold what says neither yes nor no."""
-    extra: dict[str, Any] = factory(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -136,13 +51,14 @@ class Mapping:
 
     def __init__(
         self,
-        rules: Dict[str, Rule],
+        rules: Body[str, Rule],
         *,
         region: str | None = None,
-        consent: Dict[str, Box] | None = None,
+        region_from: Place | None = None,
+        consent: Body[str, Box] | None = None,
         keep_good_contact: bool = False,
         entries: Entries | None = None,
-        extra: Dict[str, Rule] | None = None,
+        extra: Body[str, Rule] | None = None,
     ) -> None:
         """``keep_good_contact``: forward one valid contact although the other is bad (webhooks).
 
@@ -151,11 +67,12 @@ class Mapping:
         self.rules = dict(rules)
         self.consent = dict(consent or {})
         self.entries = entries
+        self._region_from = region_from
         self._keep_good_contact = keep_good_contact
         self._extra = dict(extra or {})
         every = {**self.rules, **self._extra}
         self._schema = _Base.from_dict(
-            {name: _schema_field(rule, region) for name, rule in every.items()},
+            {name: rule.field(region) for name, rule in every.items()},
             name="Profile",
         )()
 
@@ -164,27 +81,27 @@ class Mapping:
         return self._schema
 
     @property
-    def extra(self) -> Dict[str, Rule]:
+    def extra(self) -> Body[str, Rule]:
         """The rules for a follow-up update."""
         return self._extra
 
-    def _sender_name(self, field: str, body: Dict[str, Any]) -> str:
+    def _sender_name(self, field: str, body: Body[str, Any]) -> str:
         rule = self.rules.get(field) or self._extra.get(field)
         return (rule.name(body) if rule else None) or field
 
-    def body(self, fields_: Dict[str, Any]) -> dict[str, Any]:
+    def body(self, fields_: Body[str, Any]) -> dict[str, Any]:
         """Return the body that paths look into: the fields, and ``entry`` where entries are listed."""
         if self.entries is None:
             return dict(fields_)
         return {**fields_, "entry": self.entries.read(fields_)}
 
-    def has_contact_fields(self, fields_: Dict[str, Any]) -> bool:
+    def has_contact_fields(self, fields_: Body[str, Any]) -> bool:
         """Whether any mapped contact is there at all, be it empty."""
         body = self.body(fields_)
         contacts = [self.rules[name] for name in CONTACTS if name in self.rules]
         return any(place.exists(body) for rule in contacts for place in rule.places)
 
-    def apply(self, fields_: Dict[str, Any]) -> Mapped:
+    def apply(self, fields_: Body[str, Any]) -> Mapped:
         """Map a body."""
         body = self.body(fields_)
         consent, withheld = self._consent(body)
@@ -209,7 +126,7 @@ class Mapping:
         unclear = tuple({box.field: box for box in self.consent.values() if box.is_unclear(body)})
         return replace(self._judge(body, loaded, errors, consent, withheld), unclear=unclear)
 
-    def correct(self, fields_: Dict[str, Any], corrected: Dict[str, Any]) -> Mapped:
+    def correct(self, fields_: Body[str, Any], corrected: Body[str, Any]) -> Mapped:
         """Map a body with some profile fields as a person says they are; None leaves a field out.
 
         What a person says must be right, also where a sender's other contact would do. Consent stays what
@@ -228,7 +145,7 @@ class Mapping:
         errors = {name: said for name, said in errors.items() if name not in corrected}
         return self._load(body, values, errors, consent, withheld)
 
-    def _find(self, body: Dict[str, Any], withheld: set[str]) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    def _find(self, body: Body[str, Any], withheld: set[str]) -> tuple[dict[str, Any], dict[str, list[str]]]:
         values: dict[str, Any] = {}
         errors: dict[str, list[str]] = {}
         for name, rule in {**self.rules, **self._extra}.items():
@@ -236,16 +153,16 @@ class Mapping:
                 continue
             try:
                 value = rule.find(body)
-            except ValidationError as problem:  # a joined place that is no text
+                blank = rule.is_blank(value)
+                value = rule.default if blank else rule.with_country(value, body, self._region_from)
+            except ValidationError as problem:  # a joined place or a country that is no text
                 errors[name] = [str(message) for message in problem.messages]
                 continue
-            if rule.is_blank(value):
-                value = rule.default
             if not is_blank(value):
                 values[name] = value
         return values, errors
 
-    def _consent(self, body: Dict[str, Any]) -> tuple[dict[str, dict[str, Any]] | None, set[str]]:
+    def _consent(self, body: Body[str, Any]) -> tuple[dict[str, dict[str, Any]] | None, set[str]]:
         """Return the proof of consent, of the contacts that this form asked for, and who gave none."""
         if not self.consent:
             return None, set()
@@ -257,7 +174,7 @@ class Mapping:
         }
         return proof, {name for name in ticked if not ticked[name]}
 
-    def _was_asked(self, name: str, body: Dict[str, Any]) -> bool:
+    def _was_asked(self, name: str, body: Body[str, Any]) -> bool:
         rule = self.rules.get(name)
         return rule is not None and any(place.exists(body) for place in rule.places)
 

@@ -65,20 +65,10 @@ def join(values: Iterable[Any]) -> str | None:
     return " ".join(text.strip() for text in texts if text is not None) or None
 
 
-def scalar(value: Any) -> Any:
-    """Return one value: of a list whose entries are all equal, that entry. Raises ValidationError."""
-    if not isinstance(value, list):
-        return value
-    if not value:
-        return None
-    if any(entry != value[0] for entry in value[1:]):
-        raise ValidationError("Given more than once, with different values.")
-    return scalar(value[0])
-
-
 def text_of(value: Any) -> str | None:
     """Return text for what senders put where a text belongs. Raises ValidationError."""
-    value = scalar(value)
+    if isinstance(value, list):
+        return _one_text(value)
     if isinstance(value, dict):
         for names in _NAME_PARTS:
             if any(name in value for name in names):
@@ -88,3 +78,11 @@ def text_of(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValidationError("Expected a text.")
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _one_text(values: list[Any]) -> str | None:
+    """Return what all of several are, without their blanks. Raises ValidationError."""
+    texts = [text_of(value) or "" for value in values if not is_blank(value)]
+    if len({clean(text) for text in texts}) > 1:
+        raise ValidationError("Given more than once, with different values.")
+    return texts[0] if texts else None

@@ -8,8 +8,9 @@ from typing import Any
 
 from relay.process.relay import Relay
 from relay.sources import stamp as timestamp
-from relay.sources.mapping import CONTACTS, Rule
+from relay.sources.mapping import CONTACTS
 from relay.sources.paths import Labels, Path, Place
+from relay.sources.rules import Rule
 from relay.sources.source import Source
 from relay.web.language import Language
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from relay.sources.mapping import Rule
 from relay.sources.proof import HMACS, Evidence
+from relay.sources.rules import Rule
 from relay.sources.source import Source
 
 PERSON = {"email": "jane@example.com", "mobile_phone_number": "+12025550123", "full_name": "Jane Doe"}

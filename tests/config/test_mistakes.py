@@ -219,6 +219,11 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str, str]] = {
         "sources.newsletter.consent",
         "must be a field name",
     ),
+    "a region of what is no phone": (
+        (DESTINATION, FORM + 'full_name = { from = "name", region_from = "country" }'),
+        "sources.newsletter.fields.full_name.region_from",
+        "is for a phone only",
+    ),
     "a box of another kind": (
         (DESTINATION, FORM.replace('"form"', '"form"\nconsent = { email = 5 }')),
         "sources.newsletter.consent",

@@ -256,6 +256,15 @@ def test_consent_is_one_box_or_one_for_each(read: Read, given_: str, consent: di
     assert any("write it down as yes" in said for said in found.advice) is ("I agree" not in given_)
 
 
+def test_a_phones_country_may_stand_beside_it(read: Read) -> None:
+    text = FORM.replace('"form"', '"form"\nregion_from = "country"')
+    text += 'mobile_phone_number = { from = "phone", region_from = "dial" }'
+    mapping = read(DESTINATION, text).sources["newsletter"].mapping
+    assert mapping.rules["mobile_phone_number"].region_from == FieldPath("dial")
+    sent = mapping.apply({"dial": "+43", "country": "DE", "phone": "0664 1234567"})
+    assert sent.profile == {"mobile_phone_number": "+436641234567"}
+
+
 def test_secrets_may_be_a_list_for_rotation_and_may_be_files(read: Read, tmp_path: Path) -> None:
     (tmp_path / "old").write_text("old secret\n")
     text = HOOK.replace('"env:CRM_SECRET"', f'["env:CRM_SECRET", "file:{tmp_path}/old"]')

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from relay.sources.consent import Box
-from relay.sources.mapping import NO_CONSENT, NO_CONTACT, Mapping, Rule
+from relay.sources.mapping import NO_CONSENT, NO_CONTACT, Mapping
 from relay.sources.paths import Path
+from relay.sources.rules import Rule
 
 JANE = {"email": "jane@example.com", "phone": "+49301234567", "first_name": "Jane"}
 RULES = {

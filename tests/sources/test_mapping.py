@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from relay.sources.consent import Box
 from relay.sources.fields import NEEDED
-from relay.sources.mapping import NO_CONTACT, Mapping, Rule
+from relay.sources.mapping import NO_CONTACT, Mapping
 from relay.sources.paths import Entries, Labels, Path, plain
+from relay.sources.rules import Rule
 from relay.sources.text import clean
 
 JANE = {"email": "jane@example.com", "phone": "+49301234567", "first_name": "Jane", "last_name": "Doe"}
@@ -241,6 +242,8 @@ NAMES: list[tuple[Any, str | None]] = [
     (17430755068336100383, "17430755068336100383"),
     (["Jane"], "Jane"),
     (["Jane", "Jane"], "Jane"),
+    (["Jane", " Jane ", "", None], "Jane"),
+    ([["", "Jane"], "Jane"], "Jane"),
     ({"first": "Jane", "last": "Doe"}, "Jane Doe"),
     ({"first_name": "Jane", "last_name": None}, "Jane"),
     ({"firstName": " ", "lastName": "Doe"}, "Doe"),
@@ -296,7 +299,8 @@ EMAILS: list[tuple[Any, str | None]] = [
     (["jane@example.com"], "jane@example.com"),
     (["jane@example.com", "jane@example.com"], "jane@example.com"),
     (["jane@example.com", "joe@example.com"], None),
-    (["jane@example.com", ""], None),
+    (["jane@example.com", ""], "jane@example.com"),
+    (["Jane@Example.com ", "jane@example.com"], "Jane@example.com"),
     ({"address": "jane@example.com"}, None),
     (42, None),
     (True, None),
@@ -331,6 +335,9 @@ PHONES: list[tuple[Any, str | None, str | None]] = [
     ({"number": "+49301234567"}, None, None),
     ("soon", "DE", None),
     (["+49301234567", "+49301234568"], None, None),
+    (["202 555 0123", "+12025550123"], "US", "+12025550123"),
+    (["", "+1", "202 555 0123", "n/a"], "US", "+12025550123"),
+    ([2025550123, "(202) 555-0123"], "US", "+12025550123"),
 ]
 
 
@@ -366,6 +373,14 @@ TYPED: list[tuple[str, Any, Any]] = [
     ("number", "four", None),
     ("number", [], None),
     ("boolean", "yes", True),
+    ("boolean", ["0", "1"], True),
+    ("boolean", ["1", "0", ""], True),
+    ("boolean", ["0", ""], False),
+    ("boolean", ["0", "perhaps"], None),
+    ("integer", ["42", " 42 ", ""], 42),
+    ("integer", ["42", "43"], None),
+    ("number", ["1.0", 1], 1.0),
+    ("date", ["2026-11-23", "2026-11-23T05:42:11Z"], "2026-11-23"),
     ("boolean", "ON", True),
     ("boolean", True, True),
     ("boolean", 0, False),

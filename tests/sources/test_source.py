@@ -7,9 +7,10 @@ from typing import Any
 import jmespath
 import pytest
 
-from relay.sources.mapping import Mapping, Rule
+from relay.sources.mapping import Mapping
 from relay.sources.paths import Path
 from relay.sources.proof import BEARER, Evidence
+from relay.sources.rules import Rule
 from relay.sources.source import Captcha, HeaderIs, Ping, Source
 
 SECRET = b"canary-secret"

@@ -8,8 +8,9 @@ import phonenumbers
 import pytest
 
 from relay.sources.body import Limits, parse
-from relay.sources.mapping import Mapping, Rule
+from relay.sources.mapping import Mapping
 from relay.sources.paths import Path
+from relay.sources.rules import Rule
 from relay.sources.telephone import NoNumber, holds_none, read, region_of
 
 READ: list[tuple[str, str | None, str | None]] = [
@@ -198,6 +199,81 @@ def test_every_country_takes_its_own_numbers_as_they_are_typed_there() -> None:
         if sent_of(e164[1:], region) != e164:
             refused.append((region, e164[1:], sent_of(e164[1:], region)))
     assert refused == []
+
+
+# --- a dial code in a field of its own --------------------------------------------------------------------
+
+CODES = ["+49", "0049", "49", "DE", "de", "Germany (+49)", " +49 ", "(+49)", 49]
+NUMBERS = ["170 1234567", "0170 1234567", "0049 170 1234567", "+49 170 1234567", "49 170 1234567", 1701234567]
+
+
+@pytest.mark.parametrize("region", [None, "US", "DE"])
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("code", CODES)
+def test_a_dial_code_beside_a_number_is_its_country(code: Any, number: Any, region: str | None) -> None:
+    beside = Rule("phone", joined=(Path("phone"),), region_from=Path("dial"))
+    joined = Rule("phone", joined=(Path("dial"), Path("phone")))
+    body = {"dial": code, "phone": number}
+    for rule in (beside, joined):
+        mapped = Mapping({"mobile_phone_number": rule}, region=region).apply(body)
+        assert mapped.profile == {"mobile_phone_number": "+491701234567"}
+    whole = Mapping(
+        {"mobile_phone_number": Rule("phone", joined=(Path("phone"),))},
+        region=region,
+        region_from=Path("dial"),
+    )
+    assert whole.apply(body).profile == {"mobile_phone_number": "+491701234567"}
+
+
+@pytest.mark.parametrize("code", [*CODES, "", None])
+@pytest.mark.parametrize("number", ["", None, "+49", "(___) ___-____", "n/a"])
+def test_a_dial_code_alone_is_no_number(code: Any, number: Any) -> None:
+    for rule in (
+        Rule("phone", joined=(Path("phone"),), region_from=Path("dial")),
+        Rule("phone", joined=(Path("dial"), Path("phone"))),
+    ):
+        rules = {"email": Rule("email", value="jane@example.com"), "mobile_phone_number": rule}
+        mapped = Mapping(rules).apply({"dial": code, "phone": number})
+        assert mapped.profile == {"email": "jane@example.com"}
+
+
+@pytest.mark.parametrize(
+    ("parts", "region", "sent"),
+    [
+        ({"area": "202", "phone": "5550123"}, "US", "+12025550123"),
+        ({"area": "202", "phone": "5550123"}, None, None),
+        ({"area": "248", "phone": "4221234"}, None, None),
+        ({"area": "212", "phone": "5550123"}, "US", "+12125550123"),
+        ({"area_code": "248", "phone": "4221234"}, None, None),
+        ({"area_code": "248", "phone": "4221234"}, "US", "+12484221234"),
+        ({"country_code": "1", "area": "202", "phone": "555-0123"}, None, "+12025550123"),
+        ({"country": "US", "area": "202", "phone": "555-0123"}, "DE", "+12025550123"),
+        ({"country": "", "area": "202", "phone": "555-0123"}, None, None),
+        ({"prefix": "0170", "phone": "1234567"}, "DE", "+491701234567"),
+        ({"dial": "+39", "phone": "06 123456 casa"}, None, "+3906123456"),
+        ({"dial": "+44", "phone": "7700 900123"}, "US", "+447700900123"),
+        ({"dial": "44", "phone": "7700 900123"}, "US", "+447700900123"),
+        ({"dial": "+49", "phone": "+43 664 1234567"}, None, "+436641234567"),
+        ({"dial": "+49", "phone": "0043 664 1234567"}, None, "+436641234567"),
+        ({"dial": {"x": 1}, "phone": "1234567"}, None, None),
+    ],
+)
+def test_parts_of_a_number_are_joined_without_a_guess(
+    parts: dict[str, Any], region: str | None, sent: str | None
+) -> None:
+    rule = Rule("phone", joined=tuple(map(Path, parts)))
+    mapped = Mapping({"mobile_phone_number": rule}, region=region).apply(parts)
+    assert mapped.profile.get("mobile_phone_number") == sent
+
+
+def test_a_country_that_nobody_knows_is_not_replaced_by_another() -> None:
+    rule = Rule("phone", joined=(Path("phone"),), region_from=Path("country"))
+    mapping = Mapping({"mobile_phone_number": rule}, region="DE")
+    assert mapping.apply({"country": "Atlantis", "phone": "0664 1234567"}).errors.keys() == {"phone"}
+    assert mapping.apply({"country": {"x": 1}, "phone": "0664 1234567"}).errors.keys() == {"phone"}
+    for nothing in (None, "", " "):
+        assert mapping.apply({"country": nothing, "phone": "030 1234567"}).ok
+    assert mapping.apply({"country": "Atlantis", "phone": "+436641234567"}).ok
 
 
 # --- a plus that was not encoded ------------------------------------------------------------------------

@@ -1,0 +1,108 @@
+"""Rules: where one field of a profile comes from, and what it must look like."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from marshmallow import fields, validate
+
+from relay.sources.fields import NEEDED, TYPES, Phone, Telephone, holds_no_number
+from relay.sources.paths import Labels, Place
+from relay.sources.telephone import region_of
+from relay.sources.text import is_blank, join, text_of
+
+_DEFAULT_LENGTH = 255
+_NAMES_COUNTRY = re.compile(r"dial|countr|calling|intl|code|(?<![a-z])cc(?![a-z])", re.IGNORECASE)
+_NAMES_PLACE = re.compile(r"area|city|local|zip|post", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Where one profile field comes from, and what it must look like."""
+
+    type: str
+    joined: tuple[Place, ...] = ()
+    first: tuple[Place, ...] = ()
+    required: bool = False
+    default: Any = None
+    max_length: int | None = None
+    choices: tuple[Any, ...] = ()
+    value: Any = None
+    region_from: Place | None = None
+    """Of a phone: where its country or dial code stands."""
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        return (*self.first, *self.joined)
+
+    def is_blank(self, value: Any) -> bool:
+        """Whether a value says nothing; for a phone also a mask, a dial code or a word for nothing."""
+        return is_blank(value) or (self.type == "phone" and holds_no_number(value))
+
+    def name(self, body: Mapping[str, Any]) -> str | None:
+        """Return what the sender calls it: of alternatives the one that answers, of joined ones the first."""
+        answering = (place for place in self.first if not self.is_blank(place.find(body)))
+        place = next(answering, None) or next(iter(self.joined or self.first), None)
+        return place.name(body) if place else None
+
+    def find(self, body: Mapping[str, Any]) -> Any:
+        """Return the sender's value, as raw as it came, or None. Raises ValidationError."""
+        if self.value is not None:
+            return self.value
+        if self.first:
+            found = (place.find(body) for place in self.first)
+            value = next((value for value in found if not self.is_blank(value)), None)
+            if value is not None or not self.joined:
+                return value
+        if len(self.joined) == 1:
+            return self.joined[0].find(body)
+        parts = [(place, value) for place, value in self._parts(body) if not is_blank(value)]
+        return self._telephone(parts) if self.type == "phone" else join(value for _, value in parts)
+
+    def _parts(self, body: Mapping[str, Any]) -> Iterator[tuple[Place, Any]]:
+        """Yield the values to be joined. A label answers once: "Name" is the given name beside
+        "Surname", the family name beside "Vorname", and never both."""
+        used: set[str] = set()
+        for place in self.joined:
+            if isinstance(place, Labels):
+                label, value = place.match(body, frozenset(used))
+                used.add(label)
+                yield place, value
+            else:
+                yield place, place.find(body)
+
+    def _telephone(self, parts: list[tuple[Place, Any]]) -> Any:
+        """Return a joined number, and apart from it the dial code before it, if that is what it is."""
+        if not parts or not _is_country(parts[0][0], join([parts[0][1]]) or ""):
+            return join(value for _, value in parts)
+        number = join(value for _, value in parts[1:])
+        return None if holds_no_number(number) else Telephone(number, join([parts[0][1]]) or "")
+
+    def with_country(self, value: Any, body: Mapping[str, Any], otherwise: Place | None) -> Any:
+        """Return a phone's value with the country that stands beside it, if one does."""
+        place = self.region_from or otherwise
+        if self.type != "phone" or place is None or isinstance(value, Telephone):
+            return value
+        country = place.find(body)
+        return value if is_blank(country) else Telephone(value, text_of(country) or "")
+
+    def field(self, region: str | None) -> fields.Field[Any]:
+        """Return the field of a schema that checks what is found."""
+        options: dict[str, Any] = {"required": self.required, "error_messages": {"required": NEEDED}}
+        if self.choices:
+            offered = validate.ContainsOnly if self.type == "list" else validate.OneOf
+            options["validate"] = offered(self.choices, error="Choose one of the offered values.")
+        if self.type == "phone":
+            return Phone(region, **options)
+        if self.type in ("text", "url", "list"):
+            options["most"] = self.max_length or _DEFAULT_LENGTH
+        return TYPES[self.type](**options)
+
+
+def _is_country(place: Place, text: str) -> bool:
+    """Whether the first part of a number names its country. Bare digits are also area codes: they
+    do only where the field is called so."""
+    if text.isdigit() and not text.startswith("00"):
+        return bool(_NAMES_COUNTRY.search(place.text)) and not _NAMES_PLACE.search(place.text)
+    return region_of(text) is not None
