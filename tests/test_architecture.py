@@ -40,6 +40,7 @@ HOMES = {
     "phonenumbers": {"sources", "sandbox"},
     "jwt": {"sources"},
     "click": {"cli"},
+    "charset_normalizer": {"operator"},
 }
 """Where a library may be imported; a library that is not named may be imported nowhere."""
 

@@ -4,45 +4,34 @@ Each takes and returns values. Which role it needs stands in its first line; wha
 audit log under the name of who acts.
 """
 
-import re
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from relay.config.settings import Settings
 from relay.delivery import INVALID
-from relay.operator import acting, actions, erasure, figures, finding, jobs, shown, trial
+from relay.operator import acting, actions, erasure, figures, jobs, shown
 from relay.operator.actions import DISCARD, EDIT, POSSIBLE, REPLAY, why_not
-from relay.operator.actor import ACT, COMMAND_LINE, REVEAL, VIEW, Actor
+from relay.operator.actor import ACT, REVEAL, VIEW
 from relay.operator.clerk import Clerk
 from relay.operator.correcting import corrected
 from relay.operator.diagnosis import diagnosed
-from relay.operator.erasure import Erased
-from relay.operator.errors import CannotDo, Changed, Missing, Nonsense
+from relay.operator.errors import Missing, Nonsense
+from relay.operator.files import Files
 from relay.operator.filter import MAX_ROWS, Filter, wanted
 from relay.operator.remap import opened, revealed
 from relay.operator.status import status
+from relay.operator.whole import Whole
 from relay.outbox import audit
 from relay.outbox import jobs as stored_jobs
 from relay.outbox.audit import Act
 from relay.outbox.moves import Expected
-from relay.outbox.outbox import Outbox
-from relay.outbox.wanted import MANY, Wanted, count, newest_first, place
+from relay.outbox.wanted import MANY, count, place
 
-_RECEIPT = re.compile(r"[0-9a-f]{32}")
-_MANY = 100_000
-_ROTATED_AT_ONCE = 200
 _FOLLOW_SECONDS = 0.2
 
 
-class Operator:
+class Operator(Files, Whole):
     """Somebody who looks after an outbox."""
-
-    def __init__(self, settings: Settings, outbox: Outbox, actor: Actor = COMMAND_LINE) -> None:
-        self._settings = settings
-        self._outbox = outbox
-        self.actor = actor
 
     # --- looking ----------------------------------------------------------------------------------
 
@@ -113,31 +102,6 @@ class Operator:
         following = place(acts[-1]["id"]) if len(acts) == limit else None
         return {"audit": [shown.act(one) for one in acts], "next": following}
 
-    def _rows(self, filter_: Filter) -> list[dict[str, Any]]:
-        meant, before = self._meant(filter_), filter_.place()
-        found: list[dict[str, Any]] = self._outbox.read(
-            lambda conn: newest_first(conn, meant, before, filter_.limit)
-        )
-        return found
-
-    def _meant(self, filter_: Filter) -> Wanted:
-        if filter_.contact is None:
-            return wanted(filter_)
-        return wanted(filter_, finding.hashes(filter_.contact, self._settings, self._outbox.vault))
-
-    def _row(self, receipt: str) -> dict[str, Any]:
-        rows = self._outbox.rows(receipt=receipt, limit=1) if _RECEIPT.fullmatch(receipt) else []
-        if not rows:
-            raise Missing("there is no such submission")
-        return rows[0]
-
-    def _seen(self, receipt: str, seen: Expected | None) -> dict[str, Any]:
-        """Return a row, if it is still as it was seen. Raises Missing, Changed."""
-        row = self._row(receipt)
-        if seen is not None and seen != Expected(row["state"], row["fence"]):
-            raise Changed(shown.shown(row, self._outbox.vault))
-        return row
-
     # --- acting on one ----------------------------------------------------------------------------
 
     def replay(self, receipt: str, seen: Expected | None = None) -> dict[str, Any]:
@@ -185,10 +149,6 @@ class Operator:
             self._outbox.resume(destination)
         self._note(verb, detail={"destination": destination})
 
-    def _note(self, action: str, count: int = 1, **more: Any) -> None:
-        act = Act(self.actor.name, action, count, **more)
-        self._outbox.write(lambda conn: audit.note(conn, act, self._outbox.now(conn)))
-
     # --- acting on many ---------------------------------------------------------------------------
 
     def make_job(self, action: str, filter_: Filter, *, dry_run: bool = False) -> dict[str, Any]:
@@ -234,52 +194,3 @@ class Operator:
         """Return how many of a filter would be queued again, counted no further than ``MANY``."""
         self.actor.must(ACT)
         return jobs.would_replay(self._outbox, self._settings, filter_)
-
-    # --- the database as a whole --------------------------------------------------------------------
-
-    def rotate_keys(self) -> Iterator[int]:
-        """Encrypt everything with the newest key; yields how many payloads are done so far."""
-        self.actor.must(REVEAL)
-        vault, done = self._outbox.vault, 0
-        self._outbox.rewrap_hash_key()
-        while stale := self._outbox.stale_boxes(_ROTATED_AT_ONCE):
-            boxes = [(row, box, vault.seal(opened(vault, row, box), row)) for row, box in stale]
-            self._outbox.reseal(boxes)
-            done += len(stale)
-            yield done
-        self._note("rotate keys", count=done)
-
-    def backup(self, target: Path) -> None:
-        """Copy the database while it is in use. Raises FileExistsError, Unfit."""
-        self.actor.must(REVEAL)
-        self._outbox.backup(target)
-
-    def erase(self, text: str) -> Erased:
-        """Delete every submission of a person, also those that only decrypting can find. Raises CannotDo."""
-        self.actor.must(REVEAL)
-        if not erasure.is_contact(text):
-            raise CannotDo(erasure.NO_CONTACT)
-        hashes = finding.hashes(text, self._settings, self._outbox.vault)
-        rows = self._outbox.rows(contact_hashes=hashes, limit=_MANY)
-        rows += erasure.that_mention(self._with_payload(None), text, self._outbox.vault)
-        found = {row["receipt"]: row for row in rows}
-        gone = self._outbox.erase(list(found))
-        self._outbox.checkpoint()
-        self._note("erase", count=len(gone))
-        ids = {row["profile_id"] for row in found.values()} | set(gone)
-        return Erased(len(gone), len(found) - len(gone), tuple(sorted(one for one in ids if one)))
-
-    def try_recorded(self, only: str | None) -> Iterator[trial.Change]:
-        """Map what is stored with the present configuration, and say what would be different.
-
-        Names fields, never values.
-        """
-        self.actor.must(VIEW)
-        vault = self._outbox.vault
-        return (trial.compared(row, self._settings, vault) for row in self._with_payload(only))
-
-    def _with_payload(self, source: str | None) -> Iterator[dict[str, Any]]:
-        before: str | None = None
-        while rows := self._outbox.rows(source=source, with_payload=True, before=before, limit=MAX_ROWS):
-            before = rows[-1]["receipt"]
-            yield from rows

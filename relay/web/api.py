@@ -7,6 +7,7 @@ from flask import Blueprint, Response, abort, current_app, g, request
 from relay.operator import actor
 from relay.operator.actions import REPLAY
 from relay.operator.errors import CannotDo, Changed, Missing, Nonsense, NotAllowed, Unfitting
+from relay.operator.exports import FORMATS
 from relay.operator.filter import Filter
 from relay.operator.operator import Operator
 from relay.process.relay import Relay
@@ -168,6 +169,27 @@ def cancel_job(name: str) -> Response:
     return _json(_operator().cancel(name))
 
 
+@blueprint.get("/jobs/<name>/file")
+def job_file(name: str) -> Response:
+    """Jobs make no file: what a filter shows is streamed by ``/api/export``."""
+    _operator().job(name)
+    raise Missing("this job made no file; GET /api/export streams what a filter shows")
+
+
+@blueprint.get("/export")
+def export() -> Response:
+    """What a filter shows, as a file."""
+    format_, people = request.args.get("format", "jsonl"), request.args.get("people", "false")
+    if people not in ("true", "false"):
+        raise Nonsense("people must be true or false")
+    filter_ = asked.listed(*asked.FILTERS, "duplicate", ignored=("format", "people"))
+    pieces = _operator().export(filter_, format_, people=people == "true")
+    response = Response(pieces, mimetype=FORMATS[format_])
+    name = f"submissions.{'jsonl' if format_ == 'jsonl' else 'csv'}"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
 def _call_clerk() -> None:
     clerk = _relay().clerk
     if clerk is not None:
@@ -178,6 +200,26 @@ def _call_clerk() -> None:
 def audit() -> Response:
     """Who did what, newest first, a page at a time."""
     return _json(_operator().audit(asked.listed("receipt", "before", "limit")))
+
+
+# --- sources ----------------------------------------------------------------------------------------
+
+
+@blueprint.get("/sources")
+def sources() -> Response:
+    """Every source: what came, what needs somebody, what was refused."""
+    return _json({one["source"]: one for one in _operator().sources()})
+
+
+@blueprint.post("/sources/<name>/test")
+def test(name: str) -> Response:
+    """Have somebody made up sign up; sent to the operator's own address, and only when told to."""
+    sent = asked.body("send", "email", "mobile_phone_number")
+    named = {field: asked.text(sent, field) for field in ("email", "mobile_phone_number")}
+    contact = {field: value for field, value in named.items() if value}
+    found = _operator().test(name, contact, send=asked.flag(sent, "send"))
+    _wake()
+    return _json(found)
 
 
 # --- destinations -----------------------------------------------------------------------------------

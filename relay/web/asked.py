@@ -80,10 +80,10 @@ def filter_of(sent: Any) -> Filter:
     return _filter({name: text(sent, name) for name in FILTERS})
 
 
-def listed(*known: str) -> Filter:
-    """Return the filter that the query string names. Raises Nonsense."""
+def listed(*known: str, ignored: tuple[str, ...] = ()) -> Filter:
+    """Return the filter that the query string names; ``ignored`` says something else. Raises Nonsense."""
     for name in request.args:
-        if name not in known:
+        if name not in (*known, *ignored):
             raise Nonsense(f"knows no parameter {json.dumps(name[:40])}; one of {', '.join(known)}")
     named = {name: request.args.get(name) or None for name in known}
     limit, duplicate = named.pop("limit", None) or "100", named.pop("duplicate", None)

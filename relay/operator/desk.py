@@ -1,0 +1,80 @@
+"""Desk: what all verbs of an operator share: who acts, on which rows, and the audit log."""
+
+import re
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from relay.config.settings import Settings
+from relay.operator import finding, shown
+from relay.operator.actor import COMMAND_LINE, Actor
+from relay.operator.errors import Changed, Missing
+from relay.operator.filter import MAX_ROWS, Filter, check_text, wanted
+from relay.outbox import audit
+from relay.outbox.audit import Act
+from relay.outbox.moves import Expected
+from relay.outbox.outbox import Outbox
+from relay.outbox.wanted import Wanted, newest_first
+from relay.sources.source import Source
+
+_RECEIPT = re.compile(r"[0-9a-f]{32}")
+
+
+class Desk:
+    """Where somebody who looks after an outbox works."""
+
+    def __init__(self, settings: Settings, outbox: Outbox, actor: Actor = COMMAND_LINE) -> None:
+        self._settings = settings
+        self._outbox = outbox
+        self.actor = actor
+
+    def _rows(self, filter_: Filter) -> list[dict[str, Any]]:
+        meant, before = self._meant(filter_), filter_.place()
+        found: list[dict[str, Any]] = self._outbox.read(
+            lambda conn: newest_first(conn, meant, before, filter_.limit)
+        )
+        return found
+
+    def _meant(self, filter_: Filter) -> Wanted:
+        hashes = None
+        if filter_.contact is not None:
+            check_text("contact", filter_.contact)
+            hashes = finding.hashes(filter_.contact, self._settings, self._outbox.vault)
+        return wanted(filter_, hashes)
+
+    def _row(self, receipt: str) -> dict[str, Any]:
+        rows = self._outbox.rows(receipt=receipt, limit=1) if _RECEIPT.fullmatch(receipt) else []
+        if not rows:
+            raise Missing("there is no such submission")
+        return rows[0]
+
+    def _seen(self, receipt: str, seen: Expected | None) -> dict[str, Any]:
+        """Return a row, if it is still as it was seen. Raises Missing, Changed."""
+        row = self._row(receipt)
+        if seen is not None and seen != Expected(row["state"], row["fence"]):
+            raise Changed(shown.shown(row, self._outbox.vault))
+        return row
+
+    def _note(self, action: str, count: int = 1, **more: Any) -> None:
+        act = Act(self.actor.name, action, count, **more)
+        self._outbox.write(lambda conn: audit.note(conn, act, self._outbox.now(conn)))
+
+    def _source(self, name: str) -> Source:
+        source = self._settings.sources.get(name)
+        if source is None:
+            raise Missing(f"there is no source {name[:40]}; there are {', '.join(self._settings.sources)}")
+        return source
+
+    def _all(self, filter_: Filter) -> Iterator[dict[str, Any]]:
+        """Return every row of a filter, newest first, a page at a time."""
+        meant = self._meant(filter_)
+
+        def pages() -> Iterator[dict[str, Any]]:
+            before = filter_.place()
+            while rows := self._outbox.read(
+                partial(newest_first, wanted=meant, before=before, limit=MAX_ROWS)
+            ):
+                before = rows[-1]["seq"]
+                yield from rows
+
+        return pages()

@@ -1,0 +1,69 @@
+"""Rows are written out: as JSON lines, as CSV, or as CSV that a spreadsheet can be trusted with."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from relay.operator.shown import shown
+from relay.sources.mapping import PROFILE_FIELDS
+from relay.vault import KeyMissing, Vault
+
+FORMATS: Mapping[str, str] = {
+    "jsonl": "application/x-ndjson",
+    "csv": "text/csv; charset=utf-8",
+    "sheet": "text/csv; charset=utf-8",
+}
+"""The media type of each format."""
+_COLUMNS = (
+    *("receipt", "source", "state", "reason", "attempts", "may_be_duplicate", "received_at", "due_at"),
+    *("delivered_at", "profile_id", "trace_id", "contact_hint", "dropped", "consent"),
+)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""With these a spreadsheet takes a cell for a formula, and runs what somebody typed into a form."""
+
+
+def written(rows: Iterable[Mapping[str, Any]], format_: str, vault: Vault, *, people: bool) -> Iterator[str]:
+    """Yield a file piece by piece. ``people``: with what is personal, where it is still there."""
+    columns = (*_COLUMNS, *PROFILE_FIELDS) if people else _COLUMNS
+    found = (_record(row, vault, people) for row in rows)
+    if format_ == "jsonl":
+        return (json.dumps({name: one.get(name) for name in columns}) + "\n" for one in found)
+    return _csv(found, columns, is_sheet=format_ == "sheet")
+
+
+def _record(row: Mapping[str, Any], vault: Vault, people: bool) -> dict[str, Any]:
+    found = shown(row, vault)
+    if people and row["payload"] is not None:
+        try:
+            found |= vault.open(row["payload"], row["receipt"]).get("profile") or {}
+        except (KeyMissing, ValueError):
+            found["reason"] = "its payload cannot be read with the present keys"
+    return found
+
+
+def _csv(found: Iterable[dict[str, Any]], columns: tuple[str, ...], *, is_sheet: bool) -> Iterator[str]:
+    buffer = io.StringIO(newline="")
+    table = csv.writer(buffer)
+    if is_sheet:
+        buffer.write("\ufeff")  # without it, a spreadsheet does not believe that this is UTF-8
+    table.writerow(columns)
+    for one in found:
+        cells = [_cell(one.get(name)) for name in columns]
+        table.writerow([as_text(cell) for cell in cells] if is_sheet else cells)
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+    yield buffer.getvalue()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def as_text(cell: str) -> str:
+    """Return a cell that no spreadsheet runs, with the mark that makes a text of what follows it."""
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell

@@ -1,0 +1,67 @@
+"""Files: rows go out as one, old sign-ups come in as one; and the test of a source."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, BinaryIO
+
+from relay.operator import exports, testing
+from relay.operator.actor import ACT, REVEAL, VIEW
+from relay.operator.desk import Desk
+from relay.operator.errors import Nonsense
+from relay.operator.filter import Filter
+from relay.operator.imports import Import, Imported, Reject, Tell
+from relay.operator.table import Table
+from relay.outbox.wanted import MANY
+from relay.outbox.wanted import count as count_rows
+
+
+class Files(Desk):
+    """The verbs about files."""
+
+    def export(self, filter_: Filter, format_: str, *, people: bool = False) -> Iterator[str]:
+        """Return a file of what a filter shows, piece by piece. ``people``: with names and contacts.
+
+        Raises Nonsense.
+        """
+        self.actor.must(REVEAL if people else VIEW)
+        if format_ not in exports.FORMATS:
+            raise Nonsense(f"format must be one of {', '.join(exports.FORMATS)}")
+        rows = self._all(filter_)
+        detail = {"format": format_, "people": people}
+        count = self._outbox.read(partial(count_rows, wanted=self._meant(filter_)))
+        self._note("export", count=min(count, MANY), filter=filter_.said(), detail=detail)
+        return exports.written(rows, format_, self._outbox.vault, people=people)
+
+    def import_table(
+        self,
+        source: str,
+        file: BinaryIO,
+        names: Mapping[str, str],
+        *,
+        encoding: str | None = None,
+        tell: Tell = lambda _: None,
+        reject: Reject = lambda _: None,
+        dry_run: bool = False,
+    ) -> Imported:
+        """Take the rows of a table in as submissions of a source, behind fresh ones.
+
+        ``names``: what a column is called in the source; ``tell`` is called after each batch, ``reject`` with
+        each row that cannot be used. Raises Missing, Unfitting.
+        """
+        self.actor.must(REVEAL)
+        made = Import(self._source(source), Table(file, encoding), names)
+        found = made.run(self._outbox, tell, reject, dry_run=dry_run)
+        if not dry_run:
+            detail = {"source": source, "repeats": found.repeats, "refused": found.refused}
+            self._note("import", count=found.queued, detail=detail)
+        return found
+
+    def test(self, source: str, contact: Mapping[str, str], *, send: bool = False) -> dict[str, Any]:
+        """Have somebody made up sign up at a source; sent only to the operator's own ``contact``.
+
+        Raises Missing, Unfitting.
+        """
+        self.actor.must(ACT)
+        found = testing.signed_up(self._source(source), self._outbox, contact, send=send)
+        self._note("test", receipt=found["receipt"], detail={"source": source, "send": send})
+        return found

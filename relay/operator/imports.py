@@ -1,0 +1,149 @@
+"""Old sign-ups of a table become submissions: the same mapping, contact and consent rules as at the door.
+
+They wait in the lane of replays, behind fresh ones. A row that was stored before is a repeat, so that a
+table may be imported again after a crash, or with its mistakes mended.
+"""
+
+import itertools
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from relay.delivery import QUEUED, RETRY
+from relay.intake.entry import entry_of, sender_key
+from relay.intake.incoming import Incoming
+from relay.operator.errors import Unfitting
+from relay.operator.table import Row, Table
+from relay.outbox import storing
+from relay.outbox.outbox import Outbox
+from relay.outbox.records import Entry
+from relay.outbox.statements import stamped
+from relay.sources.body import Submission
+from relay.sources.mapping import Mapped
+from relay.sources.paths import Path
+from relay.sources.source import Source
+from relay.vault import Vault
+
+_JSON = "application/json"
+_BATCH = 250
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a row was not taken: by line, with the names of fields and never a value."""
+
+    line: int
+    why: str
+    cells: Mapping[str, str] = field(repr=False)
+
+
+@dataclass
+class Imported:
+    """How far an import has come. ``problems``: the first of them."""
+
+    rows: int = 0
+    queued: int = 0
+    repeats: int = 0
+    refused: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+
+Tell = Callable[[Imported], None]
+"""Called after each batch with how far it has come."""
+Reject = Callable[[Problem], None]
+"""Called with each row that was not taken."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """One table into one source. ``names``: what a column is called in the source, by column."""
+
+    source: Source
+    table: Table
+    names: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        """Raises Unfitting for a column that is not there, or where no contact would be found."""
+        if unknown := sorted(set(self.names) - set(self.table.columns)):
+            raise Unfitting(f"there is no column {unknown[0]!r}; there are {', '.join(self.table.columns)}")
+        if not self.source.mapping.has_contact_fields(self._fields(dict.fromkeys(self.table.columns, "x"))):
+            columns = ", ".join(self.table.columns)
+            raise Unfitting(f"no column holds a contact of {self.source.name}: map one of {columns}")
+
+    def run(self, outbox: Outbox, tell: Tell, reject: Reject, *, dry_run: bool = False) -> Imported:
+        """Store every row that can be used, a batch in a commit; with ``dry_run`` only look."""
+        found = Imported()
+        rows = self.table.rows()
+        while batch := list(itertools.islice(rows, _BATCH)):
+            entries: list[Entry] = []
+            for row in batch:
+                made = self._entry(row, outbox.vault)
+                if isinstance(made, Entry):
+                    entries.append(made)
+                else:
+                    found.refused += 1
+                    found.problems += [made] if len(found.problems) < _SHOWN else []
+                    reject(made)
+            found.rows += len(batch)
+            repeats = 0 if dry_run else self._store(outbox, entries)
+            found.repeats += repeats
+            found.queued += len(entries) - repeats
+            tell(found)
+        return found
+
+    def _entry(self, row: Row, vault: Vault) -> Entry | Problem:
+        if row.problem:
+            return Problem(row.line, row.problem, row.cells)
+        fields, mapping = self._fields(row.cells), self.source.mapping
+        given = self._given(row.cells)
+        mapped = mapping.correct(fields, given) if given else mapping.apply(fields)
+        if not mapped.ok:
+            why = "; ".join(f"{name}: {' '.join(said)}" for name, said in mapped.errors.items())
+            return Problem(row.line, why, row.cells)
+        return self._made(fields, mapped, vault)
+
+    def _made(self, fields: dict[str, Any], mapped: Mapped, vault: Vault) -> Entry:
+        sent = submission_of(self.source, fields, 0.0)
+        # Nobody is asked for a captcha here.
+        entry = entry_of(replace(self.source, captcha=None), sent, mapped, QUEUED, None, vault)
+        # The same row is a repeat however long ago it was imported.
+        return replace(entry, delivery=replace(entry.delivery, lane=RETRY), window=None)
+
+    def _fields(self, cells: Mapping[str, str]) -> dict[str, Any]:
+        """Return the body that a row stands for; a profile field stands where its rule looks first."""
+        named = {self.names.get(column, column): cell for column, cell in cells.items()}
+        return {_place(self.source, name) or name: cell for name, cell in named.items()}
+
+    def _given(self, cells: Mapping[str, str]) -> dict[str, str]:
+        """Return the cells of profile fields whose rules look for labels, which no body can be made for."""
+        named = {self.names[column]: cell for column, cell in cells.items() if column in self.names}
+        rules = self.source.mapping.rules
+        return {name: cell for name, cell in named.items() if name in rules and not _place(self.source, name)}
+
+    @staticmethod
+    def _store(outbox: Outbox, entries: list[Entry]) -> int:
+        """Store entries and return how many were there already."""
+
+        def change(conn: Any) -> int:
+            now = outbox.now(conn)
+            made = [stamped(entry, now) for entry in entries]
+            stored = storing.store(conn, made, now, outbox.vault, any_invalid=True)
+            return sum(one.repeat for one in stored)
+
+        return int(outbox.write(change)) if entries else 0
+
+
+def _place(source: Source, name: str) -> str | None:
+    """Return the key of a body under which the rule of a profile field finds a value."""
+    rule = source.mapping.rules.get(name)
+    places = rule.places if rule is not None else ()
+    return next((place.text for place in places if isinstance(place, Path)), None)
+
+
+def submission_of(source: Source, fields: dict[str, Any], at: float, key: str | None = None) -> Submission:
+    """Return a submission that nobody posted. ``key``: what recognises it, if not what its fields say."""
+    raw = json.dumps(fields, ensure_ascii=False).encode()
+    incoming = Incoming(raw=raw, content_type=_JSON, headers={}, query={})
+    return Submission(source.name, fields, raw, _JSON, at, key or sender_key(source, incoming, fields))

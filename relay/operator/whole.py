@@ -1,0 +1,67 @@
+"""The database as a whole: keys, copies, erasing a person, mapping everything again to see."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from relay.operator import erasure, finding, trial
+from relay.operator.actor import REVEAL, VIEW
+from relay.operator.desk import Desk
+from relay.operator.erasure import Erased
+from relay.operator.errors import CannotDo
+from relay.operator.filter import MAX_ROWS
+from relay.operator.remap import opened
+
+_MANY = 100_000
+_ROTATED_AT_ONCE = 200
+
+
+class Whole(Desk):
+    """The verbs about the database as a whole."""
+
+    def rotate_keys(self) -> Iterator[int]:
+        """Encrypt everything with the newest key; yields how many payloads are done so far."""
+        self.actor.must(REVEAL)
+        vault, done = self._outbox.vault, 0
+        self._outbox.rewrap_hash_key()
+        while stale := self._outbox.stale_boxes(_ROTATED_AT_ONCE):
+            boxes = [(row, box, vault.seal(opened(vault, row, box), row)) for row, box in stale]
+            self._outbox.reseal(boxes)
+            done += len(stale)
+            yield done
+        self._note("rotate keys", count=done)
+
+    def backup(self, target: Path) -> None:
+        """Copy the database while it is in use. Raises FileExistsError, Unfit."""
+        self.actor.must(REVEAL)
+        self._outbox.backup(target)
+
+    def erase(self, text: str) -> Erased:
+        """Delete every submission of a person, also those that only decrypting can find. Raises CannotDo."""
+        self.actor.must(REVEAL)
+        if not erasure.is_contact(text):
+            raise CannotDo(erasure.NO_CONTACT)
+        hashes = finding.hashes(text, self._settings, self._outbox.vault)
+        rows = self._outbox.rows(contact_hashes=hashes, limit=_MANY)
+        rows += erasure.that_mention(self._with_payload(None), text, self._outbox.vault)
+        found = {row["receipt"]: row for row in rows}
+        gone = self._outbox.erase(list(found))
+        self._outbox.checkpoint()
+        self._note("erase", count=len(gone))
+        ids = {row["profile_id"] for row in found.values()} | set(gone)
+        return Erased(len(gone), len(found) - len(gone), tuple(sorted(one for one in ids if one)))
+
+    def try_recorded(self, only: str | None) -> Iterator[trial.Change]:
+        """Map what is stored with the present configuration, and say what would be different.
+
+        Names fields, never values.
+        """
+        self.actor.must(VIEW)
+        vault = self._outbox.vault
+        return (trial.compared(row, self._settings, vault) for row in self._with_payload(only))
+
+    def _with_payload(self, source: str | None) -> Iterator[dict[str, Any]]:
+        before: str | None = None
+        while rows := self._outbox.rows(source=source, with_payload=True, before=before, limit=MAX_ROWS):
+            before = rows[-1]["receipt"]
+            yield from rows

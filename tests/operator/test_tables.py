@@ -1,0 +1,218 @@
+"""Old sign-ups come in from tables, and rows go out as files."""
+
+import csv
+import io
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.config import settings as configuration
+from relay.config.settings import Settings
+from relay.operator.actor import Actor
+from relay.operator.errors import Missing, NotAllowed, Unfitting
+from relay.operator.exports import as_text
+from relay.operator.filter import Filter
+from relay.operator.imports import Imported, Problem
+from relay.operator.operator import Operator
+from relay.outbox.outbox import Outbox
+from relay.process.opening import open_outbox
+from tests.kit.relay import HOOK, NEWSLETTER, config, toml
+
+SOURCES: dict[str, Any] = {
+    "newsletter": NEWSLETTER | {"region": "DE"},
+    "asking": NEWSLETTER | {"consent": {"email": "news"}},
+    "deep": HOOK | {"wait": 0, "fields": {"email": "answers[?type=='email'].email | [0]"}},
+}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    file = tmp_path / "relay.toml"
+    file.write_text(toml(config("http://127.0.0.1:9/", SOURCES)), encoding="utf-8")
+    database = f"sqlite:///{tmp_path / 'relay.db'}"
+    return configuration.load({"RELAY_CONFIG": str(file), "RELAY_DATABASE_URL": database}, offline=True)
+
+
+@pytest.fixture
+def outbox(settings: Settings) -> Outbox:
+    box = open_outbox(settings, time.time)
+    box.prepare(settings.destinations)
+    return box
+
+
+@pytest.fixture
+def operator(settings: Settings, outbox: Outbox) -> Operator:
+    return Operator(settings, outbox)
+
+
+def taken(operator: Operator, data: bytes | str, source: str = "newsletter", **more: Any) -> Imported:
+    raw = data.encode() if isinstance(data, str) else data
+    names = more.pop("names", {})
+    return operator.import_table(source, io.BytesIO(raw), names, **more)
+
+
+def profiles(operator: Operator) -> list[tuple[str, str, str]]:
+    text = "".join(operator.export(Filter(limit=1000), "csv", people=True))
+    found = csv.DictReader(io.StringIO(text))
+    return [(row["email"], row["mobile_phone_number"], row["full_name"]) for row in found]
+
+
+# --- in ---------------------------------------------------------------------------------------------------
+
+TABLE = "email;phone;first_name;last_name\r\nada@example.com;0171 1234567;Zoë;Müller\r\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("delimiter", [";", ",", "\t", "|"])
+def test_encoding_and_delimiter_are_found_out(operator: Operator, encoding: str, delimiter: str) -> None:
+    rows = TABLE.replace(";", delimiter) + delimiter.join(["", "0171 7654321", "José", "Núñez"]) + "\r\n\r\n"
+
+    found = taken(operator, rows.encode(encoding))
+
+    assert (found.rows, found.queued, found.refused) == (2, 2, 0), found
+    assert profiles(operator) == [
+        ("", "+491717654321", "José Núñez"),
+        ("ada@example.com", "+491711234567", "Zoë Müller"),
+    ]
+
+
+def test_columns_are_given_the_names_of_the_source(operator: Operator) -> None:
+    table = "E-Mail,Vorname\nada@example.com,Ada\n"
+    with pytest.raises(Unfitting, match="no column holds a contact of newsletter"):
+        taken(operator, table)
+    with pytest.raises(Unfitting, match="there is no column 'Mail'"):
+        taken(operator, table, names={"Mail": "email"})
+
+    assert taken(operator, table, names={"E-Mail": "email", "Vorname": "first_name"}).queued == 1
+    assert taken(operator, table, "deep", names={"E-Mail": "email"}).queued == 1
+    assert profiles(operator) == [("ada@example.com", "", ""), ("ada@example.com", "", "Ada")]
+
+
+def test_a_missing_consent_is_never_overridden(operator: Operator) -> None:
+    table = "email,news\nada@example.com,yes\nbob@example.com,\ncat@example.com,no\n"
+
+    found = taken(operator, table, "asking")
+
+    assert (found.queued, found.refused) == (1, 2)
+    assert [problem.line for problem in found.problems] == [3, 4]
+    assert taken(operator, "email\ndan@example.com\n", "asking").refused == 1
+    assert [email for email, _, _ in profiles(operator)] == ["ada@example.com"]
+
+
+def test_what_cannot_be_used_is_said_by_line_and_given_back(operator: Operator) -> None:
+    rows = ["email,phone", "ada@example.com,", "nonsense,", '"two', 'lines@example.com",']
+    table = "\n".join([*rows, "a@example.com,1,2,3", ",", "\xff,", ""])
+    back: list[Problem] = []
+
+    found = taken(operator, table.encode("latin-1"), reject=back.append)
+
+    assert (found.queued, found.refused) == (1, len(back))
+    assert back == found.problems
+    assert back[0].line == 3 and back[0].cells == {"email": "nonsense", "phone": ""}
+    assert "nonsense" not in back[0].why and "nonsense" not in repr(back[0])
+    assert {problem.line for problem in back} >= {3, 5, 6}
+
+
+def test_a_dry_run_counts_and_stores_nothing(operator: Operator) -> None:
+    found = taken(operator, TABLE + "nonsense;;;\n", dry_run=True)
+    assert (found.rows, found.queued, found.refused) == (2, 1, 1)
+    assert profiles(operator) == []
+
+
+def test_a_table_is_safe_to_import_twice_and_after_a_crash(operator: Operator) -> None:
+    table = "email\n" + "".join(f"person-{number}@example.com\n" for number in range(600))
+
+    class Crash(Exception):
+        pass
+
+    def crash(_: Imported) -> None:
+        raise Crash
+
+    with pytest.raises(Crash):
+        taken(operator, table, tell=crash)
+    done = len(profiles(operator))
+    assert 0 < done < 600
+
+    again = taken(operator, table)
+    assert (again.queued, again.repeats) == (600 - done, done)
+    assert taken(operator, table).queued == 0
+    assert len(profiles(operator)) == 600
+
+
+def test_imported_ones_wait_behind_fresh_ones(operator: Operator, outbox: Outbox) -> None:
+    taken(operator, TABLE)
+    (row,) = outbox.rows(limit=1)
+    assert (row["state"], row["lane"]) == ("queued", 1)
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", b"email,email\na@example.com,b@example.com\n", b"\x00\x01\x02"])
+def test_what_is_no_table_is_refused(operator: Operator, data: bytes) -> None:
+    with pytest.raises(Unfitting):
+        taken(operator, data)
+
+
+def test_who_may_not_brings_nothing_in_or_out(settings: Settings, outbox: Outbox) -> None:
+    clerk = Operator(settings, outbox, Actor("ada", "act"))
+    with pytest.raises(NotAllowed):
+        taken(clerk, TABLE)
+    with pytest.raises(NotAllowed):
+        clerk.export(Filter(), "csv", people=True)
+    with pytest.raises(Missing):
+        taken(Operator(settings, outbox), TABLE, "nowhere")
+    assert outbox.rows(limit=1) == []
+
+
+# --- out --------------------------------------------------------------------------------------------------
+
+
+def test_a_file_names_nobody_unless_it_is_asked_to(operator: Operator) -> None:
+    taken(operator, TABLE)
+    for format_ in ("jsonl", "csv", "sheet"):
+        assert "ada@example.com" not in "".join(operator.export(Filter(), format_))
+        assert "ada@example.com" in "".join(operator.export(Filter(), format_, people=True))
+    (line,) = "".join(operator.export(Filter(), "jsonl")).splitlines()
+    assert json.loads(line)["contact_hint"] == "a***@example.com"
+    acts = operator.audit(Filter())["audit"]
+    assert {act["action"] for act in acts} == {"export", "import"}
+
+
+@pytest.mark.parametrize("name", ["=1+1", "@SUM(A1)", "-1", "+1", '=HYPERLINK("http://x")'])
+def test_a_spreadsheet_runs_nothing_that_was_typed_into_a_form(operator: Operator, name: str) -> None:
+    cells = io.StringIO()
+    person = ["a@example.com", "+49 171 1234567", name]
+    csv.writer(cells).writerows([["email", "phone", "first_name"], person])
+    taken(operator, cells.getvalue())
+
+    text = "".join(operator.export(Filter(), "sheet", people=True))
+
+    assert text.startswith("\ufeff")
+    (row,) = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
+    assert not any((cell or "").startswith(("=", "+", "-", "@")) for cell in row.values())
+    assert row["mobile_phone_number"] == "'+491711234567" and name in row["full_name"]
+    plain = "".join(operator.export(Filter(), "csv", people=True))
+    assert "+491711234567" in plain and "'+49" not in plain
+
+
+def test_harmless_cells_are_left_alone() -> None:
+    assert [as_text(cell) for cell in ("", "Ada", "a-b", "1")] == ["", "Ada", "a-b", "1"]
+
+
+@pytest.fixture
+def growth(operator: Operator) -> Callable[[int], float]:
+    def seconds(count: int) -> float:
+        table = "email,first_name\n" + "".join(f"p{count}-{n}@example.com,Ada\n" for n in range(count))
+        began = time.perf_counter()
+        assert taken(operator, table).queued == count
+        return time.perf_counter() - began
+
+    return seconds
+
+
+def test_a_larger_table_takes_no_longer_by_the_row(growth: Callable[[int], float]) -> None:
+    growth(500)
+    small, large = growth(1000), growth(5000)
+    assert large / 5000 < 2 * small / 1000
