@@ -7,9 +7,11 @@ import atexit
 import contextlib
 import json
 import logging
+import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,36 +29,25 @@ PERMITTED = frozenset(
         "attempt",
         "due_at",
         "kind",
-        "method",
-        "path",
         "client",
         "problem",
-        "problems",
         "count",
-        "limit",
-        "window",
         "version",
-        "path_name",
         "process",
-        "port",
-        "url",
         "until",
         "warning",
-        "commits",
-        "remaining",
-        "eta_seconds",
         "trace_id",
         "error",
         "where",
-        "preset",
-        "rows",
-        "bytes",
         "alert",
         "origin",
     ]
 )
 _QUIET_SECONDS = 0.05
-_QUIET_LINES = 200
+_MOST_LINES = 10_000
+"""So many wait for whoever reads the log; more are counted instead."""
+_FLUSH_SECONDS = 1.0
+_STDERR = 2
 
 
 class Unpermitted(ValueError):
@@ -83,44 +74,78 @@ def _line(at: float, level: int, event: str, fields: dict[str, Any]) -> str:
 
 
 class _Sink:
-    """Standard error. Lines that are no warning are written a few at a time.
+    """Standard error. In the process that serves one thread alone writes, a few lines at a time.
 
-    A line of its own for each submission would make every request thread wait for every other.
+    Whoever reads the log may be slow or gone; then what does not fit is counted, and nobody waits.
     """
 
     def __init__(self) -> None:
         self.level = logging.INFO
         self._lines: list[str] = []
+        self._dropped = 0
+        self._is_writing = False
         self._lock = threading.Lock()
-        self._flusher: threading.Thread | None = None
+        self._wish = threading.Event()
+        self._writer: threading.Thread | None = None
 
     def write(self, line: str, *, urgent: bool) -> None:
         with self._lock:
-            self._lines.append(line)
-        if urgent or self._flusher is None or len(self._lines) >= _QUIET_LINES:
-            self.flush()
+            if len(self._lines) < _MOST_LINES:
+                self._lines.append(line)
+            else:
+                self._dropped += 1
+        if self._writer is None:
+            self._drain(_to_stderr)
+        elif urgent:
+            self._wish.set()
 
     def flush(self) -> None:
-        """Write what is there."""
-        with self._lock:
-            lines, self._lines = self._lines, []
-            if lines:
-                # Nobody may read it any more; that is no reason to refuse a submission.
-                with contextlib.suppress(OSError, ValueError):
-                    sys.stderr.write("\n".join(lines) + "\n")
-                    sys.stderr.flush()
+        """Have what is there written, if that is possible soon."""
+        until = time.monotonic() + _FLUSH_SECONDS
+        while self._writer is not None and time.monotonic() < until:
+            self._wish.set()
+            with self._lock:
+                if not self._lines and not self._is_writing:
+                    return
+            time.sleep(0.005)
 
-    def flush_often(self) -> None:
-        """Write in the background from now on; to be called in the process that serves."""
-        if self._flusher is None or not self._flusher.is_alive():
-            self._flusher = threading.Thread(target=self._run, name="log", daemon=True)
-            self._flusher.start()
+    def write_in_background(self) -> None:
+        """To be called in the process that serves."""
+        if self._writer is None or not self._writer.is_alive():
+            self._writer = threading.Thread(target=self._run, name="log", daemon=True)
+            self._writer.start()
             atexit.register(self.flush)
 
     def _run(self) -> None:
         while True:
-            time.sleep(_QUIET_SECONDS)
-            self.flush()
+            self._wish.wait(_QUIET_SECONDS)
+            self._wish.clear()
+            self._drain(_to_descriptor)
+
+    def _drain(self, write: Callable[[str], None]) -> None:
+        with self._lock:
+            lines, self._lines = self._lines, []
+            dropped, self._dropped = self._dropped, 0
+            self._is_writing = True
+        if dropped:
+            lines.append(_line(time.time(), logging.ERROR, "log.dropped", {"count": dropped}))
+        if lines:
+            # Nobody may read it any more; that is no reason to refuse a submission.
+            with contextlib.suppress(OSError, ValueError):
+                write("\n".join(lines) + "\n")
+        self._is_writing = False
+
+
+def _to_stderr(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def _to_descriptor(text: str) -> None:
+    """Write past Python's own buffer, whose lock would keep the process from ending while nobody reads."""
+    left = text.encode()
+    while left:
+        left = left[os.write(_STDERR, left) :]
 
 
 _sink = _Sink()
@@ -171,12 +196,9 @@ def configure(level: str = "INFO", *, background: bool = False) -> None:
     if not any(isinstance(handler, FromLibraries) for handler in root.handlers):
         root.addHandler(FromLibraries(logging.WARNING))
     if background:
-        _sink.flush_often()
+        _sink.write_in_background()
 
 
 def flush() -> None:
     """Write what has not been written yet."""
     _sink.flush()
-
-
-# --- metrics ------------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ class Clerk:
             raise
         except Exception as fault:  # noqa: BLE001 - one job that cannot be done keeps no other from it
             where = events.where_from(fault)
-            events.note("job.failed", level=logging.ERROR, error=where)
+            events.note("job.failed", level=logging.ERROR, error=events.where_from(fault))
             self._outbox.write(partial(self._end, job=job, state=FAILED, problem=where))
         return True
 

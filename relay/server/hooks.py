@@ -100,6 +100,7 @@ def start(worker: Any) -> None:
 def _leave(status: int) -> None:
     """End the worker for good: its master stops with the same status."""
     last_status[0] = status
+    events.flush()
     os._exit(status)
 
 
