@@ -22,8 +22,10 @@ def contradictions(
         if not any(contact in loaded.get("rules", {}) for contact in CONTACTS):
             yield Problem(f"{where}.fields", "must map email or mobile_phone_number")
     handshake = loaded.get("handshake")
-    if handshake is not None and handshake.kind in ("echo", "hmac") and "secret" not in table:
-        yield Problem(f"{where}.handshake", 'of this kind needs a secret, like secret = "env:NAME"')
+    if handshake is not None and handshake.kind in ("echo", "hmac"):
+        if proof.is_open or "secret" not in table:
+            what = 'of this kind needs a secret, like secret = "env:NAME", and a verify that uses it'
+            yield Problem(f"{where}.handshake", what)
     if proof.is_open:
         yield Remark(f"{where}.verify", 'is "none": it takes submissions without proof')
     for bare in origin.lonely_www(loaded.get("origins", ())):

@@ -53,16 +53,20 @@ class Intake:
         doorkeeper: Doorkeeper,
         dispatcher: Dispatcher | None,
         clock: Callable[[], float],
+        patience: Patience,
         checker: Checker | None = None,
     ) -> None:
-        """``dispatcher`` and ``checker`` are None where another process sends."""
+        """``dispatcher`` and ``checker`` are None where another process sends.
+
+        ``patience``: shared with those who wait already, which other settings let in.
+        """
         self._checker = checker
         self.settings = settings
         self._outbox = outbox
         self._doorkeeper = doorkeeper
         self._dispatcher = dispatcher
         self._clock = clock
-        self._patience = Patience(outbox, settings.threads // 2)
+        self._patience = patience
         self._forecasts = Forecasts(outbox, self._latency)
         self._crowded: dict[str, float] = {}
         self._unclear: set[tuple[str, str]] = set()

@@ -14,6 +14,7 @@ from relay.dispatch.captcha import Checker
 from relay.dispatch.dispatcher import Dispatcher
 from relay.intake.intake import Intake
 from relay.intake.limits import Doorkeeper
+from relay.intake.waiting import Patience
 from relay.operator.alerts import EVERY_SECONDS as WATCH_SECONDS
 from relay.operator.alerts import Alert, Watch, found
 from relay.operator.clerk import Clerk
@@ -70,6 +71,8 @@ class Relay:
             self.dispatcher = Dispatcher(self.outbox, settings)
             self.checker = Checker(self.outbox, settings, self.dispatcher.wake)
             self.clerk = Clerk(self.outbox, lambda: self.settings, self._wake)
+        # At most half of the threads may wait for verdicts.
+        self._patience = Patience(self.outbox, settings.threads // 2)
         self.intake = self._intake(settings)
         if self.dispatcher is not None:
             self.dispatcher.start()
@@ -123,7 +126,13 @@ class Relay:
 
     def _intake(self, settings: Settings) -> Intake:
         return Intake(
-            settings, self.outbox, self.doorkeeper, self.dispatcher, self.clock, checker=self.checker
+            settings,
+            self.outbox,
+            self.doorkeeper,
+            self.dispatcher,
+            self.clock,
+            self._patience,
+            checker=self.checker,
         )
 
     def _wake(self) -> None:

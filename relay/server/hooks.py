@@ -1,6 +1,8 @@
 """Serving: what gunicorn's master and worker do, and ``python -m relay serve``."""
 
 import errno
+import fcntl
+import glob
 import logging
 import mmap
 import os
@@ -21,6 +23,7 @@ from relay.config.settings import Settings
 _ADDRESS_SECONDS = 1.5
 _CONNECTIONS = 2000
 _FILES_KEPT = 256
+_COUNTS = "relay-metrics-"
 """Open files that clients may not take: the database's, the calls upstream, the log."""
 
 last_status = mmap.mmap(-1, 1)
@@ -123,10 +126,32 @@ def connections(threads: int) -> int:
 
 
 def share_counts() -> None:
-    """Let the processes of this server count together, in memory where there is such a file system."""
-    memory = "/dev/shm"
-    folder = tempfile.mkdtemp(prefix="relay-metrics-", dir=memory if os.path.isdir(memory) else None)
+    """Let the processes of this server count together, in memory where there is such a file system.
+
+    A lock says that the folder is in use, and goes with the last of its processes, however they end.
+    """
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else tempfile.gettempdir()
+    for left_behind in glob.glob(os.path.join(memory, f"{_COUNTS}*")):
+        if (lock := _locked(left_behind)) is not None:
+            shutil.rmtree(left_behind, ignore_errors=True)
+            os.close(lock)
+    folder = tempfile.mkdtemp(prefix=_COUNTS, dir=memory)
+    _locked(folder)
     os.environ[metrics.SHARED_COUNTS] = folder
+
+
+def _locked(folder: str) -> int | None:
+    """Lock a folder of our own until the last process that inherits it ends; None if another has it."""
+    try:
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return None
+    return lock
 
 
 def forget_counts() -> None:

@@ -451,6 +451,14 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str, str]] = {
         "sources.crm.handshake.kind",
         '"echo"',
     ),
+    "a handshake that proves, without proof": (
+        (
+            DESTINATION,
+            HOOK.replace('"webhook"', '"webhook"\nhandshake = { kind = "hmac" }\nverify = "none"'),
+        ),
+        "sources.crm.handshake",
+        "needs a secret",
+    ),
     "captcha over http": (
         (
             DESTINATION,

@@ -1,9 +1,11 @@
 """What docs/operations.md says of processes and of what machines read."""
 
+import contextlib
 import os
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +53,24 @@ def test_metrics_have_the_documented_names_and_labels() -> None:
     assert 'relay_quota_used{destination="ocamba",window="150/minute"}' in found
     assert 'relay_destination_held{destination="ocamba"}' in found
     assert {"relay_upstream_seconds_count", "relay_request_seconds_count"} <= found
+
+
+def test_what_killed_processes_counted_in_is_removed_by_the_next() -> None:
+    def folders(relay: RelayProcess) -> set[str]:
+        found = set()
+        for pid in relay.pids():
+            environ = Path(f"/proc/{pid}/environ").read_bytes()
+            assert b"PROMETHEUS_MULTIPROC_DIR" not in environ, "it is made by the server itself"
+            for file in Path(f"/proc/{pid}/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    found |= {str(file.readlink())} if "relay-metrics-" in str(file.readlink()) else set()
+        return {path for path in found if Path(path).is_dir()}
+
+    url = "http://127.0.0.1:9/"
+    with RelayProcess(config(url)) as other, RelayProcess(config(url)) as relay:
+        (theirs,), (ours,) = folders(other), folders(relay)
+        relay.kill9()
+        assert Path(ours).is_dir()
+        relay.start()
+        assert not Path(ours).exists() and Path(theirs).is_dir()
+        assert other.get("/metrics", {"Authorization": f"Bearer {other.metrics_token}"}).status == 200

@@ -1,0 +1,60 @@
+"""SIGHUP reads the configuration again, whatever the relay is doing, and lets nobody past its limits."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kit.client import Answer
+from tests.kit.processes import eventually
+from tests.kit.relay import HOOK, NEWSLETTER, RelayProcess, config
+from tests.kit.upstream import ScriptedUpstream, delay
+
+
+@pytest.fixture
+def slow() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream(lambda _: delay(6)) as server:
+        yield server
+
+
+def test_those_who_wait_already_count_after_a_reload(slow: ScriptedUpstream) -> None:
+    """Half of the threads may wait, those that the old settings let in among them."""
+    sources = {"hook": HOOK | {"wait": 10}, "newsletter": NEWSLETTER}
+    answers: list[Answer] = []
+
+    def wait(number: int) -> None:
+        answers.append(relay.hook({"email": f"waits{number}@example.com"}))
+
+    with RelayProcess(config(slow.url, sources), env={"WEB_THREADS": "4"}) as relay:
+        crowd = [threading.Thread(target=wait, args=(number,)) for number in range(2)]
+        for one in crowd:
+            one.start()
+        eventually(lambda: len(slow.arrivals) == 2, 5, "both are being sent")
+        relay.hup()
+        eventually(lambda: "config.reloaded" in relay.output(), 5, "the reload")
+        for number in range(3):
+            hasty = relay.hook({"email": f"hasty{number}@example.com"})
+            assert (hasty.status, hasty.json["state"]) == (202, "queued")
+        assert answers == [], "they were answered before those that wait"
+        for one in crowd:
+            one.join(20)
+        assert [answer.status for answer in answers] == [201, 201]
+
+
+def test_a_reload_is_heard_while_the_outbox_is_waited_for() -> None:
+    url = "http://127.0.0.1:9/"
+    with RelayProcess(config(url, {"newsletter": NEWSLETTER})) as first:
+        second = RelayProcess(
+            config(url, {"newsletter": NEWSLETTER}), database_url=first.database_url, wait_ready=False
+        )
+        with second:
+            eventually(second.worker_pids, 10, "a worker that waits")
+            time.sleep(1.5)
+            second.configure(config(url, {"newsletter": NEWSLETTER, "added": NEWSLETTER}))
+            second.hup()
+            time.sleep(0.5)
+            first.term(20)
+            second.wait_ready()
+            eventually(lambda: "config.reloaded" in second.output(), 5, "the reload")
+            assert second.form({"email": "added@example.com"}, "added").status == 202
