@@ -10,13 +10,8 @@ from relay.sources import telephone
 from relay.sources.text import normal, visible
 
 _LONGEST = 500  # of what is typed around an address, and 254 characters of it
-_PLAIN = str.maketrans(
-    {
-        **dict.fromkeys("’‘", "'"),
-        **dict.fromkeys("‐‑‒–", "-"),
-        **{full: full - 0xFEE0 for full in range(0xFF01, 0xFF5F)},
-    }
-)
+_FULL_WIDTH = "".join(map(chr, range(0xFF01, 0xFF5F)))
+_PLAIN = str.maketrans("’‘‐‑‒–" + _FULL_WIDTH, "''----" + "".join(map(chr, range(0x21, 0x7F))))
 _LINK = re.compile(r"mailto:([^?]*)(?:\?.*)?", re.IGNORECASE)
 _NAMED = re.compile(r"([^<>]*)<([^<>]*)>")
 _QUOTES = '"“”„«» \t'
