@@ -232,6 +232,14 @@ def test_other_paths_and_methods_are_answered_and_logged(
     assert [(line["method"], line["path"]) for line in upstream.logged] == [(method, path)]
 
 
+def test_it_may_be_looked_at_without_sending_anything(upstream: Upstream) -> None:
+    answer = upstream.call(None, method="HEAD")
+    assert (answer.status, answer.body) == (200, b"")
+    assert answer.headers["X-RateLimit-Remaining"] == "999", "a look is counted like any call"
+    assert upstream.call(None, method="HEAD", token="wrong").status == 401
+    assert [line["method"] for line in upstream.logged] == ["HEAD", "HEAD"]
+
+
 def test_a_body_over_a_mebibyte_is_refused(upstream: Upstream) -> None:
     assert upstream.call(JANE | {"more": "x" * 2**20}).status == 413
 
