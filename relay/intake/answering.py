@@ -1,6 +1,5 @@
 """What the sender is told of a stored submission."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,28 +10,17 @@ from relay.outbox.records import Stored
 from relay.sources.source import Source
 
 
-def answer(
-    source: Source,
-    stored: Stored,
-    profile: Mapping[str, Any] | None = None,
-    eta: float | None = None,
-) -> Taken | Refusal:
-    """Tell its state. ``profile``: upstream's answer, where it is known; ``eta``: when it will be sent."""
+def answer(source: Source, stored: Stored, eta: float | None = None) -> Taken | Refusal:
+    """Tell its state. ``eta``: in how many seconds it will be sent, where that is known."""
     if stored.delivery.state == REFUSED and not receipt.is_silent(source):
         return _refused(source, stored.delivery, stored.repeat)
-    return taken(source, stored, profile, eta)
+    return taken(source, stored, eta)
 
 
-def taken(
-    source: Source,
-    stored: Stored,
-    profile: Mapping[str, Any] | None = None,
-    eta: float | None = None,
-) -> Taken:
+def taken(source: Source, stored: Stored, eta: float | None = None) -> Taken:
     """Tell that it was taken, whatever became of it since."""
-    known = profile if profile is not None else stored.reply
     status, body = receipt.answer(
-        source, stored.delivery, repeat=stored.repeat, profile=known, eta_seconds=eta
+        source, stored.delivery, repeat=stored.repeat, profile=stored.reply, eta_seconds=eta
     )
     return Taken(status, body, stored.delivery.receipt, stored.repeat)
 

@@ -1,10 +1,12 @@
 """When a submission that waits will have been sent."""
 
+import logging
 import time
 from collections.abc import Callable
 
-from relay import quota
+from relay import events, quota
 from relay.destination import Destination
+from relay.outbox.errors import Unavailable
 from relay.outbox.outbox import Outbox
 
 _FRESH_SECONDS = 0.5
@@ -54,13 +56,18 @@ class Forecasts:
         return known.arrived(source) if known is not None else None
 
     def eta(self, destination: Destination, source: str, ahead: int | None = None) -> float | None:
-        """Return in how many seconds a submission with so many before it will be sent; None while held.
+        """Return in how many seconds a submission with so many before it will be sent.
 
-        Without a number: the newest submission of its source.
+        None while it is held, and if that cannot be told: what is asked about is stored already. Without a
+        number: the newest submission of its source.
         """
         known = self._known.get(destination.name)
         if known is None or time.monotonic() - known.made_at > _FRESH_SECONDS:
-            known = self._known[destination.name] = self._made(destination)
+            try:
+                known = self._known[destination.name] = self._made(destination)
+            except Unavailable as problem:
+                events.note("outbox.unavailable", level=logging.ERROR, problem=str(problem))
+                return None
         return known.eta(source, ahead)
 
     def _made(self, destination: Destination) -> Forecast:

@@ -203,8 +203,7 @@ class Intake:
             verdict = self._dispatcher.expect(entry.delivery.receipt)
         try:
             stored = self._outbox.put(entry)
-            ahead = self._arrived(stored.delivery) if stored.delivery.state == QUEUED else None
-            result = self._answer(source, stored, verdict, ahead)
+            result = self._answer(source, stored, verdict)
         finally:
             if verdict is not None and self._dispatcher is not None:
                 self._dispatcher.forget(entry.delivery.receipt)
@@ -272,18 +271,27 @@ class Intake:
 
     # --- answering ------------------------------------------------------------------------------------
 
-    def _answer(
-        self, source: Source, stored: Stored, verdict: Verdict | None, ahead: int | None
-    ) -> Taken | Refusal:
-        delivery, profile = stored.delivery, None
-        eta = None
-        if delivery.state in (QUEUED, SENDING, HELD) and not is_silent(source):
-            eta = self._eta(source, ahead)
-        if delivery.state == QUEUED and source.wait and not stored.repeat:
-            if eta is not None and eta < source.wait:
-                delivery, profile = self._patience.wait(delivery, verdict, source.wait)
-                eta = self._eta(source) if delivery.state == QUEUED else None
-        return answering.answer(source, Stored(delivery, stored.repeat, stored.reply), profile, eta)
+    def _answer(self, source: Source, stored: Stored, verdict: Verdict | None) -> Taken | Refusal:
+        """Tell what it has come to. It is committed: whatever fails from here on does not undo that."""
+        try:
+            return answering.answer(source, *self._come_to(source, stored, verdict))
+        except Exception as problem:  # noqa: BLE001 - "nothing was accepted" would be a lie
+            events.note("intake.fault", level=logging.ERROR, error=events.where_from(problem))
+            return answering.taken(source, stored)
+
+    def _come_to(
+        self, source: Source, stored: Stored, verdict: Verdict | None
+    ) -> tuple[Stored, float | None]:
+        """Have it sent, wait for the verdict where the source says so; return its state and its ETA."""
+        state = stored.delivery.state
+        ahead = self._arrived(stored.delivery) if state == QUEUED else None
+        if state not in (QUEUED, SENDING, HELD) or is_silent(source):
+            return stored, None
+        eta = self._eta(source, ahead)
+        if state != QUEUED or stored.repeat or eta is None or eta >= source.wait:
+            return stored, eta
+        stored = self._patience.wait(stored, verdict, source.wait)
+        return stored, self._eta(source) if stored.delivery.state == QUEUED else None
 
     def _arrived(self, delivery: Delivery) -> int | None:
         """Have a new delivery sent; return how many of its source go before it, None if nobody counted."""

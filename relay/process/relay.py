@@ -72,7 +72,7 @@ class Relay:
             self.checker = Checker(self.outbox, settings, self.dispatcher.wake)
             self.clerk = Clerk(self.outbox, lambda: self.settings, self._wake)
         # At most half of the threads may wait for verdicts.
-        self._patience = Patience(self.outbox, settings.threads // 2)
+        self._patience = Patience(self.outbox, settings.threads // 2, is_alone=settings.is_sqlite)
         self.intake = self._intake(settings)
         if self.dispatcher is not None:
             self.dispatcher.start()

@@ -1,0 +1,63 @@
+"""What is committed is acknowledged, whatever fails afterwards; and a verdict comes from whoever sent it."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from relay.vault import new_key
+from tests.kit import services
+from tests.kit.processes import eventually
+from tests.kit.relay import HOOK, RelayProcess, config
+from tests.kit.upstream import Arrival, Reaction, ScriptedUpstream, delay
+
+SHARED = {"RELAY_SECRET_KEYS": new_key(), "OCAMBA_TOKEN": "one-token-for-all"}
+
+
+@pytest.fixture
+def own_cluster() -> Iterator[services.Postgres]:
+    """A PostgreSQL that may be stopped."""
+    try:
+        with services.postgres() as cluster:
+            yield cluster
+    except services.Missing as missing:
+        services.lacking(missing)
+
+
+def test_a_database_that_goes_while_a_caller_waits_does_not_undo_the_commit(
+    own_cluster: services.Postgres,
+) -> None:
+    def stop(_: Arrival) -> Reaction:
+        own_cluster.stop()
+        return delay(3)
+
+    url = own_cluster.create_database()
+    with ExitStack() as stack:
+        upstream = stack.enter_context(ScriptedUpstream(stop))
+        settings = config(upstream.url, {"hook": HOOK | {"wait": 2}})
+        relay = stack.enter_context(RelayProcess(settings, database_url=url, env=SHARED))
+
+        answer = relay.hook({"email": "ada@example.com"})
+
+        assert (answer.status, answer.json["state"], answer.json["eta_seconds"]) == (202, "queued", None)
+        own_cluster.start()
+        eventually(lambda: relay.readyz() == 200, 15, "readyz telling that it is back")
+        assert relay.wait_state(answer.json["receipt"], "delivered")["receipt"] == answer.receipt
+        assert len(upstream.creates) == 1
+
+
+def test_of_two_whole_relays_each_waits_for_what_the_other_sends(postgres_url: str) -> None:
+    with ExitStack() as stack:
+        upstream = stack.enter_context(ScriptedUpstream())
+        settings = config(upstream.url, {"hook": HOOK | {"wait": 5}})
+        relays = [
+            stack.enter_context(RelayProcess(settings, database_url=postgres_url, env=SHARED))
+            for _ in range(2)
+        ]
+
+        answers = [relays[number % 2].hook({"email": f"ada{number}@example.com"}) for number in range(12)]
+
+        assert {answer.status for answer in answers} == {201}
+        assert {answer.json["profile"]["id"] for answer in answers} == {
+            arrival.profile_id for arrival in upstream.creates
+        }
