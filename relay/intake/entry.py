@@ -35,7 +35,8 @@ def entry_of(
         lane=CHECK if source.captcha and state == QUEUED else FRESH,
     )
     key = sent.key or ""
-    by_bytes = vault.hash("bytes", source.name, key, stamp.without(sent.raw))
+    of_bytes = "" if source.can_be_multiplied else key
+    by_bytes = vault.hash("bytes", source.name, of_bytes, stamp.without(sent.raw))
     plain = by_bytes if state == INVALID else content_key(vault, source.name, key, mapped)
     email, phone = (mapped.profile.get(name) for name in CONTACTS)
     return Entry(
@@ -45,11 +46,35 @@ def entry_of(
         plain_key=plain if state == HELD else None,
         raw_key=by_bytes if state == QUEUED else None,
         id_hash=vault.hash("key", source.name, key) if key else None,
-        window=None if key else source.repeat_window,
+        window=None if key else _twin_window(source) if state == INVALID else source.repeat_window,
+        twin_key=_twin_key(source, sent, mapped, state, vault),
+        twin_window=_twin_window(source),
         email_hash=contact_hash(vault, email),
         phone_hash=contact_hash(vault, phone),
         consent=consent_proof(mapped, sent.page, sent.received_at),
     )
+
+
+def _twin_key(source: Source, sent: Submission, mapped: Mapped, state: str, vault: Vault) -> bytes | None:
+    """Return what a repeat is recognised by whatever key it carries, if there is such a thing.
+
+    A form's visitor may post twice under two keys, and who saw a signed message can give it another id.
+    """
+    if state == INVALID:
+        return None
+    if source.is_form:
+        twin = content_key(vault, source.name, "", mapped)
+    elif source.can_be_multiplied:
+        twin = vault.hash("signed", source.name, sent.raw)
+    else:
+        return None
+    return vault.hash("held", twin) if state == HELD else twin
+
+
+def _twin_window(source: Source) -> float | None:
+    """Return for how long a twin is a repeat; None: as long as the earlier one is there."""
+    is_timeless = source.can_be_multiplied and source.verifier and not source.verifier.covers_time
+    return None if is_timeless else source.repeat_window
 
 
 def _payload(source: Source, sent: Submission, mapped: Mapped, state: str) -> dict[str, Any]:
@@ -75,7 +100,7 @@ def sender_key(source: Source, incoming: Incoming, fields: dict[str, Any]) -> st
         found = source.id_path.find(fields)
         if isinstance(found, str | int) and not isinstance(found, bool) and str(found).strip():
             return str(found).strip()[:1000]
-    for name in (source.id_header, "idempotency-key"):
+    for name in (source.id_header, None if source.is_signed else "idempotency-key"):
         text = incoming.headers.get(name.lower(), "").strip() if name else ""
         if submission.is_key(text):
             return text

@@ -350,7 +350,7 @@ class Outbox:
 
     def fail_check(self, receipt: str, reason: str) -> bool:
         """Hold a delivery that failed its check; from now on nobody repeats it."""
-        held = {"state": HELD, "lane": FRESH, "reason": reason, "repeat_key": None}
+        held = {"state": HELD, "lane": FRESH, "reason": reason, "repeat_key": None, "twin_key": None}
         return self._move(receipt, QUEUED, held, lane=CHECK)
 
     # --- destinations -----------------------------------------------------------------------------

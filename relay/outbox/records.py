@@ -18,7 +18,8 @@ class Entry:
 
     ``repeat_key`` recognises the same content; ``raw_key`` the same bytes where mapping failed;
     ``plain_key`` what ``repeat_key`` would be if this one were not held; ``id_hash`` the sender's key
-    alone. ``window``: seconds in which a repeat without a sender's key counts as one.
+    alone. ``window``: seconds in which a repeat without a sender's key counts as one. ``twin_key``
+    recognises a repeat whatever key it carries, for ``twin_window`` seconds.
     """
 
     delivery: Delivery
@@ -28,6 +29,8 @@ class Entry:
     plain_key: bytes | None = None
     id_hash: bytes | None = None
     window: float | None = None
+    twin_key: bytes | None = None
+    twin_window: float | None = None
     email_hash: bytes | None = None
     phone_hash: bytes | None = None
     consent: str | None = None

@@ -45,6 +45,7 @@ deliveries = sa.Table(
     sa.Column("payload", _Bytes),
     sa.Column("repeat_key", _Bytes),
     sa.Column("plain_key", _Bytes),
+    sa.Column("twin_key", _Bytes),
     sa.Column("id_hash", _Bytes),
     sa.Column("email_hash", _Bytes),
     sa.Column("phone_hash", _Bytes),
@@ -64,6 +65,7 @@ def _index(name: str, *columns: sa.Column[object], where: str, unique: bool = Fa
 
 sa.Index("deliveries_repeat_key", _c.repeat_key, unique=True)
 _index("deliveries_plain_key", _c.plain_key, where="plain_key IS NOT NULL")
+_index("deliveries_twin_key", _c.twin_key, where="twin_key IS NOT NULL", unique=True)
 _index("deliveries_id_hash", _c.id_hash, where="id_hash IS NOT NULL")
 _index("deliveries_email_hash", _c.email_hash, where="email_hash IS NOT NULL")
 _index("deliveries_phone_hash", _c.phone_hash, where="phone_hash IS NOT NULL")
@@ -250,6 +252,12 @@ def _outages(conn: Connection) -> None:
         conn.execute(sa.update(destinations).where(failing).values(tried_at=destinations.c.hold_until))
 
 
+def _twins(conn: Connection) -> None:
+    """Recognise a repeat whatever key it carries."""
+    _add_column(conn, _c.twin_key)
+    _create_index(conn, "deliveries_twin_key")
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     _first,
     _sessions,
@@ -258,6 +266,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _plain_keys,
     _jobs,
     _outages,
+    _twins,
 )
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed."""
 

@@ -166,7 +166,17 @@ HEALTH = sa.select(destinations).where(destinations.c.name == sa.bindparam("this
 
 _ROW_COLUMNS = (
     *("receipt", "source", "destination", "state", "reason", "lane", "received_at", "due_at", "changed_at"),
-    *("dropped", "payload", "repeat_key", "plain_key", "id_hash", "email_hash", "phone_hash", "consent"),
+    *(
+        "dropped",
+        "payload",
+        "repeat_key",
+        "plain_key",
+        "twin_key",
+        "id_hash",
+        "email_hash",
+        "phone_hash",
+        "consent",
+    ),
 )
 
 
@@ -187,6 +197,7 @@ def row_of(entry: Entry) -> dict[str, Any]:
         "payload": entry.box,
         "repeat_key": entry.repeat_key,
         "plain_key": entry.plain_key,
+        "twin_key": entry.twin_key,
         "id_hash": entry.id_hash,
         "email_hash": entry.email_hash,
         "phone_hash": entry.phone_hash,
@@ -232,6 +243,11 @@ def give_key_up(conn: Connection, receipt: str, fence: int) -> None:
     conn.execute(sa.update(deliveries).where(*own).values(repeat_key=None, plain_key=plain))
 
 
+def give_twin_up(conn: Connection, receipt: str) -> None:
+    """Let what a row is recognised by whatever its key go to another."""
+    conn.execute(sa.update(deliveries).where(deliveries.c.receipt == receipt).values(twin_key=None))
+
+
 def insert_all(conn: Connection, rows: list[dict[str, Any]]) -> Iterable[str]:
     """Insert rows unless their repeat key is taken, and return the receipts of those inserted."""
     if not rows:
@@ -252,7 +268,7 @@ def _insert_text(dialect: str, count: int) -> tuple[str, tuple[str, ...]]:
     statement = (
         kind.insert(deliveries)
         .values([row] * count)
-        .on_conflict_do_nothing(index_elements=["repeat_key"])
+        .on_conflict_do_nothing()  # of the repeat key, or of the twin key
         .returning(deliveries.c.receipt)
     )
     compiled = statement.compile(dialect=_dialect(dialect))

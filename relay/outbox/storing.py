@@ -18,6 +18,7 @@ from relay.outbox.statements import (
     changes_of,
     delivery_of,
     give_key_up,
+    give_twin_up,
     insert_all,
     is_superseded,
     row_of,
@@ -74,7 +75,17 @@ def _store_one(conn: Connection, entry: Entry, now: float, vault: Vault, *, may_
             return repeat_of(conn, earlier)
         if earlier:
             give_key_up(conn, earlier.receipt, earlier.fence)
+        twin = _twin(conn, entry)
+        if twin and not is_superseded(twin, entry.twin_window, now):
+            return repeat_of(conn, twin)
+        if twin:
+            give_twin_up(conn, twin.receipt)
     raise Unavailable("a repeat changed while it was looked at")
+
+
+def _twin(conn: Connection, entry: Entry) -> Delivery | None:
+    """Return the delivery that an entry repeats whatever its key, if there is one."""
+    return find(conn, deliveries.c.twin_key == entry.twin_key) if entry.twin_key else None
 
 
 def repeat_of(conn: Connection, earlier: Delivery) -> Stored:
@@ -100,6 +111,7 @@ def _promote(conn: Connection, delivery: Delivery, entry: Entry, now: float, vau
             **changes_of(mended),
             payload=vault.seal(dict(entry.delivery.payload), delivery.receipt),
             repeat_key=None if taken else entry.repeat_key,
+            twin_key=None if _twin(conn, entry) else entry.twin_key,
             email_hash=entry.email_hash,
             phone_hash=entry.phone_hash,
             consent=entry.consent,

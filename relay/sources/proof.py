@@ -72,6 +72,20 @@ class Verifier:
     def needs_url(self) -> bool:
         return "{url}" in self.signed
 
+    @property
+    def signs(self) -> bool:
+        """Whether the sender signs what it sends, rather than show a secret."""
+        return self.scheme not in ("token", "basic")
+
+    @property
+    def covers_time(self) -> bool:
+        """Whether it says of itself until when a proof is good."""
+        return self.signs and "{timestamp}" in self.signed
+
+    def covers_id(self, header: str | None) -> bool:
+        """Whether the id of a message, which stands in this header, is signed with it."""
+        return "{id}" in self.signed and (header or "").lower() == (self.id_header or "").lower()
+
     def proves(self, evidence: Evidence, secrets: tuple[bytes, ...], now: float) -> bool:
         """Whether the evidence was made with one of the secrets (keys from ``key``), at about ``now``.
 

@@ -152,6 +152,16 @@ class Source:
         """Whether what is proven is kept although it cannot be read: its sender is told of no errors."""
         return self.keeps_invalid and self.on_failure == "accept"
 
+    @property
+    def is_signed(self) -> bool:
+        """Whether its messages are signed, so that nothing beside what is signed can be believed."""
+        return self.verifier is not None and self.verifier.signs
+
+    @property
+    def can_be_multiplied(self) -> bool:
+        """Whether somebody who saw one signed message could send it again under another id."""
+        return self.is_signed and self.verifier is not None and not self.verifier.covers_id(self.id_header)
+
     def read(self, raw: bytes, content_type: str) -> Body:
         """Return what a body holds. Raises BadBody."""
         return read(raw, content_type, self.limits, self.json_fields, unwrap=self.keeps_invalid)
