@@ -28,6 +28,7 @@ QUEUED, DISCARDED, SAME, CHANGED, UNMAPPABLE = (
     "changed meanwhile",
     "unmappable",
 )
+OUTCOMES = (QUEUED, DISCARDED, SAME, CHANGED, UNMAPPABLE)
 """What becomes of a row."""
 _DONE = {REPLAY: QUEUED, DISCARD: DISCARDED}
 _NAME = re.compile(r"[0-9a-f]{16}")
