@@ -11,6 +11,8 @@ import hmac
 import json
 import os
 import secrets
+import stat
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -58,8 +60,9 @@ def keys_beside(database: Path) -> tuple[str, ...]:
     if not path.exists():
         if database.exists() and database.stat().st_size:
             raise KeyMissing(f"{path} is missing, and {database} cannot be read without it")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path.parent)
         _write_first(path, new_key() + "\n")
+    keep_private(path)
     keys = tuple(path.read_text(encoding="utf-8", errors="replace").replace(",", " ").split())
     try:
         for key in keys:
@@ -73,8 +76,8 @@ def keys_beside(database: Path) -> tuple[str, ...]:
 
 def _write_first(path: Path, text: str) -> None:
     """Create a file that nobody else can read; if another process was first, leave that one."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    handle, draft = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # 0600, new, and no link
+    with open(handle, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -84,6 +87,19 @@ def _write_first(path: Path, text: str) -> None:
         pass
     finally:
         os.unlink(draft)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for the owner only; one that is there stays."""
+    if not folder.exists():
+        make_private_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def keep_private(path: Path) -> None:
+    """Take a file from everybody but its owner, as somebody may have made it. Raises PermissionError."""
+    if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        path.chmod(0o600)
 
 
 class Vault:

@@ -48,7 +48,10 @@ class Disk:
         return min(BALLAST_BYTES, total // 20)
 
     def _fill(self, size: int) -> None:
-        handle = os.open(self._ballast, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            handle = os.open(self._ballast, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        except FileExistsError:  # a link that leads nowhere: not ours
+            return
         try:
             os.posix_fallocate(handle, 0, size)
         except OSError:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from relay.outbox.errors import Damaged, Unfit
+from relay.vault import keep_private, make_private_folder
 
 BUSY_SECONDS = 5
 
@@ -27,11 +28,15 @@ def is_old_sqlite() -> bool:
 
 
 def create_private(path: Path) -> None:
-    """Create the database file so that its WAL and it are readable by the owner only."""
+    """Make the database file, or tighten the one that is there: its owner only reads it and its WAL."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path.parent)
         if not path.exists():
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600))
+        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+            keep_private(path.with_name(name))
+    except FileExistsError:
+        raise Unfit(f"{path} is a link to nowhere") from None
     except OSError as problem:
         raise Unfit(f"{path} cannot be written: {problem.strerror}") from None
     if not os.access(path, os.R_OK | os.W_OK):

@@ -32,8 +32,8 @@ def _lock(file: Path, seconds: float) -> int:
     """Make this the one server of an SQLite file: wait for another to go, at most so long. Raises Unfit."""
     path = file.with_name(file.name + ".lock")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        vaults.make_private_folder(path.parent)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as problem:
         raise Unfit(f"{path} cannot be written: {problem.strerror}") from None
     until = time.monotonic() + seconds

@@ -1,0 +1,69 @@
+"""What the relay keeps on the disk is for its owner only, whoever made the files before."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from relay.outbox import sqlite
+from relay.outbox.disk import Disk
+from relay.outbox.errors import Unfit
+from relay.vault import keys_beside
+from tests.kit.relay import NEWSLETTER, RelayProcess, config
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_files_that_were_made_for_everybody_are_tightened(tmp_path: Path) -> None:
+    database = tmp_path / "relay.db"
+    with RelayProcess(config("http://127.0.0.1:9/", {"newsletter": NEWSLETTER}), folder=tmp_path) as relay:
+        relay.form({"email": "ada@example.com"})
+        relay.kill9()
+        for file in tmp_path.glob("relay.db*"):
+            file.chmod(0o666)
+        relay.start()
+        assert relay.form({"email": "eve@example.com"}).status == 202
+        names = ["relay.db", "relay.db-wal", "relay.db-shm", "relay.db.keys"]
+        assert {name: mode(tmp_path / name) for name in names} == dict.fromkeys(names, 0o600)
+    assert database.exists()
+
+
+def test_an_empty_database_that_was_made_beforehand_is_tightened(tmp_path: Path) -> None:
+    database = tmp_path / "relay.db"
+    database.touch()
+    database.chmod(0o666)
+    sqlite.create_private(database)
+    assert mode(database) == 0o600
+
+
+def test_folders_are_made_for_the_owner(tmp_path: Path) -> None:
+    old = os.umask(0o022)
+    try:
+        sqlite.create_private(tmp_path / "var" / "relay" / "relay.db")
+    finally:
+        os.umask(old)
+    assert (mode(tmp_path / "var"), mode(tmp_path / "var" / "relay")) == (0o700, 0o700)
+
+
+def test_a_database_is_not_made_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "relay.db").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Unfit, match="link"):
+        sqlite.create_private(tmp_path / "relay.db")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_the_ballast_follows_no_link(tmp_path: Path) -> None:
+    (tmp_path / "relay.db.ballast").symlink_to(tmp_path / "elsewhere")
+    Disk(tmp_path / "relay.db").look()
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_keys_are_written_where_no_link_waits_for_them(tmp_path: Path) -> None:
+    for number in (os.getpid(), os.getpid() + 1):
+        (tmp_path / f"relay.db.keys.{number}").symlink_to(tmp_path / "stolen")
+    assert len(keys_beside(tmp_path / "relay.db")) == 1
+    assert not (tmp_path / "stolen").exists()
+    assert mode(tmp_path / "relay.db.keys") == 0o600
