@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from relay import clock
 from relay.delivery import CHECK, FRESH, HELD, INVALID, QUEUED, Delivery
@@ -51,7 +50,7 @@ def entry_of(
         twin_window=_twin_window(source),
         email_hash=contact_hash(vault, email),
         phone_hash=contact_hash(vault, phone),
-        consent=consent_proof(mapped, sent.page, sent.received_at),
+        consent=consent_proof(mapped, sent.page, sent.received_at, sent.wording),
     )
 
 
@@ -85,7 +84,7 @@ def _payload(source: Source, sent: Submission, mapped: Mapped, state: str) -> di
         payload["captcha"] = str(sent.fields.get(source.captcha.field, ""))[:4096]
     if state == INVALID:  # what is needed beside the body when it is mapped again
         payload.pop("profile")
-        payload |= {"key": sent.key, "page": sent.page}
+        payload |= {"key": sent.key, "page": sent.page, "wording": dict(sent.wording)}
     return payload
 
 
@@ -107,29 +106,28 @@ def sender_key(source: Source, incoming: Incoming, fields: dict[str, Any]) -> st
     return None
 
 
-def page_of(headers: Mapping[str, str]) -> str | None:
-    """Return the page a form was filled in on, without its query string: that may name people."""
-    try:
-        parts = urlsplit(headers.get("referer", ""))
-    except ValueError:
-        return None
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        return None
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:500]
-
-
 def content_key(vault: Vault, source: str, key: str, mapped: Mapped) -> bytes:
     """Return what a repeat is recognised by: its source, the sender's key for it, and its content."""
     content = json.dumps([mapped.profile, mapped.extra], sort_keys=True)
     return vault.hash("content", source, key, content)
 
 
-def consent_proof(mapped: Mapped, page: str | None, received_at: float) -> str | None:
-    """Return which boxes were ticked, where and when, as JSON; None where no consent is asked for."""
+def consent_proof(
+    mapped: Mapped, page: str | None, received_at: float, wording: Mapping[str, str]
+) -> str | None:
+    """Return which boxes were ticked, where and when, as JSON; None where no consent is asked for.
+
+    ``wording``: what stood beside a box, where that is known.
+    """
     if mapped.consent is None:
         return None
-    at = clock.iso(received_at)
-    return json.dumps({name: {**said, "page": page, "at": at} for name, said in mapped.consent.items()})
+    about = {"page": page, "at": clock.iso(received_at)}
+    return json.dumps(
+        {
+            name: {**said, **about, **({"wording": wording[said["box"]]} if said["box"] in wording else {})}
+            for name, said in mapped.consent.items()
+        }
+    )
 
 
 def _original(sent: Submission) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What comes in, and what may become of it, as values."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,8 @@ class Incoming:
     request_id: str = ""
     coding: str = ""
     """The Content-Encoding of the bytes, in lower case."""
+    wording: Callable[[str], Mapping[str, str]] | None = field(default=None, repr=False)
+    """What stands beside the consent boxes of the relay's own page, in a language."""
     flaw: str = ""
     """Why these are not all of the bytes that were announced; empty if they are."""
 
@@ -34,6 +36,8 @@ class Taken:
     body: dict[str, Any]
     receipt: str | None = None
     repeat: bool = False
+    next_page: str | None = None
+    """Where the form asks that its visitor be led, if that may be."""
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 from relay import events, metrics
 from relay.config.settings import Settings
@@ -12,8 +14,8 @@ from relay.delivery import CHECK, HELD, INVALID, KEY_REUSED, QUEUED, SENDING, De
 from relay.dispatch.captcha import Checker
 from relay.dispatch.dispatcher import Dispatcher
 from relay.dispatch.verdict import Verdict
-from relay.intake import answering
-from relay.intake.entry import entry_of, page_of, sender_key
+from relay.intake import answering, visitor
+from relay.intake.entry import entry_of, sender_key
 from relay.intake.forecast import Forecasts
 from relay.intake.incoming import Incoming, Refusal, Taken
 from relay.intake.limits import WHOLE, Doorkeeper
@@ -140,7 +142,8 @@ class Intake:
         suspicion = suspicion_of(source, sent, mapped, client, self._doorkeeper, self._outbox.vault)
         if suspicion == SOURCE_LIMIT:
             self._crowded[source.name] = time.monotonic()
-        return self._store(source, sent, mapped, suspicion)
+        result, word = self._store(source, sent, mapped, suspicion)
+        return _leading(result, visitor.next_page(source, sent.fields)), word
 
     def _unreadable(
         self, source: Source, incoming: Incoming, problem: BadBody
@@ -186,7 +189,8 @@ class Intake:
             content_type=incoming.content_type,
             received_at=self._clock(),
             key=sender_key(source, incoming, body.fields),
-            page=page_of(incoming.headers),
+            page=visitor.page_of(incoming.headers, body.fields),
+            wording=_wording(incoming, body.fields),
             ignored_files=body.ignored_files,
         )
 
@@ -307,6 +311,17 @@ class Intake:
 
     def _latency(self, destination: str) -> float:
         return self._dispatcher.latency(destination) if self._dispatcher else _USUAL_SECONDS
+
+
+def _wording(incoming: Incoming, fields: dict[str, Any]) -> Mapping[str, str]:
+    """Return what stood beside the boxes, if the form stood on a page of ours."""
+    language = visitor.shown_language(fields)
+    return incoming.wording(language) if language and incoming.wording else {}
+
+
+def _leading(result: Taken | Refusal, page: str | None) -> Taken | Refusal:
+    """Lead whoever was taken in to the page that the form asks for."""
+    return replace(result, next_page=page) if page and isinstance(result, Taken) else result
 
 
 def _note_skew(source: Source, incoming: Incoming) -> None:

@@ -66,7 +66,7 @@ def mended_by(
         email_hash=contact_hash(vault, email),
         phone_hash=contact_hash(vault, phone),
         dropped=json.dumps(mapped.dropped) if mapped.dropped else None,
-        consent=consent_proof(mapped, payload.get("page"), row["received_at"]),
+        consent=consent_proof(mapped, payload.get("page"), row["received_at"], payload.get("wording") or {}),
     )
 
 

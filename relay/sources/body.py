@@ -4,6 +4,7 @@ A new kind of body goes into a file of its own, beside ``json_body``, ``form_bod
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +57,8 @@ class Submission:
     key: str | None = None
     page: str | None = None
     ignored_files: tuple[str, ...] = ()
+    wording: Mapping[str, str] = field(default_factory=dict)
+    """What stood beside its consent boxes, by their names, where the relay showed them."""
 
 
 def media_type(content_type: str) -> str:

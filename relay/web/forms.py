@@ -6,13 +6,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from relay.intake import visitor
 from relay.process.relay import Relay
 from relay.sources import stamp as timestamp
+from relay.sources.consent import Box
 from relay.sources.mapping import CONTACTS
 from relay.sources.paths import Labels, Path, Place
 from relay.sources.rules import Rule
 from relay.sources.source import Source
+from relay.sources.telephone import INVISIBLE_PLUS
 from relay.web.language import Language
+from relay.web.texts import consent_label, texts_of
 
 _LONG_TEXT = 255
 _KINDS = {"email": "email", "phone": "tel", "date": "date", "url": "url", "boolean": "checkbox"}
@@ -58,6 +62,10 @@ class Form:
     source: Source
     inputs: tuple[Input, ...]
     stamp: str
+    texts: Mapping[str, Any]
+    language: str
+    carried: tuple[tuple[str, str], ...] = ()
+    """What the form that was posted holds beside these inputs; it goes along unseen."""
     intro: str = ""
     detail: str = ""
     """Why it could not be taken, where that is not about its fields."""
@@ -79,28 +87,56 @@ def form(
     detail: str = "",
 ) -> Form:
     """Return a source's form, with what was typed and what is wrong with it."""
+    typed = typed or {}
     said = {name: tuple(map(language.say, messages)) for name, messages in (errors or {}).items()}
-    inputs = [_filled(entry, typed or {}, said) for entry in _inputs(source, language)]
+    inputs = [_filled(entry, source, typed, said) for entry in _inputs(source, language, typed)]
     first = next((number for number, entry in enumerate(inputs) if entry.errors), None)
     if first is not None:
         inputs[first] = replace(inputs[first], first_error=True)
     names = {entry.name for entry in inputs}
+    texts = texts_of(source, language)
     return Form(
         source=source,
         inputs=tuple(inputs),
-        stamp=_stamp(relay, source, (typed or {}).get(timestamp.FIELD)),
-        intro=source.page.get("intro") or (language.texts["either"] if _either(source) else ""),
+        stamp=_stamp(relay, source, typed.get(timestamp.FIELD)),
+        texts=texts,
+        language=language.code,
+        carried=tuple(_carried(source, typed, names)),
+        intro=texts.get("intro") or (language.texts["either"] if _either(source) else ""),
         detail=detail,
         loose_errors=tuple(text for name, texts in said.items() if name not in names for text in texts),
     )
 
 
-def _filled(entry: Input, typed: Mapping[str, Any], said: Mapping[str, tuple[str, ...]]) -> Input:
+def _carried(source: Source, typed: Mapping[str, Any], shown: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield what goes along: fields the page does not show, lists, the captcha's token."""
+    own = {timestamp.FIELD, source.honeypot, "_charset_", *visitor.OWN_FIELDS}
+    for name, value in typed.items():
+        for one in value if isinstance(value, list) else [value]:
+            if name not in shown and name not in own and isinstance(one, str):
+                yield name, as_typed(one)
+
+
+def _filled(
+    entry: Input, source: Source, typed: Mapping[str, Any], said: Mapping[str, tuple[str, ...]]
+) -> Input:
     value = typed.get(entry.name, "")
+    if entry.kind == "checkbox":
+        value = "yes" if _is_ticked(source, entry.name, typed) else ""
     if isinstance(value, list):  # given twice
         value = value[0] if value else ""
-    text = value if isinstance(value, str) else ""
+    text = as_typed(value) if isinstance(value, str) else ""
     return replace(entry, value=text, errors=said.get(entry.name, ()))
+
+
+def as_typed(text: str) -> str:
+    """Return a text as a person can read it: with the plus that its encoding left in doubt."""
+    return text.replace(INVISIBLE_PLUS, "+")
+
+
+def _is_ticked(source: Source, name: str, typed: Mapping[str, Any]) -> bool:
+    boxes = [box for box in source.mapping.consent.values() if box.field == name]
+    return (boxes[0] if boxes else Box(name)).is_ticked(typed)
 
 
 def new_stamp(relay: Relay, source: Source) -> str:
@@ -120,16 +156,22 @@ def _stamp(relay: Relay, source: Source, shown: Any) -> str:
 # --- which inputs there are -----------------------------------------------------------------------------
 
 
-def _inputs(source: Source, language: Language) -> Iterator[Input]:
+def _inputs(source: Source, language: Language, typed: Mapping[str, Any]) -> Iterator[Input]:
     seen: set[str] = set()
     for field, rule in {**source.mapping.rules, **source.mapping.extra}.items():
         for number, place in enumerate(_places(rule)):
-            if place.text not in seen and rule.type != "list":
-                seen.add(place.text)
-                yield _input(source, language, field, rule, place.text, is_first=number == 0)
+            name = _posted_name(place, typed)
+            if name not in seen and rule.type != "list":
+                seen.add(name)
+                yield _input(source, language, field, rule, name, is_first=number == 0)
     for box in dict.fromkeys(box.field for box in source.mapping.consent.values()):
         if box not in seen:
             yield _consent_box(source, language, box)
+
+
+def _posted_name(place: Place, typed: Mapping[str, Any]) -> str:
+    """Return what the form that was posted calls it; a form of our own calls it as the mapping does."""
+    return (place.name(typed) if typed else None) or place.text
 
 
 def _places(rule: Rule) -> list[Place]:
@@ -163,15 +205,13 @@ def _input(source: Source, language: Language, field: str, rule: Rule, name: str
 
 
 def _consent_box(source: Source, language: Language, box: str) -> Input:
-    covered = [contact for contact, one in source.mapping.consent.items() if one.field == box]
     mapped = [contact for contact in CONTACTS if contact in source.mapping.rules]
-    covered = [contact for contact in covered if contact in mapped]
-    text = f"consent_{covered[0]}" if len(covered) == 1 else "consent"
-    given = source.page.get("labels", {}).get(box)
+    consent = source.mapping.consent
+    covered = [contact for contact in mapped if contact in consent and consent[contact].field == box]
     return Input(
         name=box,
         kind="checkbox",
-        label=given or language.texts[text],
+        label=consent_label(source, language, box),
         required=covered == mapped,
     )
 
@@ -196,5 +236,5 @@ def _role(field: str, name: str, *, alone: bool) -> str:
 
 
 def _label(source: Source, language: Language, name: str, role: str) -> str:
-    given = source.page.get("labels", {}).get(name)
+    given = texts_of(source, language)["labels"].get(name)
     return given or language.texts.get(role) or re.sub(r"[_\-\s\[\].]+", " ", name).strip().capitalize()

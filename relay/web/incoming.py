@@ -1,5 +1,7 @@
 """A request becomes an incoming submission: exactly its announced bytes."""
 
+from functools import partial
+
 from werkzeug.wrappers import Request
 
 from relay.intake.incoming import Incoming
@@ -10,6 +12,7 @@ from relay.sources.coding import GZIP, PLAIN
 from relay.sources.source import Source
 from relay.web.clients import client_key, is_near, is_proxied
 from relay.web.cors import own_origins
+from relay.web.texts import wording
 from relay.web.wsgi import Environ
 
 
@@ -49,6 +52,7 @@ def read(relay: Relay, source: Source, environ: Environ) -> Incoming:
         is_proxied=is_proxied(relay, environ),
         is_near=is_near(client or ""),
         request_id=environ["relay.request_id"],
+        wording=partial(wording, source) if source.is_form else None,
     )
 
 

@@ -2,39 +2,52 @@
 
 import hashlib
 import hmac
+import os
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, abort, current_app, render_template, request
+from flask import Blueprint, Response, abort, current_app, render_template, request, send_file
 
 from relay import clock
 from relay.config.addresses import LOOPBACK
 from relay.delivery import REFUSED
 from relay.intake import receipt as receipts
+from relay.intake import visitor
 from relay.intake.incoming import Refusal
 from relay.process.relay import Relay
 from relay.sources import stamp as timestamp
+from relay.sources.origin import ANY
 from relay.sources.source import Handshake, Source
 from relay.web import colours, forms, front
 from relay.web.language import ENGLISH, Language, choose
 from relay.web.problems import shown, wants_page
+from relay.web.texts import texts_of
 
 blueprint = Blueprint("pages", __name__)
 _STYLE_SECONDS = 60
 
 
-def policy(form_targets: Iterable[str | None] = ()) -> str:
+def policy(form_targets: Iterable[str | None] = (), frames: Iterable[str] = ()) -> str:
     """Return the Content-Security-Policy of a page.
 
     ``form_targets``: addresses elsewhere that a form of the page ends up at. Chromium applies
     ``form-action`` to the redirect after a post too, so the origin of ``thanks`` must be in it.
+    ``frames``: sites that may frame the page.
     """
     origins = " ".join(["'self'", *sorted({_origin(target) for target in form_targets if target})])
+    ancestors = " ".join(frames) or "'none'"
     return (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
-        f"form-action {origins}; base-uri 'none'; frame-ancestors 'none'"
+        f"form-action {origins}; base-uri 'none'; frame-ancestors {ancestors}"
     )
+
+
+def frames_of(source: Source | None) -> tuple[str, ...]:
+    """Return the sites that may frame a form, its errors and its thanks: those that may post, by name."""
+    if source is None or not source.is_form or not source.frame or ANY in source.origins:
+        return ()
+    return source.origins
 
 
 def _origin(url: str) -> str:
@@ -106,7 +119,7 @@ def hosted_form(name: str) -> Response:
         return shown(503, "This source is switched off.")
     language = language_for(source)
     form = forms.form(_relay(), source, language)
-    return _page("form.html", language, source=source, form=form, form_targets=[source.thanks])
+    return _form_page(source, language, form, 200, page=None)
 
 
 def form_again(source: Source, refusal: Refusal) -> Response:
@@ -114,8 +127,24 @@ def form_again(source: Source, refusal: Refusal) -> Response:
     language = language_for(source)
     detail = "" if refusal.errors else language.say(refusal.detail)
     form = forms.form(_relay(), source, language, refusal.typed, refusal.errors, detail)
+    headers = {"referer": request.headers.get("Referer", "")}
+    return _form_page(source, language, form, refusal.status, page=visitor.page_of(headers, refusal.typed))
+
+
+def _form_page(
+    source: Source, language: Language, form: forms.Form, status: int, page: str | None
+) -> Response:
+    """``page``: the page it stood on when it was first posted."""
+    following = visitor.next_page(source, dict(form.carried))
     return _page(
-        "form.html", language, refusal.status, source=source, form=form, form_targets=[source.thanks]
+        "form.html",
+        language,
+        status,
+        source=source,
+        form=form,
+        page=page,
+        form_targets=[source.thanks, following],
+        frames=frames_of(source),
     )
 
 
@@ -132,6 +161,17 @@ def style(name: str) -> Response:
     """The colours of a source's pages: inline styles are forbidden there."""
     response = Response(colours.stylesheet(form_source(name).page), mimetype="text/css")
     response.headers["Cache-Control"] = f"public, max-age={_STYLE_SECONDS}"
+    return response
+
+
+@blueprint.get("/forms/<name>/logo")
+def logo(name: str) -> Response:
+    """The picture at the head of a source's pages, a file beside relay.toml."""
+    path = form_source(name).page.get("logo")
+    if path is None or not os.path.isfile(path):
+        abort(404)
+    response = send_file(path, max_age=_STYLE_SECONDS)
+    response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
     return response
 
 
@@ -152,7 +192,11 @@ def show_receipt(receipt: str) -> Response:
 
 def thanks(source: Source | None, *, is_refused: bool = False) -> Response:
     """The page that people see at the end."""
-    return _page("thanks.html", language_for(source), source=source, is_refused=is_refused)
+    language = language_for(source)
+    texts = texts_of(source, language)
+    return _page(
+        "thanks.html", language, source=source, p=texts, is_refused=is_refused, frames=frames_of(source)
+    )
 
 
 # --- senders that try an address out --------------------------------------------------------------------
@@ -207,9 +251,10 @@ def _page(
     status: int = 200,
     *,
     form_targets: Iterable[str | None] = (),
+    frames: Iterable[str] = (),
     **values: Any,
 ) -> Response:
     text = render_template(template, **_words(language), **values)
     response = Response(text, status, mimetype="text/html")
-    response.headers["Content-Security-Policy"] = policy(form_targets)
+    response.headers["Content-Security-Policy"] = policy(form_targets, frames)
     return response

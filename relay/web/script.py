@@ -12,6 +12,7 @@ from relay.web.cors import let_read
 from relay.web.language import choose
 from relay.web.pages import form_source
 from relay.web.problems import shown
+from relay.web.texts import texts_of
 
 blueprint = Blueprint("script", __name__)
 _SCRIPT_SECONDS = 600
@@ -41,7 +42,7 @@ def stamp(name: str) -> Response:
     accepted = LanguageAccept([(wanted, 1)]) if wanted else request.accept_languages
     language = choose(accepted, source.page.get("language"))
     words = {
-        "thanks": source.page.get("thanks_text") or language.texts["thanks_text"],
+        "thanks": texts_of(source, language).get("thanks_text") or language.texts["thanks_text"],
         "again": language.texts["again"],
     }
     body = {timestamp.FIELD: forms.new_stamp(relay, source), "texts": {**language.validation, **words}}

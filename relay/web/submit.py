@@ -77,6 +77,8 @@ def _answer(source: Source, result: Taken | Refusal) -> Response:
     if isinstance(result, Refusal):
         return _refused(source, result)
     if source.is_form and wants_page():
+        if result.next_page:
+            return _see(result.next_page)
         if result.receipt:
             return _see(source.thanks or f"/receipts/{result.receipt}")
         return _see(source.thanks) if source.thanks else pages.thanks(source)  # nothing to look at

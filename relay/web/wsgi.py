@@ -15,8 +15,9 @@ Headers = list[tuple[str, str]]
 _ALWAYS: Headers = [
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "same-origin"),
-    ("X-Frame-Options", "DENY"),
 ]
+_UNFRAMED: Headers = [("X-Frame-Options", "DENY")]
+"""For browsers that do not know ``frame-ancestors``; it cannot name the sites that may."""
 _UNLESS_SET: Headers = [
     ("Cache-Control", "no-store, no-transform"),
     ("Content-Security-Policy", pages.policy()),
@@ -35,7 +36,8 @@ def with_headers(inner: Wsgi) -> Wsgi:
             known = {name for name, _ in headers}
             if "Connection" in known:
                 _hang_up(start_response)
-            return start_response(status, headers + _headers(request_id, known), *rest)
+            unframed = [] if _may_be_framed(headers) else _UNFRAMED
+            return start_response(status, headers + unframed + _headers(request_id, known), *rest)
 
         if not _HOST.fullmatch(environ.get("HTTP_HOST", "")):
             start("400 Bad Request", [_PROBLEM, ("Connection", "close")])
@@ -48,6 +50,12 @@ def with_headers(inner: Wsgi) -> Wsgi:
     return outer
 
 
+def _may_be_framed(headers: Headers) -> bool:
+    """Whether a page's own policy names sites that may frame it."""
+    policies = [value for name, value in headers if name == "Content-Security-Policy"]
+    return any("frame-ancestors 'none'" not in policy for policy in policies)
+
+
 def _headers(request_id: str, known: Container[str] = ()) -> Headers:
     unless_set = [header for header in _UNLESS_SET if header[0] not in known]
     return [*unless_set, *_ALWAYS, ("X-Request-ID", request_id)]
@@ -57,7 +65,13 @@ def answer_without_request(status: int, detail: str) -> tuple[str, bytes]:
     """Return a request id, and a whole answer to what came no further than the server."""
     request_id = secrets.token_hex(8)
     body = document(status, detail)
-    headers = [("Connection", "close"), _PROBLEM, ("Content-Length", str(len(body))), *_headers(request_id)]
+    headers = [
+        ("Connection", "close"),
+        _PROBLEM,
+        ("Content-Length", str(len(body))),
+        *_UNFRAMED,
+        *_headers(request_id),
+    ]
     if status == 503:
         headers.append(("Retry-After", str(RETRY_SECONDS)))
     lines = [f"HTTP/1.1 {status} Refused", *(f"{name}: {value}" for name, value in headers)]

@@ -12,8 +12,13 @@ from relay.web import problems
 from relay.web.language import ENGLISH, LANGUAGES, Language, choose
 from tests.kit.relay import ROOT
 
-VALIDATING = ["mapping", "contact", "intake"]
-REFUSING = ["submission", "web/submit", "web/problems", "web/pages", "web/script"]
+RELAYED = ["sources/mapping", "sources/contact", "sources/telephone", "sources/fields", "sources/text"]
+"""What relay.js translates."""
+VALIDATING = [*RELAYED, "intake/intake"]
+REFUSING = [
+    *(f"sources/{name}" for name in ("body", "json_body", "form_body", "multipart_body", "bounds")),
+    *(f"web/{name}" for name in ("submit", "incoming", "problems", "pages", "script")),
+]
 # marshmallow's own, and a title for a status that has none.
 FOREIGN = {"Longer than maximum length {}.", "The request failed"}
 OTHERS = [language for code, language in LANGUAGES.items() if code != "en"]
@@ -60,7 +65,7 @@ def test_every_message_is_translated_and_no_other(language: Language) -> None:
     assert _said() - known.keys() == set(), f"add these to languages/{language.code}.toml"
     assert known.keys() - _said() == set(), f"take these out of languages/{language.code}.toml"
     assert [said for said, text in known.items() if said.count("{}") != text.count("{}")] == []
-    assert sentences(["mapping", "contact"]) <= language.validation.keys()  # what relay.js translates
+    assert sentences(RELAYED) <= language.validation.keys()
 
 
 @pytest.mark.parametrize("language", OTHERS, ids=lambda language: language.code)

@@ -1,0 +1,58 @@
+"""What a form says beside its fields: where it stood, where its visitor goes next, what they were shown."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from relay.sources.source import Source
+
+NEXT = "_next"
+PAGE = "relay_page"
+"""The page a form stood on, kept through a round of errors, which is posted from a page of ours."""
+SHOWN = "relay_shown"
+"""The language a page of ours was shown in: so what stood beside its boxes is known."""
+OWN_FIELDS = (PAGE, SHOWN)
+_LONGEST_PAGE, _LONGEST_NEXT = 500, 2000
+_LONGEST_CODE = 8
+
+
+def page_of(headers: Mapping[str, str], fields: Mapping[str, Any]) -> str | None:
+    """Return the page a form was filled in on, without its query string: that may name people."""
+    kept = fields.get(PAGE)
+    return _page(kept if isinstance(kept, str) and kept else headers.get("referer", ""))
+
+
+def _page(address: str) -> str | None:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        return None
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:_LONGEST_PAGE]
+
+
+def next_page(source: Source, fields: Mapping[str, Any]) -> str | None:
+    """Return the thanks page that a form asks for, if its site is one of ``origins`` by name.
+
+    One source so serves many pages. Any other address is ignored: nobody is led where the owner has
+    not said that they may be.
+    """
+    asked = fields.get(NEXT)
+    if not source.is_form or not isinstance(asked, str) or len(asked) > _LONGEST_NEXT:
+        return None
+    if not asked.isascii() or not asked.isprintable() or any(one in asked for one in '\\ "<>'):
+        return None
+    try:
+        parts = urlsplit(asked)
+        origin = f"{parts.scheme}://{parts.netloc}".lower()
+    except ValueError:
+        return None
+    is_plain = parts.scheme in ("http", "https") and "@" not in parts.netloc
+    return asked if is_plain and source.names(origin) else None
+
+
+def shown_language(fields: Mapping[str, Any]) -> str | None:
+    """Return the code of the language in which a page of ours was shown; None for any other form."""
+    code = fields.get(SHOWN)
+    return code if isinstance(code, str) and 0 < len(code) <= _LONGEST_CODE else None
