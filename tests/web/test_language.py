@@ -12,12 +12,19 @@ from relay.web import problems
 from relay.web.language import ENGLISH, LANGUAGES, Language, choose
 from tests.kit.relay import ROOT
 
-RELAYED = ["sources/mapping", "sources/contact", "sources/telephone", "sources/fields", "sources/text"]
+RELAYED = [
+    "sources/mapping",
+    "sources/contact",
+    "sources/telephone",
+    "sources/fields",
+    "sources/text",
+    "sources/rules",
+]
 """What relay.js translates."""
-VALIDATING = [*RELAYED, "intake/intake"]
+VALIDATING = [*RELAYED, "intake/intake", "intake/answering"]
 REFUSING = [
     *(f"sources/{name}" for name in ("body", "json_body", "form_body", "multipart_body", "bounds")),
-    *(f"web/{name}" for name in ("submit", "incoming", "problems", "pages", "script")),
+    *(f"web/{name}" for name in ("submit", "incoming", "problems", "pages", "script", "cors")),
 ]
 # marshmallow's own, and a title for a status that has none.
 FOREIGN = {"Longer than maximum length {}.", "The request failed"}
