@@ -6,7 +6,7 @@ from typing import Any
 
 from relay.config.environment import Advice, Problem, Remark, suggest
 from relay.config.pages import LANGUAGES
-from relay.config.proofs import Proof
+from relay.config.proofs import NONE, Proof
 from relay.sources import origin
 from relay.sources.consent import YES, Box
 from relay.sources.mapping import CONTACTS
@@ -100,13 +100,17 @@ def _all_paths(loaded: dict[str, Any]) -> Iterator[tuple[str, list[Path]]]:
     for table, key in (("rules", "fields"), ("extra", "update")):
         for field, rule in loaded.get(table, {}).items():
             yield f"{key}.{field}", list(_paths_of(rule))
+    yield "consent", [Path(box) for box in _boxes(loaded)]
+    verify = loaded.get("verify", NONE)
+    if verify != NONE and verify.body:
+        yield "verify.body", [Path(verify.body)]
     for attribute, key in (("id_path", "id"), ("region_from", "region_from"), ("shape", "shape")):
         if attribute in loaded:
             yield key, [loaded[attribute]]
 
 
 def _paths_of(rule: Rule) -> Iterator[Path]:
-    for place in rule.places:
+    for place in (*rule.places, *([rule.region_from] if rule.region_from else [])):
         if isinstance(place, Path):
             yield place
         elif place.within is not None:

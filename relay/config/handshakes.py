@@ -4,14 +4,14 @@ from typing import Any
 
 from marshmallow import fields, post_load
 
-from relay.config.schemas import Strict, Text, choice, pattern, texts
+from relay.config.schemas import Strict, Text, choice, header_name, pattern, texts
 from relay.sources.source import Handshake, HeaderIs, Ping
 
 
 class HeaderSchema(Strict):
     """A header that must have one of some values."""
 
-    name = fields.String(required=True)
+    name = Text(header_name, required=True)
     values = texts(required=True)
 
     @post_load

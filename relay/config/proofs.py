@@ -9,7 +9,7 @@ from marshmallow import ValidationError, fields, post_load, validates_schema
 
 from relay.config.environment import Problem
 from relay.config.reading import Reference, SecretReference, Surroundings
-from relay.config.schemas import Duration, Strict, choice
+from relay.config.schemas import Duration, Strict, Text, choice, header_name
 from relay.sources.proof import BEARER, ENCODINGS, PLACEHOLDERS, SCHEMES, SECRET_ENCODINGS, Verifier
 
 NONE = "none"
@@ -20,7 +20,7 @@ class VerifySchema(Strict):
     """``[sources.x.verify]``"""
 
     scheme = choice(*SCHEMES, required=True)
-    header = fields.String()
+    header = Text(header_name)
     query = fields.String()
     body = fields.String()
     prefix = fields.String()
@@ -30,10 +30,10 @@ class VerifySchema(Strict):
     separator = fields.String()
     encoding = choice(*ENCODINGS)
     signed = fields.String()
-    timestamp_header = fields.String()
+    timestamp_header = Text(header_name)
     timestamp_unit = choice("s", "ms")
     tolerance = Duration(1, 86400)
-    id_header = fields.String()
+    id_header = Text(header_name)
     secret_encoding = choice(*SECRET_ENCODINGS)
     issuer = fields.String()
     body_claim = fields.String()

@@ -201,6 +201,13 @@ def page_address(text: str) -> str:
     return text
 
 
+def header_name(text: str) -> str:
+    """Return the name of a header."""
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", text):
+        raise ValueError("must be the name of a header, like X-Signature, without a colon or blanks")
+    return text
+
+
 def texts(**options: Any) -> fields.List[Any]:
     return fields.List(fields.String(validate=validate.Length(min=1)), **options)
 

@@ -21,6 +21,7 @@ from relay.config.schemas import (
     Text,
     choice,
     expression,
+    header_name,
     limits_or_none,
     load,
     page_address,
@@ -121,7 +122,7 @@ class SourceSchema(Strict):
     shape = Text(Path)
     entries = fields.Nested(EntriesSchema)
     id = Text(Path, attribute="id_path")
-    id_header = fields.String()
+    id_header = Text(header_name)
     repeat_window = Duration()
     retention = Duration()
     max_body = Size(MAX_BODY)

@@ -292,6 +292,11 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str, str]] = {
         "sources.crm.verify",
         "takes its proof from a header",
     ),
+    "header with a colon": (
+        (DESTINATION, HOOK + VERIFY + 'header = "X-Sig:"'),
+        "sources.crm.verify.header",
+        "must be the name of a header",
+    ),
     "placeholder": (
         (DESTINATION, HOOK + VERIFY + 'header = "X"\nsigned = "{body}{nonce}"'),
         "sources.crm.verify.signed",

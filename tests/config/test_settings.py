@@ -226,6 +226,15 @@ def test_a_path_that_is_meant_as_an_expression_and_is_none_is_named(
     assert [f'"{path}" {says}' in one for one in said] == ([True] if says else [])
 
 
+def test_paths_are_looked_at_wherever_they_stand(read: Read) -> None:
+    text = HOOK.replace('"webhook"', '"webhook"\nid = "a[?"\nshape = "b[?"\nregion_from = "c[?"')
+    verify = '[sources.crm.verify]\nscheme = "token"\nbody = "d[?"'
+    rules = 'full_name = { labels = ["name"], within = "e[?" }'
+    said = read(DESTINATION, text + rules, verify).warnings
+    named = {one.split(":")[0].removeprefix("sources.crm.") for one in said if "JMESPath" in one}
+    assert named == {"id", "shape", "region_from", "verify.body", "fields.full_name"}
+
+
 def test_a_site_with_www_only_is_remarked_on(read: Read) -> None:
     def said(origins: str) -> list[str]:
         form = FORM.replace('"form"', f'"form"\norigins = [{origins}]')
