@@ -1,0 +1,224 @@
+"""What a visitor meets: the form again after a mistake, frames, the way on, texts, the proof of consent."""
+
+import json
+import re
+from collections.abc import Iterator
+from html import unescape
+from typing import Any
+
+import pytest
+
+from tests.kit.client import Answer
+from tests.kit.relay import NEWSLETTER, RelayProcess, config
+from tests.kit.upstream import ScriptedUpstream
+
+HTML = {"Accept": "text/html"}
+SHOP = "https://shop.example"
+CONSENT = {"email": "news_mail", "mobile_phone_number": "news_sms"}
+LABELLED = {"email": {"from": ["Your E-mail", "email"]}, "mobile_phone_number": "phone"}
+PAGE = {
+    "title": "Join",
+    "labels": {"news_mail": "Write to me"},
+    "site": {"name": "The shop", "url": SHOP + "/"},
+    "privacy": SHOP + "/privacy",
+    "de": {"title": "Mitmachen", "labels": {"news_mail": "Schreibt mir"}},
+}
+
+
+@pytest.fixture(scope="module")
+def relay() -> Iterator[RelayProcess]:
+    many = {"origins": [SHOP, "https://*.shop.example"]}
+    sources = {
+        "newsletter": NEWSLETTER | many,
+        "anywhere": NEWSLETTER | {"origins": ["*"]},
+        "unframed": NEWSLETTER | many | {"frame": False},
+        "consenting": NEWSLETTER | many | {"consent": CONSENT, "page": PAGE},
+        "trap": NEWSLETTER | many | {"honeypot": "leave_empty"},
+    }
+    with ScriptedUpstream() as upstream, RelayProcess(config(upstream.url, sources)) as running:
+        yield running
+
+
+def inputs(answer: Answer) -> list[dict[str, str]]:
+    """The inputs of a page as a browser would see them."""
+    found = []
+    for tag in re.findall(r"<input\b[^>]*>", answer.text):
+        one = {name: unescape(value) for name, value in re.findall(r'([a-z-]+)="([^"]*)"', tag)}
+        found.append(one | ({"checked": "checked"} if re.search(r"\schecked", tag) else {}))
+    return found
+
+
+def named(answer: Answer, name: str) -> list[dict[str, str]]:
+    return [one for one in inputs(answer) if one.get("name") == name]
+
+
+def post(relay: RelayProcess, fields: Any, source: str = "newsletter", **headers: str) -> Answer:
+    return relay.form(fields, source, {**HTML, **headers})
+
+
+# --- the form again -------------------------------------------------------------------------------------
+
+
+def test_a_box_that_was_not_ticked_does_not_come_back_ticked(relay: RelayProcess) -> None:
+    answer = post(relay, {"email": "wrong", "news_mail": "no", "news_sms": "yes"}, "consenting")
+
+    assert answer.status == 422
+    assert "checked" not in named(answer, "news_mail")[0]
+    assert "checked" in named(answer, "news_sms")[0]
+
+
+@pytest.mark.parametrize("sent", ["", "0", "off", "false", "nein", "null"])
+def test_no_value_that_says_no_comes_back_ticked(relay: RelayProcess, sent: str) -> None:
+    answer = post(relay, {"email": "wrong", "news_mail": sent}, "consenting")
+
+    assert "checked" not in named(answer, "news_mail")[0]
+
+
+def test_what_the_page_does_not_show_rides_along_unseen(relay: RelayProcess) -> None:
+    fields = [("email", "wrong"), ("campaign", "spring"), ("list", "a"), ("list", "b")]
+    fields += [("cf-turnstile-response", "token")]
+
+    answer = post(relay, fields)
+
+    carried = [(one["name"], one["value"]) for one in inputs(answer) if one.get("type") == "hidden"]
+    assert [pair for pair in fields if pair[0] != "email"] == [
+        pair for pair in carried if not pair[0].startswith("relay_")
+    ]
+
+
+def test_the_honeypot_and_our_own_fields_do_not_ride_along(relay: RelayProcess) -> None:
+    fields = {"email": "wrong", "leave_empty": "", "_charset_": "utf-8", "relay_shown": "xx"}
+
+    answer = post(relay, fields, "trap")
+
+    assert len(named(answer, "leave_empty")) == 1
+    assert named(answer, "_charset_") == []
+    assert [one["value"] for one in named(answer, "relay_shown")] == ["en"]
+
+
+def test_posting_the_page_that_came_back_signs_up_with_everything(relay: RelayProcess) -> None:
+    first = post(relay, {"email": "wrong", "phone": "+12025550123", "extra": "kept"})
+
+    again = {one["name"]: one.get("value", "") for one in inputs(first)} | {"email": "right@example.com"}
+    assert again["phone"] == "+12025550123" and again["extra"] == "kept"
+    assert post(relay, again).status == 303
+
+
+def test_one_mistake_is_said_once_and_two_are_listed(relay: RelayProcess) -> None:
+    one = post(relay, {"email": "wrong"})
+    two = post(relay, {"email": "wrong", "phone": "12"})
+
+    assert 'class="summary"' not in one.text and 'class="summary"' in two.text
+
+
+# --- the way on -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", ["/thanks", "/thanks?from=form#top", ""])
+def test_a_form_may_name_its_thanks_page_on_a_site_that_may_post(relay: RelayProcess, page: str) -> None:
+    answer = post(relay, {"email": f"next{len(page)}@example.com", "_next": SHOP + page})
+
+    assert (answer.status, answer.header("Location")) == (303, SHOP + page)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "https://evil.example/",
+        "https://shop.example.evil.example/",
+        "https://shop.example@evil.example/",
+        "https://evil.example\\@shop.example/",
+        "//evil.example/",
+        "/relative",
+        "javascript:alert(1)",
+        "https:evil.example",
+        "http://shop.example/",
+        "https://shop.example:8443/",
+        "https://shop.example/\r\nSet-Cookie: x=1",
+        "https://deep.er.shop.example/",
+        "https://shop.example/\u202e",
+        "https://[::1/",
+    ],
+)
+def test_nobody_is_led_to_another_address(relay: RelayProcess, asked: str) -> None:
+    answer = post(relay, {"email": "stays@example.com", "_next": asked})
+
+    assert answer.status == 303 and (answer.header("Location") or "").startswith("/receipts/")
+
+
+def test_a_source_for_every_site_names_none_to_be_led_to(relay: RelayProcess) -> None:
+    answer = post(relay, {"email": "any@example.com", "_next": SHOP}, "anywhere")
+
+    assert (answer.header("Location") or "").startswith("/receipts/")
+
+
+def test_the_page_after_a_mistake_keeps_the_way_on(relay: RelayProcess) -> None:
+    answer = post(relay, {"email": "wrong", "_next": SHOP + "/thanks"})
+
+    assert named(answer, "_next")[0]["value"] == SHOP + "/thanks"
+    assert f"form-action 'self' {SHOP};" in (answer.header("Content-Security-Policy") or "")
+
+
+# --- frames ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "ancestors"),
+    [
+        ("newsletter", f"{SHOP} https://*.shop.example"),
+        ("anywhere", "'none'"),
+        ("unframed", "'none'"),
+    ],
+)
+def test_forms_may_be_framed_by_the_sites_that_may_post(
+    relay: RelayProcess, source: str, ancestors: str
+) -> None:
+    form, error = relay.get(f"/forms/{source}", HTML), post(relay, {"email": "x"}, source)
+    taken = post(relay, {"email": f"{source}@example.com"}, source)
+
+    for page in (form, error, relay.get(taken.header("Location") or "", HTML)):
+        assert (page.header("Content-Security-Policy") or "").endswith(f"frame-ancestors {ancestors}")
+        assert (page.header("X-Frame-Options") == "DENY") == (ancestors == "'none'")
+
+
+def test_no_other_page_may_be_framed(relay: RelayProcess) -> None:
+    for path in ("/", "/forms/nobody", "/receipts/none", "/dashboard/login"):
+        policy = relay.get(path, HTML).header("Content-Security-Policy") or ""
+        assert "frame-ancestors 'none'" in policy, path
+
+
+# --- texts and proof ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("language", "title"), [("en", "Join"), ("de", "Mitmachen"), ("fr", "Join")])
+def test_a_page_has_its_sources_texts_in_the_visitors_language(
+    relay: RelayProcess, language: str, title: str
+) -> None:
+    page = relay.get("/forms/consenting", {**HTML, "Accept-Language": language})
+
+    assert f"<h1>{title}</h1>" in page.text
+    assert "The shop" in page.text and f"{SHOP}/privacy" in page.text
+
+
+def test_the_proof_of_consent_has_the_words_and_the_page_also_after_a_mistake(relay: RelayProcess) -> None:
+    where = {"Referer": f"{SHOP}/join?name=secret"}
+    first = post(relay, {"email": "wrong", "news_mail": "yes"}, "consenting", **where)
+    again = {
+        one["name"]: one.get("value", "")
+        for one in inputs(first)
+        if "checked" in one or one["type"] != "checkbox"
+    }
+    taken = post(
+        relay, again | {"email": "proof@example.com"}, "consenting", Referer=relay.url + "/submit/consenting"
+    )
+
+    receipt = (taken.header("Location") or "").rpartition("/")[2]
+    said = relay.submission(receipt)["consent"]["email"]
+    assert (said["ticked"], said["page"], said["wording"]) == (True, f"{SHOP}/join", "Write to me")
+    assert "secret" not in json.dumps(said)
+
+
+def test_another_sites_form_proves_no_words_of_ours(relay: RelayProcess) -> None:
+    answer = relay.form({"email": "own@example.com", "news_mail": "yes"}, "consenting")
+
+    assert "wording" not in relay.submission(answer.json["receipt"])["consent"]["email"]
