@@ -5,6 +5,7 @@ its answer. So a slot is held from the recorded start until the answer *plus* th
 window of upstream, whatever its phase, sees more than its limit.
 """
 
+import threading
 from bisect import bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,20 +92,41 @@ def is_half_used(windows: Sequence[Window], held: Sequence[float], now: float) -
 def eta(
     windows: Sequence[Window], held: Sequence[float], ahead: int, latency: float, parallel: int, now: float
 ) -> float:
-    """Return in how many seconds a call will start that has ``ahead`` calls before it.
+    """Return in how many seconds a call will start that has ``ahead`` calls before it."""
+    return Timetable(windows, held, latency, parallel, now).eta(ahead)
 
-    Plays the first calls through and goes on at the steady rate of what is slowest. ``latency`` is the usual
-    seconds of one call, ``parallel`` how many may be under way at once.
+
+class Timetable:
+    """When the calls that wait will start, played through as far as somebody asked.
+
+    Each call is played once, whoever asks how often: so that a long queue makes no answer slow.
     """
-    slots, ends = list(held), [now] * parallel
-    start = now
-    for _ in range(min(ahead, _SIMULATED) + 1):
-        start = max(start, next_free(windows, slots, start), ends[-parallel])
-        ends.append(start + latency)
-        insort(slots, start + latency)
-    beyond = max(0, ahead - _SIMULATED)
-    slowest = max(((window.seconds + latency) / window.limit for window in windows), default=0.0)
-    return start - now + beyond * max(slowest, latency / parallel)
 
+    def __init__(
+        self, windows: Sequence[Window], held: Sequence[float], latency: float, parallel: int, now: float
+    ) -> None:
+        """``latency`` is the usual seconds of one call, ``parallel`` how many may be under way at once."""
+        self._windows, self._latency, self._parallel, self._now = windows, latency, parallel, now
+        self._slots, self._ends = list(held), [now] * parallel
+        self._starts: list[float] = []
+        self._playing = threading.Lock()
 
-# --- limits at the door ---------------------------------------------------------------------------
+    def eta(self, ahead: int) -> float:
+        """Return in how many seconds a call will start that has ``ahead`` calls before it.
+
+        Beyond the first ones it goes on at the steady rate of what is slowest.
+        """
+        played = min(ahead, _SIMULATED)
+        with self._playing:
+            while len(self._starts) <= played:
+                self._play()
+        slowest = max(((w.seconds + self._latency) / w.limit for w in self._windows), default=0.0)
+        beyond = (ahead - played) * max(slowest, self._latency / self._parallel)
+        return self._starts[played] - self._now + beyond
+
+    def _play(self) -> None:
+        start = self._starts[-1] if self._starts else self._now
+        start = max(start, next_free(self._windows, self._slots, start), self._ends[-self._parallel])
+        self._ends.append(start + self._latency)
+        insort(self._slots, start + self._latency)
+        self._starts.append(start)

@@ -77,5 +77,5 @@ class Forecasts:
         return Forecast(
             waiting=self._outbox.waiting(destination.name),
             is_held=health.is_held(now),
-            eta_of=lambda ahead: quota.eta(destination.windows, held, ahead, latency, parallel, now),
+            eta_of=quota.Timetable(destination.windows, held, latency, parallel, now).eta,
         )
