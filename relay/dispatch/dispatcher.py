@@ -17,15 +17,13 @@ from relay.delivery import Delivery
 from relay.destination import Destination
 from relay.dispatch import line
 from relay.dispatch.decide import decide
-from relay.dispatch.lane import Lane, note
+from relay.dispatch.lane import Lane
+from relay.dispatch.notes import note
 from relay.dispatch.verdict import Verdict
 from relay.outbox.errors import Unavailable
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Decision, Known
-from relay.outcome import (
-    Delivered,
-    Unclear,
-)
+from relay.outcome import Delivered, Unclear
 
 _SWEEP_SECONDS = 5.0
 
@@ -38,6 +36,8 @@ class Dispatcher:
         self._settings = settings
         self._line = line.Line()
         self._lanes: dict[str, Lane] = {}
+        self._owed: set[str] = set()
+        self._paying = threading.Lock()
         self._verdicts: dict[str, Verdict] = {}
         self._stopping = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep, name="sweeper", daemon=True)
@@ -62,16 +62,38 @@ class Dispatcher:
     def reload(self, settings: Settings) -> None:
         """Go on with new settings, and try every destination that is held for a fault at once."""
         self._settings = settings
-        for name, destination in settings.destinations.items():
-            if name in self._lanes:
-                self._lanes[name].change(destination)
-            else:
-                self._outbox.prepare({name: destination})
-                self._open_lane(destination)
-            self._outbox.probe_now(name)
-            self.wake(name)
         for name in set(self._lanes) - set(settings.destinations):
             self._lanes.pop(name).stop()
+        for name, lane in self._lanes.items():
+            lane.change(settings.destinations[name])
+        self._owed = set(settings.destinations)
+        self._pay()
+
+    def _pay(self) -> None:
+        """Do what a reload owes the outbox; what cannot be done while it is away is tried again."""
+        with self._paying:
+            for name in sorted(self._owed):
+                destination = self._settings.destinations.get(name)
+                try:
+                    if destination is not None:
+                        self._meet(destination)
+                except Unavailable as problem:
+                    events.note(
+                        "config.owed", level=logging.ERROR, destination=name, problem=f"reload: {problem}"
+                    )
+                    return
+                self._owed.discard(name)
+
+    def _meet(self, destination: Destination) -> None:
+        self._outbox.meet(destination)
+        self._outbox.probe_now(destination.name)
+        if destination.name not in self._lanes:
+            self._open_lane(destination)
+        self.wake(destination.name)
+
+    def missing(self) -> set[str]:
+        """Return the destinations that are configured, and that nothing is sent to yet."""
+        return set(self._settings.destinations) - set(self._lanes)
 
     def wake(self, destination: str, *, arrival: bool = False) -> None:
         """Say that there may be something to send."""
@@ -138,11 +160,11 @@ class Dispatcher:
             self.told(decision)
 
     def _sweep(self) -> None:
-        """Find deliveries whose dispatcher has gone; on SQLite there is no other dispatcher."""
+        """Find deliveries whose sender has gone, and do what a reload still owes."""
         while not self._stopping.wait(_SWEEP_SECONDS):
-            if self._settings.is_sqlite:
-                continue
             try:
                 self._recover(every=False)
+                if self._owed:
+                    self._pay()
             except Unavailable as problem:
                 events.note("outbox.unavailable", level=logging.ERROR, problem=str(problem))

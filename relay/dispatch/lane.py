@@ -6,22 +6,23 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from typing import Any
 
-from relay import delivery as states
-from relay import events, metrics
+from relay import events
 from relay import outcome as outcomes
 from relay.clock import iso
 from relay.config.settings import reread_token
 from relay.destination import Destination
 from relay.dispatch import line, upstream
 from relay.dispatch.decide import decide
+from relay.dispatch.notes import note
 from relay.outbox.claiming import LEASE_GRACE_SECONDS
 from relay.outbox.errors import Unavailable
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Claim, Decision, Look, NothingYet, Turn
 from relay.outcome import (
-    Delivered,
     Later,
     NotSent,
     Outcome,
@@ -30,14 +31,8 @@ from relay.outcome import (
 from relay.vault import KeyMissing
 
 _IDLE_SECONDS = 2.0
-
-
 _AFTER_FAULT_SECONDS = 1.0
-
-
 _AFTER_YOU_SECONDS = 0.003
-
-
 # A claim that could not be sent for so long is not sent: its lease may end before the call would.
 _OVERTAKEN_SECONDS = LEASE_GRACE_SECONDS - 2
 
@@ -67,6 +62,7 @@ class Lane:
         self._just_sent = False
         self._blocked_until = 0.0
         self._pool = ThreadPoolExecutor(64, thread_name_prefix=f"send-{destination.name}")
+        self._in_flight: set[Future[Any]] = set()
         self._thread = threading.Thread(target=self._run, name=f"lane-{destination.name}", daemon=True)
         self.latency = 0.3
 
@@ -82,8 +78,7 @@ class Lane:
         until = time.monotonic() + seconds
         self._thread.join(seconds)
         self._pool.shutdown(wait=False)
-        for sender in list(self._pool._threads):  # the library waits for ever or not at all
-            sender.join(max(0.0, until - time.monotonic()))
+        wait(list(self._in_flight), max(0.0, until - time.monotonic()))
 
     def is_alive(self) -> bool:
         return self._thread.is_alive()
@@ -119,9 +114,11 @@ class Lane:
         self._blocked_until = 0.0
         self._just_sent = True
         if isinstance(claimed, Look):
-            self._pool.submit(self._look, claimed, destination)
+            call = self._pool.submit(self._look, claimed, destination)
         else:
-            self._pool.submit(self._send, claimed, destination, taken_at)
+            call = self._pool.submit(self._send, claimed, destination, taken_at)
+        self._in_flight.add(call)
+        call.add_done_callback(self._in_flight.discard)
         return 0.0
 
     def _claim(self, destination: Destination) -> Claim | Look | NothingYet:
@@ -178,12 +175,23 @@ class Lane:
 
     def _send(self, claim: Claim, destination: Destination, taken_at: float) -> None:
         try:
-            outcome, seconds = self._attempt(claim, destination, taken_at)
-            self._record(claim, destination, outcome, seconds)
-        except Exception as problem:  # noqa: BLE001 - the lane must live; the row is settled at the next start
+            opened = self._opened(claim)
+            if isinstance(opened, Later):
+                self._record(claim, destination, opened, 0.0)
+            else:
+                self._record(opened, destination, *self._attempt(opened, destination, taken_at))
+        except Exception as problem:  # noqa: BLE001 - the lane must live; the row is settled after its lease
             events.note("dispatcher.fault", level=logging.ERROR, error=events.where_from(problem))
         finally:
             self._woken.set()
+
+    def _opened(self, claim: Claim) -> Claim | Later:
+        """Return a claim with its payload, or why that cannot be read now."""
+        try:
+            payload = self._outbox.vault.open(claim.box, claim.delivery.receipt) if claim.box else {}
+        except (KeyMissing, ValueError) as problem:
+            return Later(None, None, str(problem))
+        return replace(claim, delivery=replace(claim.delivery, payload=payload))
 
     def _attempt(self, claim: Claim, destination: Destination, taken_at: float) -> tuple[Outcome, float]:
         try:
@@ -193,11 +201,7 @@ class Lane:
             return Unclear(None, answered=False, why="a fault of the relay"), 0.0
 
     def _call(self, claim: Claim, destination: Destination, taken_at: float) -> tuple[Outcome, float]:
-        try:
-            payload = self._outbox.vault.open(claim.box, claim.delivery.receipt) if claim.box else {}
-        except (KeyMissing, ValueError) as problem:
-            return Later(None, None, str(problem)), 0.0
-        claim.delivery.payload.update(payload)  # type: ignore[attr-defined]
+        payload = claim.delivery.payload
         started = time.monotonic()
         if started - taken_at > _OVERTAKEN_SECONDS:
             return NotSent(None), 0.0
@@ -242,32 +246,3 @@ class Lane:
             return
         note(decision, seconds)
         self._told(decision)
-
-
-def note(decision: Decision, seconds: float | None) -> None:
-    delivery, outcome = decision.delivery, decision.outcome
-    metrics.count_delivery(delivery.destination, outcome.word, seconds)
-    quiet = isinstance(outcome, Delivered)
-    events.note(
-        "delivery.attempted",
-        level=logging.INFO if quiet else logging.WARNING,
-        receipt=delivery.receipt,
-        source=delivery.source,
-        destination=delivery.destination,
-        outcome=outcome.word,
-        status=outcome.status,
-        state=delivery.state,
-        reason=delivery.reason,
-        attempt=delivery.sends,
-        seconds=None if seconds is None else round(seconds, 3),
-        due_at=iso(delivery.due_at) if delivery.state == states.QUEUED else None,
-        trace_id=outcome.trace_id,
-    )
-    if decision.health.hold_reason and not isinstance(outcome, Delivered):
-        events.note(
-            "destination.held",
-            level=logging.WARNING,
-            destination=delivery.destination,
-            reason=decision.health.hold_reason,
-            until=iso(decision.health.ends_at),
-        )

@@ -373,6 +373,11 @@ class Outbox:
         changed: Health = self.write(apply)
         return changed
 
+    def meet(self, destination: Destination) -> None:
+        """Get to know a destination that is new or has changed. Raises Unavailable."""
+        self.write(lambda conn: insert_ignoring(conn, destinations, {"name": destination.name}, ["name"]))
+        self._destinations[destination.name] = destination
+
     def pause(self, name: str) -> Health:
         """Send nothing until a person resumes."""
         return self.change_hold(name, lambda health, _: paused(health))

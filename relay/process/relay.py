@@ -163,6 +163,8 @@ class Relay:
             checks["outbox"] = str(problem)
         if self.dispatcher is not None and not self.dispatcher.is_alive():
             checks["dispatcher"] = "has died"
+        elif self.dispatcher is not None and (missing := self.dispatcher.missing()):
+            checks["dispatcher"] = f"sends nothing to {', '.join(sorted(missing))} yet: see the log"
         if self.checker is not None and not self.checker.is_alive():
             checks["checker"] = "has died"
         self._ready = (time.monotonic(), checks)

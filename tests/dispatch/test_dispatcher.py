@@ -1,0 +1,57 @@
+"""The dispatcher's own duties, on a real outbox: no row is left behind, and who waited first goes first."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from relay.config import settings
+from relay.dispatch.dispatcher import Dispatcher
+from relay.outcome import Wait
+from tests.kit.processes import eventually
+from tests.kit.relay import NEWSLETTER, config, toml
+from tests.outbox.outboxes import LEASE, OCAMBA, Store, claim, fill, put, record, state
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store(f"sqlite:///{tmp_path / 'relay.db'}")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> settings.Settings:
+    file = tmp_path / "relay.toml"
+    file.write_text(toml(config("http://127.0.0.1:9/", {"newsletter": NEWSLETTER})), encoding="utf-8")
+    return settings.load({"RELAY_CONFIG": str(file), "OCAMBA_TOKEN": "a-token"})
+
+
+def test_a_row_whose_sender_fell_over_is_settled_without_a_restart(
+    store: Store, loaded: settings.Settings
+) -> None:
+    outbox = store.open()
+    dispatcher = Dispatcher(outbox, loaded)
+    dispatcher.start()
+    try:
+        # Of a destination that this dispatcher has no lane to, so that nobody but us claims it.
+        receipt = put(outbox, destination="other").delivery.receipt
+        claim(outbox, replace(OCAMBA, name="other"))
+        assert state(outbox, receipt) == "sending"
+        store.pass_time(LEASE + 1)
+        eventually(lambda: state(outbox, receipt) == "queued", 15, "the sweeper")
+    finally:
+        dispatcher.stop(5)
+
+
+def test_after_a_429_the_oldest_in_flight_are_sent_first(store: Store) -> None:
+    outbox = store.open()
+    early = fill(outbox, "a", "b", "c")
+    store.pass_time(10)
+    fill(outbox, "d", "e")
+    for claimed in [claim(outbox) for _ in early]:
+        store.pass_time(0.1)
+        record(outbox, claimed, Wait(429, 5))
+    store.pass_time(6)
+    assert [claim(outbox).delivery.receipt for _ in early] == early
