@@ -270,7 +270,7 @@ def _with_or_without_plus(digits: str, region: str | None) -> PhoneNumber:
 
 def _vanity(text: str, region: str | None) -> PhoneNumber:
     """Return a number whose last digits are written as letters, like 1-800-FLOWERS. Raises NoNumber."""
-    if not re.fullmatch(r"[\d\s().+-]*\d[\s().-]*[A-Za-z]{3,}(?:[\s-]?[A-Za-z]+)*", text):
+    if not re.fullmatch(r"[\d\s().+-]*\d[\s().-]*[A-Za-z]{3,}(?:[\s-][A-Za-z]+)*", text):
         raise NoNumber
     number = _parsed(phonenumbers.convert_alpha_characters_in_number(text), region)
     kind = phonenumbers.number_type(number)

@@ -1,0 +1,168 @@
+"""Whatever sees a sender's text takes time in proportion to its length, not to the square of it.
+
+Each is tried with two sizes in one run, and their times are compared with each other.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from marshmallow import ValidationError
+
+from relay.sources import contact, origin, stamp, telephone
+from relay.sources.body import is_key, media_type, parse
+from relay.sources.bounds import BadBody, Limits
+from relay.sources.consent import Box
+from relay.sources.fields import TYPES
+from relay.sources.mapping import Mapping as Rules
+from relay.sources.paths import Entries, Labels, Path, plain
+from relay.sources.rules import Rule
+from relay.sources.text import clean, normal, visible
+
+SIZE = 3000
+TIMES = 4
+MOST = 2.5 * TIMES
+"""Four times as much may take ten times as long; the square of it would be sixteen."""
+
+MARKS = "\u0301\u0316"
+TEXTS: dict[str, Callable[[int], str]] = {
+    "marks": lambda n: "e" + MARKS * (n // 2),
+    "marks in parts": lambda n: ("e" + MARKS * 10) * (n // 21),
+    "marks behind an address": lambda n: "jane@example.com" + MARKS * (n // 2),
+    "marks in a link": lambda n: "https://e" + MARKS * (n // 2),
+    "letters that grow": lambda n: "\ufdfa" * n,
+    "digits and a letter": lambda n: "1" * n + "x",
+    "digits and points": lambda n: "1." * (n // 2),
+    "digits and letters": lambda n: "1a" * (n // 2),
+    "a digit and letters": lambda n: "1" + "a" * n + "!",
+    "digits and e": lambda n: "1e" + "1" * n + "e",
+    "blanks": lambda n: " " * n + "x" + " " * n,
+    "digits and blanks": lambda n: "1 " * (n // 2) + "x",
+    "line breaks": lambda n: "\r\n" * (n // 2),
+    "invisible": lambda n: "\u200b\u2064" * (n // 2),
+    "pluses": lambda n: "+" * n,
+    "pluses and digits": lambda n: "+1 " * (n // 3),
+    "slashes": lambda n: "1/" * (n // 2),
+    "brackets": lambda n: "(" * n + ")" * n,
+    "square brackets": lambda n: "a" + "[a]" * (n // 3),
+    "angle brackets": lambda n: "<" * n + "@" + ">" * n,
+    "at signs": lambda n: "a@" * (n // 2),
+    "dots": lambda n: "a@" + "a." * (n // 2),
+    "dots of a carrier": lambda n: "a" + "." * n + "b@docomo.ne.jp",
+    "hyphens": lambda n: "a@" + "a-" * (n // 2) + ".com",
+    "international name": lambda n: "a@" + "ü" * n + ".de",
+    "quotes": lambda n: '"' * n,
+    "link": lambda n: "mailto:" + "?" * n,
+    "date": lambda n: "2026-11-23T" + "0" * n + "\n",
+    "address of a page": lambda n: "https://" + "a" * n + ":" + "1" * n,
+    "percents": lambda n: "%25" * (n // 3),
+    "names and values": lambda n: "a=1&" * (n // 4),
+    "commas": lambda n: "1," * (n // 2),
+    "words": lambda n: "tel " * (n // 4),
+}
+
+LIMITS = Limits(body=10**8, fields=10**6, field=10**8)
+LABELS = Labels(("email", "mail"))
+MAPPING = Rules(
+    {
+        "email": Rule("email", first=(Path("email"), LABELS)),
+        "mobile_phone_number": Rule("phone", joined=(Path("dial"), Path("phone"))),
+        "full_name": Rule("text", joined=(Path("name"),)),
+    },
+    region="DE",
+    region_from=Path("country"),
+    consent={"email": Box("box")},
+    entries=Entries("list", ("name",), "value"),
+)
+
+
+def typed(kind: str) -> Callable[[str], Any]:
+    return Rule(kind, max_length=10**8).field("DE").deserialize
+
+
+def form(pairs: str) -> Mapping[str, Any]:
+    return parse(pairs.encode(), "application/x-www-form-urlencoded", LIMITS)
+
+
+def document(value: Any) -> Mapping[str, Any]:
+    return parse(json.dumps(value).encode(), "application/json", LIMITS)
+
+
+SEEN_BY: dict[str, Callable[[str], Any]] = {
+    **{f"type {kind}": typed(kind) for kind in TYPES},
+    "normal": normal,
+    "normal, compatible": lambda text: normal(text, form="NFKC"),
+    "clean": clean,
+    "visible": visible,
+    "label": plain,
+    "labels": lambda text: LABELS.find({text: "x"}),
+    "path": lambda text: Path("email").find({text: text}),
+    "e-mail": contact.email,
+    "suggestion": contact.suggestion,
+    "phone": contact.phone,
+    "phone of a region": lambda text: contact.phone(text, "US"),
+    "no number": telephone.holds_none,
+    "dial code": telephone.region_of,
+    "box": lambda text: Box("box").is_ticked({"box": [text, text]}),
+    "origin": origin.canonical,
+    "key": is_key,
+    "content type": media_type,
+    "stamp": lambda text: stamp.age(b"k" * 32, "source", text, 0.0),
+    "mapping of values": lambda text: MAPPING.apply(
+        dict.fromkeys(("email", "dial", "phone", "name", "country", "box", "E-Mail"), text)
+    ),
+    "mapping of keys": lambda text: MAPPING.apply({text: "jane@example.com", f"{text} ": [{"name": text}]}),
+    "mapping of entries": lambda text: MAPPING.apply({"list": [{"name": text, "value": text}]}),
+    "form value": lambda text: form("a=" + quote(text)),
+    "form name": lambda text: form(quote(text) + "=a"),
+    "form as it came": form,
+    "JSON value": lambda text: document({"a": text}),
+    "JSON key": lambda text: document({text: "a"}),
+}
+
+
+def seconds(see: Callable[[str], Any], text: str) -> float:
+    """The processor's time of the quickest of three tries."""
+    tries = []
+    for _ in range(3):
+        started = time.thread_time()
+        try:
+            see(text)
+        except (ValidationError, contact.NotAContact, BadBody):
+            pass
+        tries.append(time.thread_time() - started)
+    return min(tries)
+
+
+def yardstick(text: str) -> float:
+    """What it takes to look at each letter some times: less is no growth worth a look."""
+    return seconds(lambda text: [sum(map(ord, text)) for _ in range(5)], text)
+
+
+@pytest.mark.parametrize("see", SEEN_BY.values(), ids=SEEN_BY)
+def test_four_times_as_much_text_takes_no_sixteen_times_as_long(see: Callable[[str], Any]) -> None:
+    slow = {}
+    for name, make in TEXTS.items():
+        small, large = make(SIZE), make(SIZE * TIMES)
+        if seconds(see, large) > MOST * max(seconds(see, small), yardstick(small)):
+            slow[name] = (seconds(see, small), seconds(see, large))
+    assert {name: pair for name, pair in slow.items() if pair[1] > MOST * pair[0]} == {}
+
+
+@pytest.mark.parametrize("see", SEEN_BY.values(), ids=SEEN_BY)
+def test_a_short_text_takes_no_time_either(see: Callable[[str], Any]) -> None:
+    """What is refused by its length is tried below it, where an expression could try every way."""
+    for name, make in TEXTS.items():
+        small, large = make(18), make(18 * TIMES)
+        assert seconds(see, large) <= TIMES**3 * max(seconds(see, small), yardstick(small)), name
+
+
+def test_what_takes_the_square_is_seen() -> None:
+    def square(text: str) -> int:
+        return sum(text.count(letter) for letter in text[::3])
+
+    small, large = "a" * SIZE, "a" * SIZE * TIMES
+    assert seconds(square, large) > MOST * max(seconds(square, small), yardstick(small))
