@@ -22,6 +22,10 @@ test: $(VENV)/.installed-dev $(AXE) ## run every test but the slow ones; say wha
 test-slow: $(VENV)/.installed-dev $(AXE) ## run the tests that take minutes
 	@$(PY) -m pytest -m slow -rs $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(VENV)/.installed-dev ## throw thousands of bodies and raw requests at it (TEST_FUZZ=20000, TEST_SEED=…)
+	@TEST_FUZZ=$${TEST_FUZZ:-20000} $(PY) -m pytest -m "not slow" -rs tests/web/test_fuzz_bodies.py tests/web/test_fuzz_sockets.py $(ARGS)
+
 .PHONY: check
 check: $(VENV)/.installed-dev ## lint, formatting, types, and the files for deployment
 	$(PY) -m ruff check .

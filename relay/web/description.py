@@ -107,7 +107,7 @@ def _describe_public(spec: APISpec) -> None:
         operations={"get": {"responses": {"200": json_of(Receipt, "known"), "404": problem_of("unknown")}}},
     )
     spec.path("/healthz", operations={"get": {"responses": {"200": {"description": "the process works"}}}})
-    ready = {"200": {"description": "could commit now"}, "503": {"description": "names what fails"}}
+    ready = {"200": {"description": "could commit now"}, "503": {"description": "could not commit now"}}
     spec.path("/readyz", operations={"get": {"responses": ready}})
 
 

@@ -6,8 +6,7 @@ One file each in ``languages/``. The relay's messages are English; the others sa
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from dataclasses import field as factory
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from werkzeug.datastructures import LanguageAccept
@@ -22,8 +21,8 @@ class Language:
 
     code: str
     texts: Mapping[str, str]
-    validation: Mapping[str, str] = factory(default_factory=dict)
-    problems: Mapping[str, str] = factory(default_factory=dict)
+    validation: Mapping[str, str] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=dict)
 
     def say(self, message: str) -> str:
         """Return a message of the relay in this language; one that is unknown stays English."""

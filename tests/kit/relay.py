@@ -242,6 +242,11 @@ class RelayProcess:
         """All of its living processes, the master among them."""
         return pids_of_session(self.process.pid) if self.process else []
 
+    def labour(self) -> int:
+        """Nanoseconds that its workers have computed, whatever else the machine does meanwhile."""
+        files = [file for pid in self.worker_pids() for file in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+        return sum(int(file.read_text().split()[0]) for file in files)
+
     def worker_pids(self) -> list[int]:
         """The living children of the master."""
         return children(self.pid)
