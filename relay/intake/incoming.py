@@ -54,3 +54,5 @@ class Refusal:
     repeat: bool = False
     typed: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """What was typed, for the page that shows the form again; never logged."""
+    cause: str = ""
+    """Why, for the log and the operator, where the sender is told less."""

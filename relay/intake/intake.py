@@ -22,6 +22,7 @@ from relay.intake.limits import WHOLE, Doorkeeper
 from relay.intake.mistakes import Mistakes
 from relay.intake.parsed import Parsed
 from relay.intake.receipt import is_silent
+from relay.intake.refusals import Refusals
 from relay.intake.suspicion import SOURCE_LIMIT, suspicion_of
 from relay.intake.waiting import Patience
 from relay.outbox.outbox import Outbox
@@ -56,6 +57,7 @@ class Intake:
         dispatcher: Dispatcher | None,
         clock: Callable[[], float],
         patience: Patience,
+        refusals: Refusals,
         checker: Checker | None = None,
     ) -> None:
         """``dispatcher`` and ``checker`` are None where another process sends.
@@ -63,6 +65,7 @@ class Intake:
         ``patience``: shared with those who wait already, which other settings let in.
         """
         self._checker = checker
+        self._refusals = refusals
         self.settings = settings
         self._outbox = outbox
         self._doorkeeper = doorkeeper
@@ -93,6 +96,11 @@ class Intake:
         result, word = self._receive(source, incoming)
         seconds = time.perf_counter() - started
         metrics.count_submission(source.name, word, seconds)
+        cause = None
+        if isinstance(result, Refusal):
+            cause = result.cause or result.detail
+            if result.receipt is None:
+                self._refusals.note(source.name, cause)
         events.note(
             f"submission.{word}",
             level=logging.INFO if word in ("accepted", "repeat", "excluded") else logging.WARNING,
@@ -102,7 +110,7 @@ class Intake:
             request_id=incoming.request_id,
             client=incoming.client if word in ("rejected", "limited") else None,
             seconds=round(seconds, 4),
-            reason="it repeats an earlier one, so it is not sent again" if word == "repeat" else None,
+            reason="it repeats an earlier one, so it is not sent again" if word == "repeat" else cause,
         )
         return result
 
@@ -115,7 +123,8 @@ class Intake:
         if not any(source.admits(evidence, now) for evidence in parsed.evidence()):
             if any(source.is_only_untimely(evidence, now) for evidence in parsed.evidence()):
                 _note_skew(source, incoming)
-            return Refusal(401, "The proof of the sender is missing or wrong."), "rejected"
+            cause = next(source.why_not_admitted(evidence, now) for evidence in parsed.evidence())
+            return Refusal(401, "The proof of the sender is missing or wrong.", cause=cause), "rejected"
         if not is_whole:
             return Refusal(400, incoming.flaw), "rejected"
         try:

@@ -6,7 +6,7 @@ from typing import Any
 from relay import clock
 from relay.config.settings import Settings
 from relay.operator.actions import WAITING
-from relay.outbox import figures
+from relay.outbox import figures, refusals
 from relay.outbox.figures import HOUR
 from relay.outbox.outbox import Outbox
 
@@ -39,6 +39,7 @@ def sources(settings: Settings, outbox: Outbox) -> list[dict[str, Any]]:
             "kind": kind,
             "enabled": enabled,
             **_arrived(outbox, name),
+            "refusals": _refused(outbox, name),
             "needs_you": _by_state([group for group in groups if group["source"] == name]),
         }
         for name, (kind, enabled) in {**known, **gone}.items()
@@ -55,6 +56,15 @@ def _arrived(outbox: Outbox, source: str) -> dict[str, Any]:
         "counts": {"1h": hours[-1], "24h": sum(hours[-DAY_HOURS:]), "7d": sum(hours)},
         "hours": hours,
     }
+
+
+def _refused(outbox: Outbox, source: str) -> list[dict[str, Any]]:
+    """Return what was refused within a week, and why, the most frequent cause first."""
+    since = outbox.time() - WEEK_HOURS * HOUR
+    found = outbox.read(lambda conn: refusals.recent(conn, source, since))
+    return [
+        {"cause": one["cause"], "count": one["count"], "last": clock.iso(one["last_at"])} for one in found
+    ]
 
 
 def _by_state(groups: list[dict[str, Any]]) -> Mapping[str, Mapping[str, int]]:

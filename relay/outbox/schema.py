@@ -198,6 +198,17 @@ jobs = sa.Table(
 )
 _index("jobs_open", jobs.c.id, where="ended_at IS NULL")
 
+refusals = sa.Table(
+    "refusals",
+    metadata,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("cause", sa.Text, primary_key=True),
+    sa.Column("hour", sa.BigInteger, primary_key=True),
+    sa.Column("count", sa.Integer, nullable=False),
+    sa.Column("last_at", _Time, nullable=False),
+)
+"""What was refused and not kept: how often, by cause. No row says who was refused."""
+
 
 class Newer(RuntimeError):
     """The database was written by a newer relay."""
@@ -258,6 +269,10 @@ def _twins(conn: Connection) -> None:
     _create_index(conn, "deliveries_twin_key")
 
 
+def _refusals(conn: Connection) -> None:
+    refusals.create(conn, checkfirst=True)
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     _first,
     _sessions,
@@ -267,6 +282,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _jobs,
     _outages,
     _twins,
+    _refusals,
 )
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed."""
 

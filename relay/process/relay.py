@@ -14,11 +14,12 @@ from relay.dispatch.captcha import Checker
 from relay.dispatch.dispatcher import Dispatcher
 from relay.intake.intake import Intake
 from relay.intake.limits import Doorkeeper
+from relay.intake.refusals import Refusals
 from relay.intake.waiting import Patience
 from relay.operator.alerts import EVERY_SECONDS as WATCH_SECONDS
 from relay.operator.alerts import Alert, Watch, found
 from relay.operator.clerk import Clerk
-from relay.outbox import sqlite
+from relay.outbox import refusals, sqlite
 from relay.outbox.disk import Disk
 from relay.outbox.errors import Damaged, Unavailable, Unfit
 from relay.process.exits import EXIT_DAMAGED, EXIT_FAULT, EXIT_STORAGE, EXIT_UNFIT
@@ -46,6 +47,7 @@ class Relay:
         self.dispatcher: Dispatcher | None = None
         self.checker: Checker | None = None
         self.clerk: Clerk | None = None
+        self.refusals = Refusals()
         self._lock: int | None = None
         self._stopping = threading.Event()
         self._ready: tuple[float, dict[str, str]] = (-_READY_SECONDS, {})
@@ -94,6 +96,7 @@ class Relay:
             self.checker.stop()
         if self.dispatcher is not None:
             self.dispatcher.stop(seconds)
+        self._keep_refusals()
         self.outbox.stop()
         if self._lock is not None:
             os.close(self._lock)
@@ -132,6 +135,7 @@ class Relay:
             self.dispatcher,
             self.clock,
             self._patience,
+            self.refusals,
             checker=self.checker,
         )
 
@@ -216,8 +220,17 @@ class Relay:
             self.outbox.shift(self.clock, moved, boot())
             events.note("clock.jumped", level=logging.WARNING, seconds=round(moved, 1))
         self._look_at_disk()
+        self._keep_refusals()
         # Emptied soon after payloads were erased, so that they are gone from the WAL too.
         self.outbox.checkpoint()
+
+    def _keep_refusals(self) -> None:
+        """Keep what was refused since the last time; what cannot be kept now is kept later."""
+        if counts := self.refusals.take():
+            try:
+                self.outbox.write(lambda conn: refusals.add(conn, counts, self.outbox.now(conn)))
+            except Unavailable:
+                self.refusals.put_back(counts)
 
     def _look_at_disk(self) -> None:
         if self.disk is None:

@@ -104,6 +104,23 @@ class Verifier:
         """Whether nothing but its time is wrong with evidence that does not prove."""
         return replace(self, tolerance=math.inf).proves(evidence, secrets, now)
 
+    def why_not(self, evidence: Evidence, secrets: tuple[bytes, ...], now: float) -> str:
+        """Say why evidence does not prove: for the log and the operator alone, and without its values."""
+        if not any(secrets):
+            return "no secret is configured"
+        if self.scheme in HMACS or self.scheme == "jwt":
+            needed = (self.header, self.timestamp_header, self.id_header)
+            missing = [name for name in needed if name and name.lower() not in evidence.headers]
+            if missing:
+                return f"no header {missing[0]}"
+            if self.is_only_untimely(evidence, secrets, now):
+                return "its time is too far from ours"
+            return f"wrong signature in {self.header}"
+        shown = any(True for _ in self._shown(evidence))
+        places = (self.header and f"header {self.header}", self.query and f"?{self.query}=", self.body)
+        where = " or ".join(place for place in places if place)
+        return f"wrong token in {where}" if shown else f"no token in {where}"
+
     def key(self, secret: str) -> bytes:
         """Return the bytes of a configured secret. Raises ValueError if it is not so encoded."""
         if self.secret_encoding == "utf8":

@@ -176,6 +176,10 @@ class Source:
         """Whether a sender that was not admitted would have been at another time: a clock is wrong."""
         return self.verifier is not None and self.verifier.is_only_untimely(evidence, self.secrets, now)
 
+    def why_not_admitted(self, evidence: Evidence, now: float) -> str:
+        """Say why a sender was not admitted: for the log and the operator alone."""
+        return self.verifier.why_not(evidence, self.secrets, now) if self.verifier else ""
+
     def allows_origin(self, origin: str | None, own: tuple[str, ...]) -> bool:
         """Whether a page of this origin may post here.
 

@@ -197,6 +197,14 @@ class AuditPage(Described):
     next = fields.String(allow_none=True)
 
 
+class Refused(Described):
+    """How often a source refused something for one cause, within a week."""
+
+    cause = fields.String()
+    count = fields.Integer()
+    last = fields.DateTime()
+
+
 class SourceStatus(Described):
     """What came to a source, and what of it needs somebody: by state and reason."""
 
@@ -206,6 +214,7 @@ class SourceStatus(Described):
     last = fields.DateTime(allow_none=True)
     counts = fields.Dict(fields.String(), fields.Integer())
     hours = fields.List(fields.Integer())
+    refusals = fields.List(fields.Nested(Refused))
     needs_you = fields.Dict(fields.String(), fields.Dict(fields.String(), fields.Integer()))
 
 

@@ -50,15 +50,17 @@ def _take_in(relay: Relay, intake: Intake, source: Source) -> Response:
     try:
         incoming = read(relay, source, request.environ)
     except Refused as refused:
-        _note(relay, source, refused.status)
+        _note(relay, source, refused)
         return _closing(shown(refused.status, str(refused)))
     response = _answer(source, intake.receive(source, incoming))
     return _closing(response) if incoming.flaw else response
 
 
-def _note(relay: Relay, source: Source, status: int) -> None:
+def _note(relay: Relay, source: Source, refused: Refused) -> None:
     """Note a refusal that was given before the body was looked at."""
     metrics.count_submission(source.name, "rejected")
+    status, origin = refused.status, shown_origin(request.environ)
+    relay.refusals.note(source.name, f"unknown origin {origin}" if status == 403 else str(refused))
     events.note(
         "submission.rejected",
         level=logging.WARNING,
@@ -66,7 +68,7 @@ def _note(relay: Relay, source: Source, status: int) -> None:
         status=status,
         request_id=request.environ["relay.request_id"],
         client=client_key(relay, request.environ),
-        origin=shown_origin(request.environ) if status == 403 else None,
+        origin=origin if status == 403 else None,
     )
 
 
