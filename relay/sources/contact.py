@@ -7,6 +7,7 @@ from pathlib import Path
 import email_validator
 
 from relay.sources import telephone
+from relay.sources.numbering import NoNumber
 from relay.sources.text import normal, visible
 
 _LONGEST = 500  # of what is typed around an address, and 254 characters of it
@@ -97,7 +98,7 @@ def phone(text: str, region: str | None = None) -> str:
     """
     try:
         return telephone.read(text, region)
-    except telephone.NoNumber:
+    except NoNumber:
         if region is None:
             wanted = "Enter a phone number with its country code, like +49 30 1234567."
         else:

@@ -1,8 +1,7 @@
 """Paths: where in a body a value is found."""
 
 import re
-from collections.abc import Iterator
-from collections.abc import Mapping as Dict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -42,17 +41,17 @@ class Path:
             return f"knows no function {name}()" if name else None
         return "is not a JMESPath expression" if _EXPRESSION.search(self.text) else None
 
-    def find(self, body: Dict[str, Any]) -> Any:
+    def find(self, body: Mapping[str, Any]) -> Any:
         """Return what stands there, or None."""
         if self.text in body:
             return body[self.text]
         return search(self._expression, body)
 
-    def name(self, body: Dict[str, Any]) -> str | None:
+    def name(self, body: Mapping[str, Any]) -> str | None:
         """Return what the sender calls it."""
         return self.text
 
-    def exists(self, body: Dict[str, Any]) -> bool:
+    def exists(self, body: Mapping[str, Any]) -> bool:
         """Whether the sender has such a field at all, be it empty."""
         return self.text in body or self.find(body) is not None
 
@@ -101,11 +100,11 @@ class Labels:
     def text(self) -> str:
         return self.labels[0]
 
-    def find(self, body: Dict[str, Any]) -> Any:
+    def find(self, body: Mapping[str, Any]) -> Any:
         """Return what stands beside the first of the labels that has a value, or None."""
         return self.match(body)[1]
 
-    def match(self, body: Dict[str, Any], used: frozenset[str] = frozenset()) -> tuple[str, Any]:
+    def match(self, body: Mapping[str, Any], used: frozenset[str] = frozenset()) -> tuple[str, Any]:
         """Return the first label, none of those used, that has a value, and the value."""
         known: dict[str, Any] = {}
         for key, value in self._labelled(body).items():
@@ -115,20 +114,21 @@ class Labels:
         return label, known.get(label)
 
     def _plain(self, key: str) -> str:
+        key = key[: 2 * _LONG_LABEL]  # a pattern of the configuration need not be a quick one
         prefix = self.strip.match(key) if self.strip else None
         return plain(key[prefix.end() :] if prefix else key)
 
-    def exists(self, body: Dict[str, Any]) -> bool:
+    def exists(self, body: Mapping[str, Any]) -> bool:
         """Whether the sender has such a label at all, be its value empty."""
         return any(self._plain(key) in self.labels for key in self._labelled(body))
 
-    def name(self, body: Dict[str, Any]) -> str | None:
+    def name(self, body: Mapping[str, Any]) -> str | None:
         """Return what the sender calls it: its own spelling of the label that answers, or of any."""
         keys = {self._plain(key): key for key in reversed(self._labelled(body))}
         answering, _ = self.match(body)
         return next((keys[label] for label in (answering, *self.labels) if label in keys), None)
 
-    def _labelled(self, body: Dict[str, Any]) -> dict[str, Any]:
+    def _labelled(self, body: Mapping[str, Any]) -> dict[str, Any]:
         entries = body.get("entry")
         where = entries if isinstance(entries, _Named) else body
         if self.within:
@@ -161,10 +161,10 @@ class Entries:
     list: str
     names: tuple[str, ...]
     value: str
-    titles: Dict[str, str] | None = None
+    titles: Mapping[str, str] | None = None
     entry_id: str | None = None
 
-    def read(self, body: Dict[str, Any]) -> dict[str, Any]:
+    def read(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return name → value, the first of equal names winning."""
         found = _Named()
         titles = self._titles(body)
@@ -178,7 +178,7 @@ class Entries:
                     found.setdefault(name, value)
         return found
 
-    def _titles(self, body: Dict[str, Any]) -> dict[str, Any]:
+    def _titles(self, body: Mapping[str, Any]) -> dict[str, Any]:
         if not self.titles:
             return {}
         listed = search(_expression(self.titles["list"]), body)

@@ -9,15 +9,22 @@ import unicodedata
 from functools import cache
 
 import phonenumbers
-from phonenumbers import CountryCodeSource, PhoneNumber, PhoneNumberFormat, PhoneNumberType, ValidationResult
+from phonenumbers import PhoneNumber
 
+from relay.sources.numbering import (
+    NoNumber,
+    formatted,
+    in_region,
+    international,
+    vanity,
+    with_or_without_plus,
+)
 from relay.sources.text import visible
 
 INVISIBLE_PLUS = "\u2064"
 """Stands for a ``+`` that a form did not encode, or that was a blank: only the number can tell."""
 
 _LONGEST = 80
-_MOST_DIGITS = 15  # of E.164, with the country code
 _FEWEST_DIGITS = 7  # after as many a letter begins a note, and no number in letters
 _FEW_DIGITS = 6  # as many in a note, and it is another number
 _PLAIN = str.maketrans(
@@ -41,17 +48,6 @@ _TWICE = re.compile(r"\+\s*([1-9][0-9]{0,2})(?:[\s()./-]*(?=\+)|[\s()./-]+(?=00\
 _DIAL_CODE = re.compile(r"[^+0-9]*(?:\+|00)\s*([1-9][0-9 -]{0,6})\)?[^+0-9]*")
 _SEPARATORS = re.compile(r"[/,;|]")
 _LISTING = frozenset(",;|")  # these stand between numbers; a slash also stands inside one
-_VANITY_KINDS = {
-    PhoneNumberType.TOLL_FREE,
-    PhoneNumberType.SHARED_COST,
-    PhoneNumberType.PREMIUM_RATE,
-    PhoneNumberType.UAN,
-}
-_NORTH_AMERICA = 1
-
-
-class NoNumber(ValueError):
-    """The text is no telephone number, or it is not certain whose."""
 
 
 def read(text: str, region: str | None = None) -> str:
@@ -67,7 +63,7 @@ def read(text: str, region: str | None = None) -> str:
     text = _without_words(text)
     if beside := _TWICE.match(text):  # a widget's dial code, and the number typed with its own
         region, text = region_of("+" + beside[1]), text[beside.end() :]
-    return _formatted(_number(_one_number(text, region), region, may_have_lost_plus))
+    return formatted(_number(_one_number(text, region), region, may_have_lost_plus))
 
 
 def holds_none(text: str) -> bool:
@@ -179,133 +175,19 @@ def _is_valid(text: str, region: str | None) -> bool:
         return False
 
 
-# --- from digits to a number ------------------------------------------------------------------------------
-
-
 def _number(text: str, region: str | None, may_have_lost_plus: bool = False) -> PhoneNumber:
     """Return the one number a text can be. Raises NoNumber."""
     if any(character.isalpha() for character in text):
-        return _vanity(text, region)
+        return vanity(text, region)
     if set("#~=*") & set(text):
         raise NoNumber
     digits = _digits(text)
     if "+" in text:
-        return _possible(_parsed("+" + digits.removeprefix("00")))
+        return international(digits.removeprefix("00"))
     if may_have_lost_plus:
-        return _with_or_without_plus(digits, region)
+        return with_or_without_plus(digits, region)
     if region is None:
         if not digits.startswith("00"):
             raise NoNumber
-        return _possible(_parsed("+" + digits[2:]))
-    return _in_region(digits, region)
-
-
-def _in_region(digits: str, region: str) -> PhoneNumber:
-    """Return what digits mean where they were typed: a national number, or one dialled from there."""
-    own = _parsed(digits, region)
-    code = str(phonenumbers.country_code_for_region(region))
-    if own.country_code_source == CountryCodeSource.FROM_NUMBER_WITH_IDD:
-        return _dialled_abroad(digits, own, code)
-    if digits.startswith("00"):
-        return _certain(own, _parsed("+" + digits[2:]))
-    if digits.startswith(code):
-        national = own
-        if own.country_code_source == CountryCodeSource.FROM_NUMBER_WITHOUT_PLUS_SIGN:
-            national = _parsed(f"+{code}{digits}")
-        return _certain(national, _parsed("+" + digits))
-    return _possible(own)
-
-
-def _dialled_abroad(digits: str, dialled: PhoneNumber, code: str) -> PhoneNumber:
-    """Return a number behind the prefix for calls abroad; other prefixes than 00 also begin numbers."""
-    if digits.startswith("00"):
-        return _possible(dialled)
-    return _certain(_parsed(f"+{code}{digits}"), dialled)
-
-
-def _certain(national: PhoneNumber, abroad: PhoneNumber) -> PhoneNumber:
-    """Return the one of two readings that is certain. Raises NoNumber if neither is.
-
-    A valid international one is meant; a merely possible one only if it could be no national number.
-    A national one is meant if it is valid, and the other is not even as long as such numbers are, or
-    the country's numbers are written without a prefix, so that this is how they look.
-    """
-    if (
-        _formatted(national) == _formatted(abroad)
-        or phonenumbers.is_valid_number(abroad)
-        or not _is_possible(national)
-    ):
-        return _possible(abroad)
-    kind = phonenumbers.number_type(national)
-    if kind == PhoneNumberType.UNKNOWN or (_has_prefix(national) and _is_as_long(abroad, kind)):
-        raise NoNumber
-    return national
-
-
-def _has_prefix(number: PhoneNumber) -> bool:
-    region = phonenumbers.region_code_for_country_code(number.country_code or 0)
-    return phonenumbers.ndd_prefix_for_region(region, False) is not None
-
-
-def _is_as_long(number: PhoneNumber, kind: int) -> bool:
-    reason = phonenumbers.is_possible_number_for_type_with_reason(number, kind)
-    return bool(reason == ValidationResult.IS_POSSIBLE)
-
-
-def _with_or_without_plus(digits: str, region: str | None) -> PhoneNumber:
-    """Return a number that perhaps lost its plus: the national one if that is valid, else with a plus."""
-    if region is None:
-        return _possible(_parsed("+" + digits))
-    try:
-        national = _in_region(digits, region)
-    except NoNumber:
-        return _possible(_parsed("+" + digits))
-    abroad = _try_parsed("+" + digits)
-    if phonenumbers.is_valid_number(national) or abroad is None or not _is_possible(abroad):
-        return national
-    if not phonenumbers.is_valid_number(abroad):
-        raise NoNumber
-    return abroad
-
-
-def _vanity(text: str, region: str | None) -> PhoneNumber:
-    """Return a number whose last digits are written as letters, like 1-800-FLOWERS. Raises NoNumber."""
-    if not re.fullmatch(r"[\d\s().+-]*\d[\s().-]*[A-Za-z]{3,}(?:[\s-][A-Za-z]+)*", text):
-        raise NoNumber
-    number = _parsed(phonenumbers.convert_alpha_characters_in_number(text), region)
-    kind = phonenumbers.number_type(number)
-    if kind not in _VANITY_KINDS and (
-        number.country_code != _NORTH_AMERICA or kind == PhoneNumberType.UNKNOWN
-    ):
-        raise NoNumber
-    return number
-
-
-def _parsed(text: str, region: str | None = None) -> PhoneNumber:
-    try:
-        return phonenumbers.parse(text, region, keep_raw_input=True)
-    except phonenumbers.NumberParseException:
-        raise NoNumber from None
-
-
-def _try_parsed(text: str) -> PhoneNumber | None:
-    try:
-        return _parsed(text)
-    except NoNumber:
-        return None
-
-
-def _possible(number: PhoneNumber) -> PhoneNumber:
-    if not _is_possible(number):
-        raise NoNumber
-    return number
-
-
-def _is_possible(number: PhoneNumber) -> bool:
-    reason = phonenumbers.is_possible_number_with_reason(number)
-    return bool(reason == ValidationResult.IS_POSSIBLE) and len(_formatted(number)) <= 1 + _MOST_DIGITS
-
-
-def _formatted(number: PhoneNumber) -> str:
-    found: str = phonenumbers.format_number(number, PhoneNumberFormat.E164)
-    return found
+        return international(digits[2:])
+    return in_region(digits, region)

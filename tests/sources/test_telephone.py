@@ -9,9 +9,10 @@ import pytest
 
 from relay.sources.body import Limits, parse
 from relay.sources.mapping import Mapping
+from relay.sources.numbering import NoNumber
 from relay.sources.paths import Path
 from relay.sources.rules import Rule
-from relay.sources.telephone import NoNumber, holds_none, read, region_of
+from relay.sources.telephone import holds_none, read, region_of
 
 READ: list[tuple[str, str | None, str | None]] = [
     # a note behind a number

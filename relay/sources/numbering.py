@@ -1,0 +1,136 @@
+"""What digits mean: the number of one country, where it is certain whose."""
+
+import re
+
+import phonenumbers
+from phonenumbers import CountryCodeSource, PhoneNumber, PhoneNumberFormat, PhoneNumberType, ValidationResult
+
+_MOST_DIGITS = 15  # of E.164, with the country code
+_VANITY = re.compile(r"[\d\s().+-]*\d[\s().-]*[A-Za-z]{3,}(?:[\s-][A-Za-z]+)*")
+_VANITY_KINDS = {
+    PhoneNumberType.TOLL_FREE,
+    PhoneNumberType.SHARED_COST,
+    PhoneNumberType.PREMIUM_RATE,
+    PhoneNumberType.UAN,
+}
+_NORTH_AMERICA = 1
+
+
+class NoNumber(ValueError):
+    """The text is no telephone number, or it is not certain whose."""
+
+
+def international(digits: str) -> PhoneNumber:
+    """Return a number that begins with its country's code. Raises NoNumber."""
+    return _possible(_parsed("+" + digits))
+
+
+def in_region(digits: str, region: str) -> PhoneNumber:
+    """Return what digits mean where they were typed: a national number, or one dialled from there."""
+    own = _parsed(digits, region)
+    code = str(phonenumbers.country_code_for_region(region))
+    if own.country_code_source == CountryCodeSource.FROM_NUMBER_WITH_IDD:
+        return _dialled_abroad(digits, own, code)
+    if digits.startswith("00"):
+        return _certain(own, _parsed("+" + digits[2:]))
+    if digits.startswith(code):
+        national = own
+        if own.country_code_source == CountryCodeSource.FROM_NUMBER_WITHOUT_PLUS_SIGN:
+            national = _parsed(f"+{code}{digits}")
+        return _certain(national, _parsed("+" + digits))
+    return _possible(own)
+
+
+def _dialled_abroad(digits: str, dialled: PhoneNumber, code: str) -> PhoneNumber:
+    """Return a number behind the prefix for calls abroad; other prefixes than 00 also begin numbers."""
+    if digits.startswith("00"):
+        return _possible(dialled)
+    return _certain(_parsed(f"+{code}{digits}"), dialled)
+
+
+def _certain(national: PhoneNumber, abroad: PhoneNumber) -> PhoneNumber:
+    """Return the one of two readings that is certain. Raises NoNumber if neither is.
+
+    A valid international one is meant; a merely possible one only if it could be no national number.
+    A national one is meant if it is valid, and the other is not even as long as such numbers are, or
+    the country's numbers are written without a prefix, so that this is how they look.
+    """
+    if (
+        formatted(national) == formatted(abroad)
+        or phonenumbers.is_valid_number(abroad)
+        or not _is_possible(national)
+    ):
+        return _possible(abroad)
+    kind = phonenumbers.number_type(national)
+    if kind == PhoneNumberType.UNKNOWN or (_has_prefix(national) and _is_as_long(abroad, kind)):
+        raise NoNumber
+    return national
+
+
+def _has_prefix(number: PhoneNumber) -> bool:
+    region = phonenumbers.region_code_for_country_code(number.country_code or 0)
+    return phonenumbers.ndd_prefix_for_region(region, False) is not None
+
+
+def _is_as_long(number: PhoneNumber, kind: int) -> bool:
+    reason = phonenumbers.is_possible_number_for_type_with_reason(number, kind)
+    return bool(reason == ValidationResult.IS_POSSIBLE)
+
+
+def with_or_without_plus(digits: str, region: str | None) -> PhoneNumber:
+    """Return a number that perhaps lost its plus: the national one if that is valid, else with a plus."""
+    if region is None:
+        return international(digits)
+    try:
+        national = in_region(digits, region)
+    except NoNumber:
+        return international(digits)
+    abroad = _try_parsed("+" + digits)
+    if phonenumbers.is_valid_number(national) or abroad is None or not _is_possible(abroad):
+        return national
+    if not phonenumbers.is_valid_number(abroad):
+        raise NoNumber
+    return abroad
+
+
+def vanity(text: str, region: str | None) -> PhoneNumber:
+    """Return a number whose last digits are written as letters, like 1-800-FLOWERS. Raises NoNumber."""
+    if not _VANITY.fullmatch(text):
+        raise NoNumber
+    number = _parsed(phonenumbers.convert_alpha_characters_in_number(text), region)
+    kind = phonenumbers.number_type(number)
+    if kind not in _VANITY_KINDS and (
+        number.country_code != _NORTH_AMERICA or kind == PhoneNumberType.UNKNOWN
+    ):
+        raise NoNumber
+    return number
+
+
+def _parsed(text: str, region: str | None = None) -> PhoneNumber:
+    try:
+        return phonenumbers.parse(text, region, keep_raw_input=True)
+    except phonenumbers.NumberParseException:
+        raise NoNumber from None
+
+
+def _try_parsed(text: str) -> PhoneNumber | None:
+    try:
+        return _parsed(text)
+    except NoNumber:
+        return None
+
+
+def _possible(number: PhoneNumber) -> PhoneNumber:
+    if not _is_possible(number):
+        raise NoNumber
+    return number
+
+
+def _is_possible(number: PhoneNumber) -> bool:
+    reason = phonenumbers.is_possible_number_with_reason(number)
+    return bool(reason == ValidationResult.IS_POSSIBLE) and len(formatted(number)) <= 1 + _MOST_DIGITS
+
+
+def formatted(number: PhoneNumber) -> str:
+    found: str = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    return found
