@@ -120,6 +120,10 @@ class Vault:
         """Return the value of a box. Raises KeyMissing; ValueError if it was tampered with."""
         return _unpacked(self._open(box, row))
 
+    def reseal(self, box: bytes | None, row: str) -> bytes | None:
+        """Return a box with the same value, sealed with the newest key. Raises KeyMissing, ValueError."""
+        return self.seal(self.open(box, row), row) if box is not None else None
+
     @property
     def newest_id(self) -> bytes:
         """What every box begins with that is sealed with the newest key."""

@@ -7,6 +7,7 @@ from typing import Any
 from relay import clock
 from relay.delivery import CHECK, FRESH, HELD, INVALID, QUEUED, Delivery
 from relay.intake.incoming import Incoming
+from relay.outbox.hints import sealed_hint
 from relay.outbox.records import Entry
 from relay.sources import body as submission
 from relay.sources import stamp
@@ -51,6 +52,8 @@ def entry_of(
         email_hash=contact_hash(vault, email),
         phone_hash=contact_hash(vault, phone),
         consent=consent_proof(mapped, sent.page, sent.received_at, sent.wording),
+        hint=sealed_hint(payload, delivery.receipt, vault),
+        budget=source.held_budget if state == HELD else None,
     )
 
 
@@ -77,7 +80,9 @@ def _twin_window(source: Source) -> float | None:
 
 
 def _payload(source: Source, sent: Submission, mapped: Mapped, state: str) -> dict[str, Any]:
-    payload: dict[str, Any] = {"profile": mapped.profile, **_original(sent)}
+    payload: dict[str, Any] = {"profile": mapped.profile}
+    if state != HELD:  # of what may be a bot's, no more is kept than would be sent
+        payload |= _original(sent)
     if mapped.extra:
         payload["update"] = update_body(mapped.extra, source)
     if source.captcha:

@@ -25,6 +25,7 @@ from relay.intake.receipt import is_silent
 from relay.intake.refusals import Refusals
 from relay.intake.suspicion import SOURCE_LIMIT, suspicion_of
 from relay.intake.waiting import Patience
+from relay.outbox.errors import OverBudget
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Entry, Stored
 from relay.sources import stamp
@@ -74,6 +75,7 @@ class Intake:
         self._patience = patience
         self._forecasts = Forecasts(outbox, self._latency)
         self._crowded: dict[str, float] = {}
+        self._overfull: dict[str, float] = {}
         self._unclear: set[tuple[str, str]] = set()
         self._counting = threading.Lock()
         self._mistakes = Mistakes()
@@ -89,6 +91,10 @@ class Intake:
     def mistaken(self) -> set[str]:
         """Return the forms that post none of the mapped fields, as several clients have shown."""
         return self._mistakes.sources()
+
+    def overfull(self) -> set[str]:
+        """Return the sources whose suspects are over their budget, as of the last submissions."""
+        return {name for name, at in self._overfull.items() if time.monotonic() - at < _EPISODE_SECONDS}
 
     def receive(self, source: Source, incoming: Incoming) -> Taken | Refusal:
         """Take one request in; committed when this returns Taken with a receipt. Raises Unavailable."""
@@ -217,6 +223,8 @@ class Intake:
         try:
             stored = self._outbox.put(entry)
             result = self._answer(source, stored, verdict)
+        except OverBudget:
+            return self._over_budget(source, sent), "limited"
         finally:
             if verdict is not None and self._dispatcher is not None:
                 self._dispatcher.forget(entry.delivery.receipt)
@@ -228,6 +236,19 @@ class Intake:
                 receipt=stored.delivery.receipt,
             )
         return result, "repeat" if stored.repeat else "held" if suspicion else "accepted"
+
+    def _over_budget(self, source: Source, sent: Submission) -> Refusal:
+        """Refuse a suspect for whom there is no room: what was acknowledged is never pushed out."""
+        if source.name not in self.overfull():
+            events.note(
+                "source.over_budget",
+                level=logging.WARNING,
+                source=source.name,
+                problem="it has as many suspects as its held_budget allows; look through them",
+            )
+        self._overfull[source.name] = time.monotonic()
+        detail = "Too many submissions from here; try again a little later."
+        return Refusal(429, detail, retry_after=_EPISODE_SECONDS, typed=sent.fields)
 
     def _entry(
         self, source: Source, sent: Submission, mapped: Mapped, state: str, reason: str | None

@@ -34,7 +34,7 @@ def why_not(action: str, row: Mapping[str, Any]) -> str | None:
     state = row["state"]
     if state not in POSSIBLE[action]:
         return _WHY_NOT.get(state, f"is {state}; {_EDITED_ONLY}")
-    if action in NEEDS_PAYLOAD and row["payload"] is None:
+    if action in NEEDS_PAYLOAD and not row["has_payload"]:
         return _GONE
     return None
 

@@ -39,10 +39,12 @@ def found(
     disk_is_low: bool,
     crowded: Collection[str] = (),
     mistaken: Collection[str] = (),
+    overfull: Collection[str] = (),
 ) -> Iterator[Alert]:
     """Yield what is the matter now.
 
-    ``crowded``: sources over their source_limits; ``mistaken``: forms that post none of the mapped fields.
+    ``crowded``: sources over their source_limits; ``mistaken``: forms that post none of the mapped fields;
+    ``overfull``: sources over their held_budget.
     """
     now = outbox.time()
     for name in settings.destinations:
@@ -63,6 +65,8 @@ def found(
         )
     if disk_is_low:
         yield Alert("disk", "the disk is nearly full; nothing is accepted until there is room")
+    for source in overfull:
+        yield Alert(f"budget:{source}", f"{source} has as many suspects as its held_budget allows")
     for source in crowded:
         yield Alert(f"limit:{source}", f"{source} is over its source_limits; what comes now is held")
 

@@ -43,10 +43,10 @@ class Desk:
         return wanted(filter_, hashes)
 
     def _row(self, receipt: str) -> dict[str, Any]:
-        rows = self._outbox.rows(receipt=receipt, limit=1) if _RECEIPT.fullmatch(receipt) else []
-        if not rows:
+        row = self._outbox.row(receipt) if _RECEIPT.fullmatch(receipt) else None
+        if row is None:
             raise Missing("there is no such submission")
-        return rows[0]
+        return row
 
     def _seen(self, receipt: str, seen: Expected | None) -> dict[str, Any]:
         """Return a row, if it is still as it was seen. Raises Missing, Changed."""

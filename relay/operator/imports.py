@@ -17,7 +17,7 @@ from relay.operator.errors import Unfitting
 from relay.operator.table import Row, Table
 from relay.outbox import storing
 from relay.outbox.outbox import Outbox
-from relay.outbox.records import Entry
+from relay.outbox.records import Entry, Stored
 from relay.outbox.statements import stamped
 from relay.sources.body import Submission
 from relay.sources.mapping import Mapped
@@ -130,7 +130,7 @@ class Import:
             now = outbox.now(conn)
             made = [stamped(entry, now) for entry in entries]
             stored = storing.store(conn, made, now, outbox.vault, any_invalid=True)
-            return sum(one.repeat for one in stored)
+            return sum(isinstance(one, Stored) and one.repeat for one in stored)
 
         return int(outbox.write(change)) if entries else 0
 

@@ -7,6 +7,7 @@ from typing import Any
 from relay.config.settings import Settings
 from relay.intake.entry import consent_proof, contact_hash, content_key, update_body
 from relay.operator.errors import CannotDo
+from relay.outbox.hints import sealed_hint
 from relay.outbox.moves import Mended
 from relay.sources.body import BadBody
 from relay.sources.mapping import CONTACTS, Mapped
@@ -61,6 +62,7 @@ def mended_by(
     email, phone = (mapped.profile.get(name) for name in CONTACTS)
     return Mended(
         box=vault.seal(payload, row["receipt"]),
+        hint=sealed_hint(payload, row["receipt"], vault),
         # From now on a repeat is recognised by what it says, not by its bytes.
         plain_key=content_key(vault, source.name, payload.get("key") or "", mapped),
         email_hash=contact_hash(vault, email),
@@ -68,6 +70,11 @@ def mended_by(
         dropped=json.dumps(mapped.dropped) if mapped.dropped else None,
         consent=consent_proof(mapped, payload.get("page"), row["received_at"], payload.get("wording") or {}),
     )
+
+
+def as_text(body: bytes) -> str:
+    """Return a kept body as something that can be shown."""
+    return body.decode("utf-8", "replace")
 
 
 def revealed(row: Mapping[str, Any], payload: Mapping[str, Any], settings: Settings) -> dict[str, Any]:

@@ -6,9 +6,8 @@ from typing import Any
 
 from relay import clock
 from relay.delivery import QUEUED
-from relay.sources import contact
-from relay.sources.mapping import CONTACTS
-from relay.vault import KeyMissing, Vault
+from relay.outbox.hints import opened_hint
+from relay.vault import Vault
 
 
 def shown(row: Mapping[str, Any], vault: Vault) -> dict[str, Any]:
@@ -25,23 +24,11 @@ def shown(row: Mapping[str, Any], vault: Vault) -> dict[str, Any]:
         "delivered_at": clock.iso(row["delivered_at"]),
         "profile_id": row["profile_id"],
         "trace_id": row["trace_id"],
-        "contact_hint": _hint(row, vault),
+        "contact_hint": opened_hint(row, vault),
         "dropped": json.loads(row["dropped"] or "[]"),
         "consent": json.loads(row["consent"]) if row["consent"] else None,
         "fence": row["fence"],
     }
-
-
-def _hint(row: Mapping[str, Any], vault: Vault) -> str | None:
-    if row["payload"] is None:
-        return None
-    try:
-        payload = vault.open(row["payload"], row["receipt"])
-    except (KeyMissing, ValueError):
-        return None
-    profile = payload.get("profile") or {}
-    known = next((profile[name] for name in CONTACTS if profile.get(name)), None)
-    return contact.mask(known) if known else None
 
 
 def sends(history: list[dict[str, Any]]) -> list[dict[str, Any]]:

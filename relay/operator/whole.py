@@ -2,18 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from relay.operator import erasure, finding, trial
 from relay.operator.actor import REVEAL, VIEW
 from relay.operator.desk import Desk
 from relay.operator.erasure import Erased
 from relay.operator.errors import CannotDo
-from relay.operator.filter import MAX_ROWS
-from relay.operator.remap import opened
+from relay.vault import KeyMissing
 
 _MANY = 100_000
-_ROTATED_AT_ONCE = 200
 
 
 class Whole(Desk):
@@ -22,13 +19,15 @@ class Whole(Desk):
     def rotate_keys(self) -> Iterator[int]:
         """Encrypt everything with the newest key; yields how many payloads are done so far."""
         self.actor.must(REVEAL)
-        vault, done = self._outbox.vault, 0
+        done = 0
         self._outbox.rewrap_hash_key()
-        while stale := self._outbox.stale_boxes(_ROTATED_AT_ONCE):
-            boxes = [(row, box, vault.seal(opened(vault, row, box), row)) for row, box in stale]
-            self._outbox.reseal(boxes)
-            done += len(stale)
-            yield done
+        try:
+            while stale := self._outbox.stale():
+                self._outbox.reseal(stale)
+                done += len(stale)
+                yield done
+        except (KeyMissing, ValueError) as problem:
+            raise CannotDo(f"a payload cannot be read: {problem}") from None
         self._note("rotate keys", count=done)
 
     def backup(self, target: Path) -> None:
@@ -43,7 +42,7 @@ class Whole(Desk):
             raise CannotDo(erasure.NO_CONTACT)
         hashes = finding.hashes(text, self._settings, self._outbox.vault)
         rows = self._outbox.rows(contact_hashes=hashes, limit=_MANY)
-        rows += erasure.that_mention(self._with_payload(None), text, self._outbox.vault)
+        rows += erasure.that_mention(self._outbox.with_payloads(), text, self._outbox.vault)
         found = {row["receipt"]: row for row in rows}
         gone = self._outbox.erase(list(found))
         self._outbox.checkpoint()
@@ -58,10 +57,4 @@ class Whole(Desk):
         """
         self.actor.must(VIEW)
         vault = self._outbox.vault
-        return (trial.compared(row, self._settings, vault) for row in self._with_payload(only))
-
-    def _with_payload(self, source: str | None) -> Iterator[dict[str, Any]]:
-        before: str | None = None
-        while rows := self._outbox.rows(source=source, with_payload=True, before=before, limit=MAX_ROWS):
-            before = rows[-1]["receipt"]
-            yield from rows
+        return (trial.compared(row, self._settings, vault) for row in self._outbox.with_payloads(only))

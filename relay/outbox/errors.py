@@ -8,6 +8,10 @@ class Unavailable(RuntimeError):
     """The outbox cannot be reached or written now; nothing was stored."""
 
 
+class OverBudget(RuntimeError):
+    """A source has as many suspects as it may; nothing was stored."""
+
+
 class Full(Unavailable):
     """There is no space left on the disk."""
 

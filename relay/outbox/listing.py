@@ -7,7 +7,10 @@ from sqlalchemy.engine import Connection
 
 from relay.delivery import FRESH, INVALID, QUEUED
 from relay.outbox.schema import UNFINISHED, attempts, deliveries
-from relay.outbox.statements import DUE_RETRIES, in_state
+from relay.outbox.statements import DUE_RETRIES, WHOLE, in_state
+from relay.outbox.wanted import Wanted, newest_first, within_bytes
+
+PAGE_ROWS = 1000
 
 
 def waiting(conn: Connection, destination: str, now: float) -> dict[str, int]:
@@ -68,32 +71,31 @@ def rows(
     state: str | None,
     source: str | None,
     contact_hashes: tuple[bytes, ...] | None,
-    before: str | None,
-    receipt: str | None,
-    with_payload: bool,
     limit: int,
 ) -> list[dict[str, Any]]:
-    """Return whole rows, newest first; ``before`` is the receipt a page ended with."""
-    query = sa.select(deliveries).order_by(deliveries.c.seq.desc()).limit(limit)
-    if state is not None:
-        query = query.where(*in_state(state), deliveries.c.state == state)
+    """Return rows without payloads, newest first."""
+    wanted = Wanted(state=state, source=source, contact_hashes=contact_hashes)
+    return newest_first(conn, wanted, None, limit)
+
+
+def row(conn: Connection, receipt: str) -> dict[str, Any] | None:
+    """Return a whole row."""
+    found = conn.execute(sa.select(*WHOLE).where(deliveries.c.receipt == receipt)).mappings().first()
+    return dict(found) if found is not None else None
+
+
+def with_payloads(conn: Connection, source: str | None, before: int | None) -> list[dict[str, Any]]:
+    """Return whole rows that have payloads, newest first: some MiB of them before a seq."""
+    meant: list[sa.ColumnElement[bool]] = [deliveries.c.payload.is_not(None)]
     if source is not None:
-        query = query.where(deliveries.c.source == source)
-    if receipt is not None:
-        query = query.where(deliveries.c.receipt == receipt)
-    if with_payload:
-        query = query.where(deliveries.c.payload.is_not(None))
-    if contact_hashes is not None:
-        query = query.where(
-            sa.or_(
-                deliveries.c.email_hash.in_(contact_hashes),
-                deliveries.c.phone_hash.in_(contact_hashes),
-            )
-        )
+        meant.append(deliveries.c.source == source)
     if before is not None:
-        last = sa.select(deliveries.c.seq).where(deliveries.c.receipt == before)
-        query = query.where(deliveries.c.seq < last.scalar_subquery())
-    return [dict(row) for row in conn.execute(query).mappings()]
+        meant.append(deliveries.c.seq < before)
+    newest = deliveries.c.seq.desc()
+    sizes = sa.select(deliveries.c.seq, sa.func.length(deliveries.c.payload)).where(*meant)
+    seqs = within_bytes(conn.execute(sizes.order_by(newest).limit(PAGE_ROWS)))
+    query = sa.select(*WHOLE).where(deliveries.c.seq.in_(seqs)).order_by(newest)
+    return [dict(one) for one in conn.execute(query).mappings()]
 
 
 def history(conn: Connection, receipt: str) -> list[dict[str, Any]]:
@@ -110,14 +112,13 @@ def count(conn: Connection, source: str, state: str) -> int:
     return int(conn.scalar(query) or 0)
 
 
-def stale_boxes(conn: Connection, newest: bytes, limit: int) -> list[tuple[str, bytes]]:
-    """Return (receipt, payload) of payloads that are not sealed with the newest key."""
-    query = (
-        sa.select(deliveries.c.receipt, deliveries.c.payload)
-        .where(
-            deliveries.c.payload.is_not(None),
-            sa.func.substr(deliveries.c.payload, 1, len(newest)) != newest,
-        )
-        .limit(limit)
-    )
-    return [tuple(row) for row in conn.execute(query)]
+def stale(conn: Connection, newest: bytes) -> list[tuple[str, bytes | None, bytes | None]]:
+    """Return (receipt, payload, hint) where one is not sealed with the newest key: some MiB of them."""
+    old = [
+        sa.and_(box.is_not(None), sa.func.substr(box, 1, len(newest)) != newest)
+        for box in (deliveries.c.payload, deliveries.c.contact_hint)
+    ]
+    sizes = sa.select(deliveries.c.seq, sa.func.coalesce(sa.func.length(deliveries.c.payload), 0))
+    seqs = within_bytes(conn.execute(sizes.where(sa.or_(*old)).limit(PAGE_ROWS)))
+    query = sa.select(deliveries.c.receipt, deliveries.c.payload, deliveries.c.contact_hint)
+    return [tuple(one) for one in conn.execute(query.where(deliveries.c.seq.in_(seqs)))]

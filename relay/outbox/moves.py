@@ -12,12 +12,24 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from relay.delivery import CHECK, DELIVERED, DISCARDED, HELD, NEW_SERIES, PARKED, QUEUED, RETRY, SENDING
+from relay.delivery import (
+    CHECK,
+    DELIVERED,
+    DISCARDED,
+    FRESH,
+    HELD,
+    NEW_SERIES,
+    PARKED,
+    QUEUED,
+    RETRY,
+    SENDING,
+)
 from relay.outbox import audit
 from relay.outbox.audit import Act
 from relay.outbox.errors import Unavailable
 from relay.outbox.schema import deliveries
 from relay.outbox.statements import give_key_up
+from relay.vault import Vault
 
 _c = deliveries.c
 _LOCK = 0x5167_6E75_7054
@@ -38,6 +50,7 @@ class Mended:
     """What a kept payload comes to, mapped again or corrected: the columns in which the row changes."""
 
     box: bytes = field(repr=False)
+    hint: bytes | None = field(repr=False)
     plain_key: bytes
     email_hash: bytes | None
     phone_hash: bytes | None
@@ -99,6 +112,20 @@ def discard(conn: Connection, receipt: str, expect: Expected, act: Act | None, n
     return Moved()
 
 
+def hold_back(conn: Connection, receipt: str, reason: str, vault: Vault, now: float) -> bool:
+    """Hold a delivery that failed its check: of what may be a bot's, no more is kept than would be sent."""
+    row = _seen(conn, receipt)
+    if row is None or (row["state"], row["lane"]) != (QUEUED, CHECK):
+        return False
+    payload = vault.open(row["payload"], receipt)
+    cut = vault.seal({key: one for key, one in payload.items() if key in ("profile", "update")}, receipt)
+    plain = plain_key_of(row)
+    held = {"state": HELD, "lane": FRESH, "reason": reason, "repeat_key": None, "plain_key": plain}
+    held["twin_key"] = None
+    _change(conn, row, {**held, "payload": cut, "size": len(cut), "changed_at": now})
+    return True
+
+
 def same_as(conn: Connection, receipt: str, window: float | None, mended: Mended | None) -> Same | None:
     """Return what would keep a row from being queued again."""
     row = _seen(conn, receipt)
@@ -106,7 +133,7 @@ def same_as(conn: Connection, receipt: str, window: float | None, mended: Mended
     return _sent_with(conn, row, key, window) if row is not None and key is not None else None
 
 
-GIVEN_UP: Mapping[str, Any] = {"state": DISCARDED, "payload": None}
+GIVEN_UP: Mapping[str, Any] = {"state": DISCARDED, "payload": None, "contact_hint": None}
 
 
 def one_at_a_time(conn: Connection) -> None:
@@ -145,6 +172,7 @@ def _again(row: Mapping[str, Any], now: float) -> dict[str, Any]:
 def _mended_columns(mended: Mended) -> dict[str, Any]:
     return {
         "payload": mended.box,
+        "contact_hint": mended.hint,
         "email_hash": mended.email_hash,
         "phone_hash": mended.phone_hash,
         "dropped": mended.dropped,

@@ -6,7 +6,8 @@ the state, and by the fence, that it was read with.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,6 @@ from relay.clock import SteadyClock
 from relay.config.environment import is_sqlite
 from relay.delivery import (
     CHECK,
-    FRESH,
-    HELD,
     INVALID,
     QUEUED,
     RETRY,
@@ -31,10 +30,21 @@ from relay.outbox import listing, moves, schema, storing, upkeep
 from relay.outbox.audit import Act
 from relay.outbox.claiming import Sending, ledger, locked, next_due
 from relay.outbox.database import engine_for
-from relay.outbox.errors import Damaged, Full, Unavailable, Unfit, is_fatal, translate
+from relay.outbox.errors import Damaged, Full, OverBudget, Unavailable, Unfit, is_fatal, translate
 from relay.outbox.holds import health_of, save_health
 from relay.outbox.moves import Changed, Expected, Mended, Moved, Same
-from relay.outbox.records import Claim, Decide, Decision, Entry, Look, NothingYet, Stored, ToCheck, Turn
+from relay.outbox.records import (
+    Claim,
+    Decide,
+    Decision,
+    Entry,
+    Look,
+    NoRoom,
+    NothingYet,
+    Stored,
+    ToCheck,
+    Turn,
+)
 from relay.outbox.schema import attempts, deliveries, destinations, meta
 from relay.outbox.sqlite import check_is_ours, create_private, sqlite_module, truncate_wal
 from relay.outbox.statements import (
@@ -104,10 +114,19 @@ class Outbox:
                 upkeep.restore_if_copied(conn)
                 for name in destinations_ or ():
                     insert_ignoring(conn, destinations, {"name": name}, ["name"])
+            self._give_hints()
         except schema.Newer as problem:
             raise Unfit(str(problem)) from None
         except SQLAlchemyError as problem:
             raise self._translated(problem) from None
+
+    def _give_hints(self) -> None:
+        """Give the rows that an earlier version stored their hints, some MiB at a time."""
+        with self._engine.begin() as conn:
+            after = upkeep.hints_given_up_to(conn)
+        while after is not None:
+            with self._engine.begin() as conn:
+                after = upkeep.give_hints(conn, self.vault, after)
 
     def _check_file(self) -> None:
         """Refuse a damaged or foreign file, before anything is written to it. Raises Unfit, Damaged."""
@@ -224,21 +243,27 @@ class Outbox:
     # --- intake -----------------------------------------------------------------------------------
 
     def put(self, entry: Entry) -> Stored:
-        """Store an entry, or find the one it repeats; committed when this returns. Raises Unavailable."""
+        """Store an entry, or find the one it repeats; committed when this returns.
+
+        Raises Unavailable, OverBudget.
+        """
         if self.is_full and self._is_sqlite:
             raise Unavailable("the disk is nearly full")
         try:
             if self._writer is not None:
-                stored: Stored = self._writer.submit(entry)
-                return stored
-            with self._engine.begin() as conn:
-                stored = self._store_batch(conn, [entry])[0]
+                stored = self._writer.submit(entry)
+            else:
+                with self._engine.begin() as conn:
+                    stored = self._store_batch(conn, [entry])[0]
         except SQLAlchemyError as problem:
             raise self._translated(problem) from None
         self._wrote()
-        return stored
+        if isinstance(stored, NoRoom):
+            raise OverBudget(entry.delivery.source)
+        found: Stored = stored
+        return found
 
-    def _store_batch(self, conn: Connection, entries: Sequence[Entry]) -> list[Stored]:
+    def _store_batch(self, conn: Connection, entries: Sequence[Entry]) -> list[Stored | NoRoom]:
         now = self.now(conn)
         if not self._is_sqlite:
             entries = [stamped(entry, now) for entry in entries]
@@ -349,9 +374,10 @@ class Outbox:
         return self._move(receipt, QUEUED, {"lane": lane, "due_at": _NOW}, lane=CHECK)
 
     def fail_check(self, receipt: str, reason: str) -> bool:
-        """Hold a delivery that failed its check; from now on nobody repeats it."""
-        held = {"state": HELD, "lane": FRESH, "reason": reason, "repeat_key": None, "twin_key": None}
-        return self._move(receipt, QUEUED, held, lane=CHECK)
+        """Hold a delivery that failed its check: nobody repeats it, and its body goes."""
+        return bool(
+            self.write(lambda conn: moves.hold_back(conn, receipt, reason, self.vault, self.now(conn)))
+        )
 
     # --- destinations -----------------------------------------------------------------------------
 
@@ -453,25 +479,27 @@ class Outbox:
         state: str | None = None,
         source: str | None = None,
         contact_hashes: tuple[bytes, ...] | None = None,
-        before: str | None = None,
-        receipt: str | None = None,
-        with_payload: bool = False,
         limit: int = 100,
     ) -> list[dict[str, Any]]:
-        """Return whole rows, newest first; ``before`` is the receipt a page ended with."""
+        """Return rows without payloads, newest first."""
         found: list[dict[str, Any]] = self.read(
             lambda conn: listing.rows(
-                conn,
-                state=state,
-                source=source,
-                contact_hashes=contact_hashes,
-                before=before,
-                receipt=receipt,
-                with_payload=with_payload,
-                limit=limit,
+                conn, state=state, source=source, contact_hashes=contact_hashes, limit=limit
             )
         )
         return found
+
+    def row(self, receipt: str) -> dict[str, Any] | None:
+        """Return one whole row."""
+        found: dict[str, Any] | None = self.read(lambda conn: listing.row(conn, receipt))
+        return found
+
+    def with_payloads(self, source: str | None = None) -> Iterator[dict[str, Any]]:
+        """Yield whole rows that have payloads, newest first; some MiB are read at a time."""
+        before: int | None = None
+        while rows := self.read(partial(listing.with_payloads, source=source, before=before)):
+            before = rows[-1]["seq"]
+            yield from rows
 
     def history(self, receipt: str) -> list[dict[str, Any]]:
         """Return every send of a delivery, in order."""
@@ -590,24 +618,16 @@ class Outbox:
         gone: list[str | None] = self.write(lambda conn: upkeep.erase(conn, receipts))
         return gone
 
-    def stale_boxes(self, limit: int) -> list[tuple[str, bytes]]:
-        """Return (receipt, payload) of payloads that are not sealed with the newest key."""
-        newest = self.vault.newest_id
-        found: list[tuple[str, bytes]] = self.read(lambda conn: listing.stale_boxes(conn, newest, limit))
+    def stale(self) -> list[tuple[str, bytes | None, bytes | None]]:
+        """Return (receipt, payload, hint) of some MiB that are not sealed with the newest key."""
+        found: list[tuple[str, bytes | None, bytes | None]] = self.read(
+            lambda conn: listing.stale(conn, self.vault.newest_id)
+        )
         return found
 
-    def reseal(self, boxes: Sequence[tuple[str, bytes, bytes]]) -> None:
-        """Replace (receipt, old, new) payloads that are still as they were read."""
-
-        def change(conn: Connection) -> None:
-            for receipt, old, new in boxes:
-                conn.execute(
-                    sa.update(deliveries)
-                    .where(deliveries.c.receipt == receipt, deliveries.c.payload == old)
-                    .values(payload=new)
-                )
-
-        self.write(change)
+    def reseal(self, rows: Sequence[tuple[str, bytes | None, bytes | None]]) -> None:
+        """Seal what is still as it was read with the newest key. Raises KeyMissing, ValueError."""
+        self.write(lambda conn: upkeep.reseal(conn, rows, self.vault))
 
     def rewrap_hash_key(self) -> None:
         """Seal the hash key with the newest key; no hash changes."""

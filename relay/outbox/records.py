@@ -10,6 +10,7 @@ from relay.delivery import (
 )
 from relay.health import Health
 from relay.outcome import Outcome
+from relay.sources.source import Budget
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Entry:
     ``repeat_key`` recognises the same content; ``raw_key`` the same bytes where mapping failed;
     ``plain_key`` what ``repeat_key`` would be if this one were not held; ``id_hash`` the sender's key
     alone. ``window``: seconds in which a repeat without a sender's key counts as one. ``twin_key``
-    recognises a repeat whatever key it carries, for ``twin_window`` seconds.
+    recognises a repeat whatever key it carries, for ``twin_window`` seconds. ``budget``: what its source
+    may have of such ones.
     """
 
     delivery: Delivery
@@ -34,6 +36,8 @@ class Entry:
     email_hash: bytes | None = None
     phone_hash: bytes | None = None
     consent: str | None = None
+    hint: bytes | None = factory(default=None, repr=False)
+    budget: Budget | None = None
 
     @property
     def is_plain(self) -> bool:
@@ -48,6 +52,11 @@ class Stored:
     delivery: Delivery
     repeat: bool = False
     reply: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class NoRoom:
+    """An entry was not stored: there are too many of its kind."""
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,8 @@ deliveries = sa.Table(
     sa.Column("consent", sa.Text),
     sa.Column("reply", sa.Text),
     sa.Column("payload", _Bytes),
+    sa.Column("size", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("contact_hint", _Bytes),
     sa.Column("repeat_key", _Bytes),
     sa.Column("plain_key", _Bytes),
     sa.Column("twin_key", _Bytes),
@@ -87,6 +89,7 @@ _index(
     _c.received_at,
     where=_UNFINISHED,
 )
+_index("deliveries_held", _c.source, _c.size, where="state = 'held'")
 _index("deliveries_left", _c.changed_at, where=_LEFT)
 _arrivals = sa.Index("deliveries_arrivals", _c.source, _c.received_at)
 UNFINISHED = sa.text(f"deliveries.{_UNFINISHED}")
@@ -235,6 +238,17 @@ def _plain_keys(conn: Connection) -> None:
     _create_index(conn, "deliveries_plain_key")
 
 
+def _sizes(conn: Connection) -> None:
+    _add_column(conn, _c.size)
+    held = _c.state == "held", _c.payload.is_not(None)
+    conn.execute(sa.update(deliveries).where(*held).values(size=sa.func.length(_c.payload)))
+    _create_index(conn, "deliveries_held")
+
+
+def _hints(conn: Connection) -> None:
+    _add_column(conn, _c.contact_hint)
+
+
 def _add_column(conn: Connection, column: sa.Column[Any]) -> None:
     if column.name in {known["name"] for known in sa.inspect(conn).get_columns(column.table.name)}:
         return  # a new database has it from the start
@@ -283,6 +297,8 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _outages,
     _twins,
     _refusals,
+    _sizes,
+    _hints,
 )
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed."""
 

@@ -33,6 +33,13 @@ _CHANGING_COLUMNS = (
     *("may_be_duplicate", "profile_id", "trace_id", "delivered_at"),
 )
 _SETTLED_COLUMNS = (*_CHANGING_COLUMNS, "dropped", "changed_at", "lease_until")
+LISTED = [
+    *(column for column in deliveries.c if column.name != "payload"),
+    deliveries.c.payload.is_not(None).label("has_payload"),
+]
+"""A row as lists need it: a thousand payloads would be a thousand bodies in memory."""
+WHOLE = [*LISTED, deliveries.c.payload]
+IS_HELD = deliveries.c.state == sa.literal_column("'held'")
 IS_SENDING = deliveries.c.state == sa.literal_column("'sending'")
 DATABASE_CLOCK = sa.select(sa.extract("epoch", sa.func.clock_timestamp()))
 INVALID_KEYS = sa.select(deliveries.c.repeat_key).where(
@@ -120,6 +127,10 @@ _SETTLED: dict[str, Any] = {
         (sa.bindparam("keep_payload", type_=sa.Boolean) == sa.true(), deliveries.c.payload),
         else_=sa.bindparam("new_payload", type_=sa.LargeBinary),
     ),
+    "contact_hint": sa.case(
+        (sa.bindparam("keep_payload", type_=sa.Boolean) == sa.true(), deliveries.c.contact_hint),
+        else_=None,
+    ),
 }
 SETTLE = (
     sa.update(deliveries)
@@ -166,17 +177,8 @@ HEALTH = sa.select(destinations).where(destinations.c.name == sa.bindparam("this
 
 _ROW_COLUMNS = (
     *("receipt", "source", "destination", "state", "reason", "lane", "received_at", "due_at", "changed_at"),
-    *(
-        "dropped",
-        "payload",
-        "repeat_key",
-        "plain_key",
-        "twin_key",
-        "id_hash",
-        "email_hash",
-        "phone_hash",
-        "consent",
-    ),
+    *("dropped", "payload", "size", "contact_hint", "repeat_key", "plain_key", "twin_key", "id_hash"),
+    *("email_hash", "phone_hash", "consent"),
 )
 
 
@@ -195,6 +197,8 @@ def row_of(entry: Entry) -> dict[str, Any]:
         "changed_at": delivery.received_at,
         "dropped": json.dumps(delivery.dropped) if delivery.dropped else None,
         "payload": entry.box,
+        "size": len(entry.box or b""),
+        "contact_hint": entry.hint,
         "repeat_key": entry.repeat_key,
         "plain_key": entry.plain_key,
         "twin_key": entry.twin_key,

@@ -10,10 +10,12 @@ from sqlalchemy.engine import Connection
 
 from relay.delivery import INVALID, KEY_REUSED, QUEUED, Delivery
 from relay.outbox.errors import Unavailable
-from relay.outbox.records import Entry, Stored
+from relay.outbox.hints import sealed_hint
+from relay.outbox.records import Entry, NoRoom, Stored
 from relay.outbox.schema import deliveries
 from relay.outbox.statements import (
     INVALID_KEYS,
+    IS_HELD,
     REUSED,
     changes_of,
     delivery_of,
@@ -23,12 +25,13 @@ from relay.outbox.statements import (
     is_superseded,
     row_of,
 )
+from relay.sources.source import Budget
 from relay.vault import Vault
 
 
 def store(
     conn: Connection, entries: Sequence[Entry], now: float, vault: Vault, *, any_invalid: bool
-) -> list[Stored]:
+) -> list[Stored | NoRoom]:
     """Store entries, most of them with one statement; say of each what became of it.
 
     ``any_invalid``: whether there may be an invalid delivery that one of them mends.
@@ -52,7 +55,9 @@ def _invalid_ones(conn: Connection, entries: Sequence[Entry]) -> set[bytes]:
     return {key for key in conn.scalars(INVALID_KEYS, {"keys": keys}) if key}
 
 
-def _store_one(conn: Connection, entry: Entry, now: float, vault: Vault, *, may_mend: bool) -> Stored:
+def _store_one(
+    conn: Connection, entry: Entry, now: float, vault: Vault, *, may_mend: bool
+) -> Stored | NoRoom:
     """Store an entry that may have something in common with an earlier one.
 
     ``may_mend``: whether the same bytes are there, as invalid.
@@ -60,11 +65,14 @@ def _store_one(conn: Connection, entry: Entry, now: float, vault: Vault, *, may_
     if may_mend and entry.delivery.state == QUEUED:
         if mended := find(conn, deliveries.c.repeat_key == entry.raw_key):
             if mended.state == INVALID:
-                return Stored(_promote(conn, mended, entry, now, vault), repeat=True)
+                return _mend(conn, mended, entry, now, vault)
     if entry.plain_key:
         earlier = find(conn, deliveries.c.repeat_key == entry.plain_key)
         if earlier and not is_superseded(earlier, entry.window, now):
             return repeat_of(conn, earlier)
+    if entry.budget and not _has_room(conn, entry, entry.budget):
+        earlier = find(conn, deliveries.c.repeat_key == entry.repeat_key)
+        return repeat_of(conn, earlier) if earlier else NoRoom()
     if entry.id_hash and _is_reused(conn, entry):
         entry = replace(entry, delivery=replace(entry.delivery, reason=KEY_REUSED))
     for _ in range(3):
@@ -94,14 +102,36 @@ def repeat_of(conn: Connection, earlier: Delivery) -> Stored:
     return Stored(earlier, repeat=True, reply=json.loads(text) if text else None)
 
 
+def _has_room(conn: Connection, entry: Entry, budget: Budget) -> bool:
+    held = deliveries.c.source == entry.delivery.source, IS_HELD
+    found = conn.execute(sa.select(sa.func.count(), sa.func.sum(deliveries.c.size)).where(*held)).one()
+    rows, size = found[0], found[1] or 0
+    return rows < budget.rows and size + len(entry.box or b"") <= budget.size
+
+
 def _is_reused(conn: Connection, entry: Entry) -> bool:
     keys = {"id_hash": entry.id_hash, "repeat_key": entry.repeat_key}
     return conn.scalar(REUSED, keys) is not None
 
 
+def _mend(conn: Connection, invalid: Delivery, entry: Entry, now: float, vault: Vault) -> Stored:
+    """Queue an invalid delivery whose repeat could be mapped, unless that repeats another."""
+    key = entry.plain_key or entry.repeat_key
+    earlier = find(conn, deliveries.c.repeat_key == key)
+    if earlier and not is_superseded(earlier, entry.window, now):
+        return repeat_of(conn, earlier)
+    if earlier:
+        give_key_up(conn, earlier.receipt, earlier.fence)
+    twin = _twin(conn, entry)
+    if twin and not is_superseded(twin, entry.twin_window, now):
+        return repeat_of(conn, twin)
+    if twin:
+        give_twin_up(conn, twin.receipt)
+    return Stored(_promote(conn, invalid, entry, now, vault), repeat=True)
+
+
 def _promote(conn: Connection, delivery: Delivery, entry: Entry, now: float, vault: Vault) -> Delivery:
     """Queue an invalid delivery whose repeat could be mapped."""
-    taken = find(conn, deliveries.c.repeat_key == entry.repeat_key)
     mended = replace(delivery, state=QUEUED, reason=None, due_at=now, dropped=entry.delivery.dropped)
     mended = replace(mended, lane=entry.delivery.lane)
     conn.execute(
@@ -110,8 +140,11 @@ def _promote(conn: Connection, delivery: Delivery, entry: Entry, now: float, vau
         .values(
             **changes_of(mended),
             payload=vault.seal(dict(entry.delivery.payload), delivery.receipt),
-            repeat_key=None if taken else entry.repeat_key,
-            twin_key=None if _twin(conn, entry) else entry.twin_key,
+            contact_hint=sealed_hint(entry.delivery.payload, delivery.receipt, vault),
+            size=len(entry.box or b""),
+            repeat_key=entry.repeat_key,
+            plain_key=entry.plain_key,
+            twin_key=entry.twin_key,
             email_hash=entry.email_hash,
             phone_hash=entry.phone_hash,
             consent=entry.consent,

@@ -1,6 +1,7 @@
 """Upkeep, inside a transaction: the clock, what a copy or another mode means, retention, erasure, alerts."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -8,14 +9,18 @@ from sqlalchemy.engine import Connection
 from relay.delivery import KEPT, QUEUED, RETRY, SENDING
 from relay.health import RESTORED
 from relay.outbox.errors import Unfit
+from relay.outbox.hints import resealed, sealed_hint
 from relay.outbox.schema import LEFT, UNFINISHED, attempts, deliveries, destinations, holds, meta
 from relay.outbox.statements import IS_SENDING, get_meta, insert_ignoring, put_meta
+from relay.outbox.wanted import Wanted, oldest_first
 from relay.outcome import MAX_WAIT_SECONDS
+from relay.vault import KeyMissing, Vault
 
 _RECENT_ATTEMPTS = 10_000
 _AT_ONCE = 1000
 _UNSEEN_SECONDS = 30.0
 _EPISODE = "alert:"
+_HINTS = "hints"
 _EPISODES_LOCK = 0x5167_6E75_7053
 
 
@@ -108,6 +113,37 @@ def hold_all_restored(conn: Connection, since: float) -> None:
     conn.execute(sa.update(destinations).values(hold_until=None, hold_reason=RESTORED))
 
 
+def hints_given_up_to(conn: Connection) -> int | None:
+    """Return the seq up to which rows of an earlier version have their hints; None when all have."""
+    found = get_meta(conn, _HINTS)
+    return None if found == b"given" else int(found or 0)
+
+
+def give_hints(conn: Connection, vault: Vault, after: int) -> int | None:
+    """Give some MiB of rows after a seq their hints; return the last one's seq, None if there was none."""
+    rows = oldest_first(conn, Wanted(), after, _AT_ONCE)
+    for row in rows:
+        if row["payload"] is None or row["contact_hint"] is not None:
+            continue
+        with suppress(KeyMissing, ValueError):  # what cannot be read has none
+            hint = sealed_hint(vault.open(row["payload"], row["receipt"]), row["receipt"], vault)
+            own = deliveries.c.receipt == row["receipt"], deliveries.c.payload == row["payload"]
+            conn.execute(sa.update(deliveries).where(*own).values(contact_hint=hint))
+    put_meta(conn, _HINTS, str(rows[-1]["seq"]).encode() if rows else b"given")
+    return rows[-1]["seq"] if rows else None
+
+
+def reseal(conn: Connection, rows: Sequence[tuple[str, bytes | None, bytes | None]], vault: Vault) -> None:
+    """Seal (receipt, payload, hint) that are still as they were read with the newest key."""
+    for receipt, payload, hint in rows:
+        same = (
+            deliveries.c.payload.is_not_distinct_from(payload),
+            deliveries.c.contact_hint.is_not_distinct_from(hint),
+        )
+        renewed = {"payload": vault.reseal(payload, receipt), "contact_hint": resealed(hint, receipt, vault)}
+        conn.execute(sa.update(deliveries).where(deliveries.c.receipt == receipt, *same).values(renewed))
+
+
 def expire(conn: Connection, source: str, before: float, limit: int) -> int:
     """Delete what has waited for a person, and payloads kept beside delivered ones, since ``before``."""
     old = deliveries.c.source == source, deliveries.c.changed_at < before
@@ -115,7 +151,7 @@ def expire(conn: Connection, source: str, before: float, limit: int) -> int:
     some = sa.select(deliveries.c.receipt).where(*kept).limit(limit)
     # The whole condition again: one that was replayed meanwhile is no longer meant.
     gone = sa.delete(deliveries).where(deliveries.c.receipt.in_(some.scalar_subquery()), *kept)
-    left = sa.update(deliveries).where(LEFT, *old).values(payload=None)
+    left = sa.update(deliveries).where(LEFT, *old).values(payload=None, contact_hint=None)
     return int(conn.execute(gone).rowcount) + int(conn.execute(left).rowcount)
 
 

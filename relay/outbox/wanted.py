@@ -3,6 +3,7 @@
 import base64
 import binascii
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from relay.outbox.schema import deliveries
-from relay.outbox.statements import in_state
+from relay.outbox.statements import LISTED, WHOLE, in_state
 
+PAGE_BYTES = 4 * 1024 * 1024
+"""So much of what was sent is read at a time, or one row."""
 MANY = 10_000
 """Counted no further: more than this is enough to act on."""
 _c = deliveries.c
@@ -56,17 +59,32 @@ def conditions(wanted: Wanted) -> list[Any]:
 
 
 def newest_first(conn: Connection, wanted: Wanted, before: int | None, limit: int) -> list[dict[str, Any]]:
-    """Return whole rows, newest first, those with a smaller seq than ``before``."""
-    query = sa.select(deliveries).where(*conditions(wanted)).order_by(_c.seq.desc()).limit(limit)
+    """Return rows without payloads, newest first, those with a smaller seq than ``before``."""
+    query = sa.select(*LISTED).where(*conditions(wanted)).order_by(_c.seq.desc()).limit(limit)
     if before is not None:
         query = query.where(_c.seq < before)
     return [dict(row) for row in conn.execute(query).mappings()]
 
 
 def oldest_first(conn: Connection, wanted: Wanted, after: int, limit: int) -> list[dict[str, Any]]:
-    """Return whole rows, oldest first, those with a greater seq than ``after``."""
-    query = sa.select(deliveries).where(*conditions(wanted), _c.seq > after).order_by(_c.seq).limit(limit)
+    """Return whole rows, oldest first, those with a greater seq than ``after``: some MiB at a time."""
+    meant = *conditions(wanted), _c.seq > after
+    sizes = sa.select(_c.seq, sa.func.coalesce(sa.func.length(_c.payload), 0)).where(*meant)
+    seqs = within_bytes(conn.execute(sizes.order_by(_c.seq).limit(limit)))
+    query = sa.select(*WHOLE).where(_c.seq.in_(seqs)).order_by(_c.seq)
     return [dict(row) for row in conn.execute(query).mappings()]
+
+
+def within_bytes(sized: Iterable[Any]) -> list[int]:
+    """Return the first seqs of (seq, bytes) that fit into a page together, at least one."""
+    found: list[int] = []
+    left = PAGE_BYTES
+    for seq, size in sized:
+        left -= size
+        if left < 0 and found:
+            break
+        found.append(seq)
+    return found
 
 
 def count(conn: Connection, wanted: Wanted) -> int:

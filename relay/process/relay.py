@@ -245,6 +245,7 @@ class Relay:
                 disk_is_low=self.outbox.is_full,
                 crowded=self.intake.crowded(),
                 mistaken=self.intake.mistaken(),
+                overfull=self.intake.overfull(),
             )
         )
 

@@ -21,12 +21,14 @@ from relay.delivery import (
 from relay.destination import Destination
 from relay.dispatch.decide import decide
 from relay.outbox.claiming import LEASE_GRACE_SECONDS
+from relay.outbox.hints import sealed_hint
 from relay.outbox.moves import Expected, Moved
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Claim, Decision, Entry, Known, NothingYet, Stored, Turn
 from relay.outbox.schema import attempts, deliveries, destinations, holds, meta
 from relay.outcome import Delivered, Later, Outcome, Refused, Unclear
 from relay.quota import Window
+from relay.sources.source import Budget
 from relay.vault import Vault, new_key, parse_key
 
 NOW = 1_790_000_000.0
@@ -124,12 +126,13 @@ def entry(
     key: str = "",
     state: str = QUEUED,
     window: float | None = 600.0,
+    budget: Budget | None = None,
     **more: Any,
 ) -> Entry:
     """A sign-up of ``name``, with the keys that a source gives it; ``raw``: its body, if it matters."""
     vault, receipt = outbox.vault, outbox.vault.receipt()
     profile = {"email": f"{name}@example.com"}
-    payload: dict[str, Any] = {"body": raw or name} if state == INVALID else {"profile": profile}
+    payload: dict[str, Any] = {"body": (raw or name).encode()} if state == INVALID else {"profile": profile}
     now = outbox.time()
     given = {"destination": "ocamba", "received_at": now, "due_at": now} | more
     by_content = vault.hash("content", source, key, name)
@@ -143,6 +146,8 @@ def entry(
         raw_key=by_bytes if state == QUEUED else None,
         id_hash=vault.hash("key", source, key) if key else None,
         window=None if key else window,
+        hint=sealed_hint(payload, receipt, vault),
+        budget=budget,
         email_hash=None if state == INVALID else vault.hash("contact", profile["email"]),
     )
 
@@ -206,7 +211,9 @@ def state(outbox: Outbox, receipt: str) -> str:
 
 
 def row(outbox: Outbox, receipt: str) -> dict[str, Any]:
-    return outbox.rows(receipt=receipt)[0]
+    found = outbox.row(receipt)
+    assert found is not None
+    return found
 
 
 def seen(outbox: Outbox, receipt: str) -> Expected:

@@ -269,7 +269,7 @@ class ManyDispatchers(RuleBasedStateMachine):
     def delivered_means_that_upstream_has_it(self) -> None:
         for row in self.outbox.rows(state=DELIVERED, limit=1000):
             assert self.creates.get(row["receipt"])
-            assert row["payload"] is None
+            assert not row["has_payload"]
 
     @invariant()
     def no_window_holds_more_than_its_limit(self) -> None:
@@ -291,7 +291,9 @@ class ManyDispatchers(RuleBasedStateMachine):
         return self.decided(Unclear(None, answered=False, why="crash"))
 
     def row(self, receipt: str) -> dict[str, Any]:
-        return self.outbox.rows(receipt=receipt)[0]
+        found = self.outbox.row(receipt)
+        assert found is not None
+        return found
 
     def health(self) -> Any:
         return self.outbox.health("ocamba")

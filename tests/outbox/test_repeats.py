@@ -28,7 +28,6 @@ from tests.outbox.outboxes import (
     claim,
     count,
     entry,
-    fill,
     put,
     record,
     row,
@@ -211,7 +210,8 @@ def test_one_change_that_fails_takes_no_other_of_its_batch_with_it(outbox: Outbo
     assert count(outbox) == len(receipts) == 80
 
 
-def test_nothing_is_taken_while_the_disk_is_full_but_sending_goes_on(outbox: Outbox) -> None:
+def test_nothing_is_taken_while_the_disk_is_full_but_sending_goes_on(sqlite_store: Store) -> None:
+    outbox = sqlite_store.opened[0]
     receipt = put(outbox).delivery.receipt
     outbox.is_full = True
 
@@ -220,16 +220,3 @@ def test_nothing_is_taken_while_the_disk_is_full_but_sending_goes_on(outbox: Out
     record(outbox, claim(outbox))
 
     assert (state(outbox, receipt), count(outbox)) == (DELIVERED, 1)
-
-
-def test_a_page_of_rows_follows_the_one_before_newest_first(outbox: Outbox) -> None:
-    receipts = fill(outbox, *(f"n{number}" for number in range(7)))
-    put(outbox, "other", source="crm")
-
-    pages, before = [], None
-    while page := outbox.rows(source="form", before=before, limit=3):
-        pages.append([one["receipt"] for one in page])
-        before = pages[-1][-1]
-
-    assert [len(page) for page in pages] == [3, 3, 1]
-    assert [receipt for page in pages for receipt in page] == receipts[::-1]

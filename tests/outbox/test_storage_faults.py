@@ -11,7 +11,7 @@ from relay.outbox import schema
 from relay.outbox.database import engine_for
 from relay.outbox.errors import Full, Unavailable
 from relay.outbox.outbox import Outbox
-from tests.outbox.outboxes import Store, bring_to, count, entry, put, state
+from tests.outbox.outboxes import Store, bring_to, count, entry, put, row, state
 
 FULL = """
 CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -82,5 +82,5 @@ def test_a_copy_that_other_tools_restored_can_be_marked(store: Store, outbox: Ou
     outbox.mark_restored()
 
     assert outbox.health("ocamba").hold_reason == "restored"
-    found = outbox.rows(receipt=receipt)[0]
+    found = row(outbox, receipt)
     assert (found["state"], bool(found["may_be_duplicate"])) == (QUEUED, True)
