@@ -17,7 +17,7 @@ from typing import Any, Self
 import pytest
 
 from tests.conftest import SEED
-from tests.dispatch.test_upstream_faults import LATE, Door, Scenarios, Site
+from tests.dispatch.doors import LATE, Door, Scenarios, Site
 from tests.kit.client import Submitters, request
 from tests.kit.judge import judge
 from tests.kit.processes import eventually
