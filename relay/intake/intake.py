@@ -14,7 +14,7 @@ from relay.delivery import CHECK, HELD, INVALID, KEY_REUSED, QUEUED, SENDING, De
 from relay.dispatch.captcha import Checker
 from relay.dispatch.dispatcher import Dispatcher
 from relay.dispatch.verdict import Verdict
-from relay.intake import answering, visitor
+from relay.intake import answering, telling, visitor
 from relay.intake.entry import entry_of, sender_key
 from relay.intake.forecast import Forecasts
 from relay.intake.incoming import Incoming, Refusal, Taken
@@ -76,7 +76,7 @@ class Intake:
         self._forecasts = Forecasts(outbox, self._latency)
         self._crowded: dict[str, float] = {}
         self._overfull: dict[str, float] = {}
-        self._unclear: set[tuple[str, str]] = set()
+        self._unclear = telling.Unclear()
         self._counting = threading.Lock()
         self._mistakes = Mistakes()
 
@@ -102,22 +102,9 @@ class Intake:
         result, word = self._receive(source, incoming)
         seconds = time.perf_counter() - started
         metrics.count_submission(source.name, word, seconds)
-        cause = None
-        if isinstance(result, Refusal):
-            cause = result.cause or result.detail
-            if result.receipt is None:
-                self._refusals.note(source.name, cause)
-        events.note(
-            f"submission.{word}",
-            level=logging.INFO if word in ("accepted", "repeat", "excluded") else logging.WARNING,
-            source=source.name,
-            receipt=result.receipt,
-            status=result.status,
-            request_id=incoming.request_id,
-            client=incoming.client if word in ("rejected", "limited") else None,
-            seconds=round(seconds, 4),
-            reason="it repeats an earlier one, so it is not sent again" if word == "repeat" else cause,
-        )
+        if isinstance(result, Refusal) and result.receipt is None:
+            self._refusals.note(source.name, result.cause or result.detail)
+        telling.result(source, incoming, result, word, seconds)
         return result
 
     def _receive(self, source: Source, incoming: Incoming) -> tuple[Taken | Refusal, str]:
@@ -128,7 +115,7 @@ class Intake:
         now = time.time()
         if not any(source.admits(evidence, now) for evidence in parsed.evidence()):
             if any(source.is_only_untimely(evidence, now) for evidence in parsed.evidence()):
-                _note_skew(source, incoming)
+                telling.skew(source, incoming)
             cause = next(source.why_not_admitted(evidence, now) for evidence in parsed.evidence())
             return Refusal(401, "The proof of the sender is missing or wrong.", cause=cause), "rejected"
         if not is_whole:
@@ -150,7 +137,7 @@ class Intake:
 
     def _map(self, source: Source, incoming: Incoming, sent: Submission) -> tuple[Taken | Refusal, str]:
         mapped = source.mapping.apply(sent.fields)
-        self._note_unclear(source, mapped)
+        self._unclear.tell(source, mapped)
         if not mapped.ok:
             return self._unmappable(source, incoming, sent, mapped)
         client = None if incoming.is_proxied else incoming.client
@@ -182,19 +169,6 @@ class Intake:
         times = PROXIED if incoming.is_proxied else WHOLE
         key = ("client", source.name, incoming.client)
         return self._doorkeeper.retry_after(source.client_limits, *key, times=times)
-
-    def _note_unclear(self, source: Source, mapped: Mapped) -> None:
-        """Tell the owner, once, of a box whose value says neither yes nor no: it counts as no."""
-        for box in mapped.unclear:
-            if (source.name, box) not in self._unclear:
-                self._unclear.add((source.name, box))
-                events.note(
-                    "source.consent_unclear",
-                    level=logging.WARNING,
-                    source=source.name,
-                    where=box,
-                    problem="it sends a value that counts as no; if it means yes, add it to the box's yes",
-                )
 
     def _submission(self, source: Source, incoming: Incoming, body: Body) -> Submission:
         return Submission(
@@ -229,26 +203,15 @@ class Intake:
             if verdict is not None and self._dispatcher is not None:
                 self._dispatcher.forget(entry.delivery.receipt)
         if stored.delivery.reason == KEY_REUSED:
-            events.note(
-                "submission.key_reused",
-                level=logging.WARNING,
-                source=source.name,
-                receipt=stored.delivery.receipt,
-            )
+            telling.key_reused(source, stored)
         return result, "repeat" if stored.repeat else "held" if suspicion else "accepted"
 
     def _over_budget(self, source: Source, sent: Submission) -> Refusal:
         """Refuse a suspect for whom there is no room: what was acknowledged is never pushed out."""
         if source.name not in self.overfull():
-            events.note(
-                "source.over_budget",
-                level=logging.WARNING,
-                source=source.name,
-                problem="it has as many suspects as its held_budget allows; look through them",
-            )
+            telling.over_budget(source)
         self._overfull[source.name] = time.monotonic()
-        detail = "Too many submissions from here; try again a little later."
-        return Refusal(429, detail, retry_after=_EPISODE_SECONDS, typed=sent.fields)
+        return Refusal(429, TOO_FAST, retry_after=_EPISODE_SECONDS, typed=sent.fields)
 
     def _entry(
         self, source: Source, sent: Submission, mapped: Mapped, state: str, reason: str | None
@@ -260,13 +223,7 @@ class Intake:
     ) -> tuple[Taken | Refusal, str]:
         detail = "The submission could not be used; see errors."
         if source.is_form and (stored := self._owners_mistake(source, incoming, sent)):
-            events.note(
-                "source.misconfigured",
-                level=logging.ERROR,
-                source=source.name,
-                receipt=stored.delivery.receipt,
-                problem="a form posts none of the mapped contact fields; check [sources.x.fields]",
-            )
+            telling.mistake(source, stored)
             return answering.taken(source, stored), "invalid"
         if not source.keeps_invalid:
             return Refusal(422, detail, mapped.errors, typed=sent.fields), "rejected"
@@ -352,18 +309,6 @@ def _wording(incoming: Incoming, fields: dict[str, Any]) -> Mapping[str, str]:
 def _leading(result: Taken | Refusal, page: str | None) -> Taken | Refusal:
     """Lead whoever was taken in to the page that the form asks for."""
     return replace(result, next_page=page) if page and isinstance(result, Taken) else result
-
-
-def _note_skew(source: Source, incoming: Incoming) -> None:
-    """Say why a right signature was refused; the sender is told no more than others."""
-    events.note(
-        "clock.skew",
-        level=logging.WARNING,
-        source=source.name,
-        request_id=incoming.request_id,
-        problem="the signature is right and its time is not: the clock of this machine or of the sender is "
-        "wrong, or an old message was sent again",
-    )
 
 
 def _reason(mapped: Mapped) -> str:
