@@ -19,10 +19,9 @@ def answer(source: Source, stored: Stored, eta: float | None = None) -> Taken | 
 
 def taken(source: Source, stored: Stored, eta: float | None = None) -> Taken:
     """Tell that it was taken, whatever became of it since."""
-    status, body = receipt.answer(
-        source, stored.delivery, repeat=stored.repeat, profile=stored.reply, eta_seconds=eta
-    )
-    return Taken(status, body, stored.delivery.receipt, stored.repeat)
+    told = stored.repeat and not stored.is_alias
+    status, body = receipt.answer(source, stored.delivery, repeat=told, profile=stored.reply, eta_seconds=eta)
+    return Taken(status, body, stored.delivery.receipt, told)
 
 
 def with_files(result: Taken | Refusal, ignored: tuple[str, ...]) -> Taken | Refusal:

@@ -7,6 +7,7 @@ from typing import Any
 from relay import clock
 from relay.delivery import CHECK, FRESH, HELD, INVALID, QUEUED, Delivery
 from relay.intake.incoming import Incoming
+from relay.intake.receipt import is_silent
 from relay.outbox.hints import sealed_hint
 from relay.outbox.records import Entry
 from relay.sources import body as submission
@@ -54,6 +55,7 @@ def entry_of(
         consent=consent_proof(mapped, sent.page, sent.received_at, sent.wording),
         hint=sealed_hint(payload, delivery.receipt, vault),
         budget=source.held_budget if state == HELD else None,
+        is_silent=is_silent(source),
     )
 
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from relay.delivery import FRESH, INVALID, QUEUED
-from relay.outbox.schema import UNFINISHED, attempts, deliveries
+from relay.outbox.schema import UNFINISHED, aliases, attempts, deliveries
 from relay.outbox.statements import DUE_RETRIES, WHOLE, in_state
 from relay.outbox.wanted import Wanted, newest_first, within_bytes
 
@@ -79,8 +79,10 @@ def rows(
 
 
 def row(conn: Connection, receipt: str) -> dict[str, Any] | None:
-    """Return a whole row."""
-    found = conn.execute(sa.select(*WHOLE).where(deliveries.c.receipt == receipt)).mappings().first()
+    """Return a whole row; the receipt may be one that a repeat was given."""
+    alias = sa.select(aliases.c.of).where(aliases.c.receipt == receipt).scalar_subquery()
+    named = deliveries.c.receipt == sa.func.coalesce(alias, receipt)
+    found = conn.execute(sa.select(*WHOLE).where(named)).mappings().first()
     return dict(found) if found is not None else None
 
 

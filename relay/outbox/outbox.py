@@ -459,8 +459,8 @@ class Outbox:
     # --- operators --------------------------------------------------------------------------------
 
     def get(self, receipt: str) -> Delivery | None:
-        """Return one delivery, without its payload."""
-        found: Delivery | None = self.read(lambda conn: storing.find(conn, deliveries.c.receipt == receipt))
+        """Return one delivery, without its payload; the receipt may be one that a repeat was given."""
+        found: Delivery | None = self.read(lambda conn: storing.named(conn, receipt))
         return found
 
     def settled(self, receipt: str) -> Stored | None:

@@ -38,6 +38,8 @@ class Entry:
     consent: str | None = None
     hint: bytes | None = factory(default=None, repr=False)
     budget: Budget | None = None
+    is_silent: bool = False
+    """Whether its sender is not to know that it is a repeat, unless it says so by its own key."""
 
     @property
     def is_plain(self) -> bool:
@@ -52,6 +54,8 @@ class Stored:
     delivery: Delivery
     repeat: bool = False
     reply: dict[str, Any] | None = None
+    is_alias: bool = False
+    """Whether it is shown under a receipt of its own, as a new one is."""
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,16 @@ UNFINISHED = sa.text(f"deliveries.{_UNFINISHED}")
 LEFT = sa.text("deliveries.state = 'delivered' AND deliveries.payload IS NOT NULL")
 """Delivered rows whose payload is kept for a contact that was dropped."""
 
+aliases = sa.Table(
+    "aliases",
+    metadata,
+    sa.Column("receipt", sa.Text, primary_key=True),
+    sa.Column("of", sa.Text, sa.ForeignKey("deliveries.receipt", ondelete="CASCADE"), nullable=False),
+    sa.Column("received_at", _Time, nullable=False),
+)
+"""Receipts of repeats whose senders are not to know that they are: another name of a row."""
+sa.Index("aliases_of", aliases.c.of)
+
 attempts = sa.Table(
     "attempts",
     metadata,
@@ -287,6 +297,10 @@ def _refusals(conn: Connection) -> None:
     refusals.create(conn, checkfirst=True)
 
 
+def _aliased(conn: Connection) -> None:
+    aliases.create(conn, checkfirst=True)
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     _first,
     _sessions,
@@ -299,6 +313,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _refusals,
     _sizes,
     _hints,
+    _aliased,
 )
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed."""
 

@@ -12,7 +12,7 @@ from relay.delivery import INVALID, KEY_REUSED, QUEUED, Delivery
 from relay.outbox.errors import Unavailable
 from relay.outbox.hints import sealed_hint
 from relay.outbox.records import Entry, NoRoom, Stored
-from relay.outbox.schema import deliveries
+from relay.outbox.schema import aliases, deliveries
 from relay.outbox.statements import (
     INVALID_KEYS,
     IS_HELD,
@@ -42,9 +42,31 @@ def store(
     return [
         Stored(entry.delivery)
         if entry.delivery.receipt in inserted
-        else _store_one(conn, entry, now, vault, may_mend=entry.raw_key in invalid)
+        else _shown(conn, entry, _store_one(conn, entry, now, vault, may_mend=entry.raw_key in invalid), now)
         for entry in entries
     ]
+
+
+def _shown(conn: Connection, entry: Entry, stored: Stored | NoRoom, now: float) -> Stored | NoRoom:
+    """Give a repeat a receipt of its own, where its sender is not to know that it is one."""
+    if isinstance(stored, NoRoom) or not stored.repeat or not entry.is_silent:
+        return stored
+    earlier, receipt = stored.delivery, entry.delivery.receipt
+    own = sa.select(deliveries.c.id_hash).where(deliveries.c.receipt == earlier.receipt)
+    if entry.id_hash is not None and conn.scalar(own) == entry.id_hash:
+        return stored
+    conn.execute(sa.insert(aliases).values(receipt=receipt, of=earlier.receipt, received_at=now))
+    shown = replace(earlier, receipt=receipt, received_at=now)
+    return replace(stored, delivery=shown, is_alias=True)
+
+
+def named(conn: Connection, receipt: str) -> Delivery | None:
+    """Return the delivery of a receipt, also of one that a repeat was given, as its sender knows it."""
+    if found := find(conn, deliveries.c.receipt == receipt):
+        return found
+    alias = conn.execute(sa.select(aliases).where(aliases.c.receipt == receipt)).first()
+    found = find(conn, deliveries.c.receipt == alias.of) if alias is not None else None
+    return replace(found, receipt=receipt, received_at=alias.received_at) if found and alias else None
 
 
 def _invalid_ones(conn: Connection, entries: Sequence[Entry]) -> set[bytes]:

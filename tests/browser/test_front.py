@@ -54,8 +54,8 @@ def test_the_command_lines_work_when_pasted(sandbox: RelayProcess, visit: Visit)
     page = visit(sandbox.url)
     form, hook = _commands(page, "newsletter")[0], _commands(page, "zapier")[0]
     assert _run(form + " -s")["state"] == "received"
-    assert _run(form + " -s")["repeat"] is True
     assert _run(hook + " -s")["state"] == "delivered"
+    assert _run(hook + " -s")["repeat"] is True
 
 
 def test_the_snippet_works_on_a_page_that_it_is_pasted_into(

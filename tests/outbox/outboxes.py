@@ -127,6 +127,7 @@ def entry(
     state: str = QUEUED,
     window: float | None = 600.0,
     budget: Budget | None = None,
+    silent: bool = False,
     **more: Any,
 ) -> Entry:
     """A sign-up of ``name``, with the keys that a source gives it; ``raw``: its body, if it matters."""
@@ -148,6 +149,7 @@ def entry(
         window=None if key else window,
         hint=sealed_hint(payload, receipt, vault),
         budget=budget,
+        is_silent=silent,
         email_hash=None if state == INVALID else vault.hash("contact", profile["email"]),
     )
 

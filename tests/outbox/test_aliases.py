@@ -1,0 +1,66 @@
+"""A repeat whose sender is not to know that it is one has a receipt of its own."""
+
+import pytest
+import sqlalchemy as sa
+
+from relay.delivery import DELIVERED, HELD, INVALID, PARKED, QUEUED, REFUSED
+from relay.outbox.outbox import Outbox
+from relay.outbox.schema import aliases
+from tests.outbox.outboxes import Store, bring_to, count, put, row
+
+
+def names(outbox: Outbox) -> int:
+    return int(outbox.read(lambda conn: conn.scalar(sa.select(sa.func.count()).select_from(aliases))))
+
+
+@pytest.mark.parametrize("became", [QUEUED, DELIVERED, REFUSED, PARKED, HELD, INVALID])
+def test_a_silent_repeat_leads_to_the_same_row_by_a_receipt_of_its_own(
+    store: Store, outbox: Outbox, became: str
+) -> None:
+    first = bring_to(outbox, became)
+    store.pass_time(60)
+    kept = became if became in (HELD, INVALID) else QUEUED
+
+    again = put(outbox, silent=True, state=kept)
+
+    receipt = again.delivery.receipt
+    assert again.is_alias and receipt != first
+    found = outbox.get(receipt)
+    assert found is not None
+    assert (found.receipt, found.state) == (receipt, became)
+    assert found.received_at - row(outbox, first)["received_at"] >= 60
+    assert row(outbox, receipt)["receipt"] == first, "who looks after it finds the row"
+    assert count(outbox) == 1
+
+
+def test_who_sends_the_same_key_again_is_told(outbox: Outbox) -> None:
+    first = put(outbox, key="k", silent=True).delivery.receipt
+
+    again = put(outbox, key="k", silent=True)
+
+    assert (again.repeat, again.is_alias, again.delivery.receipt) == (True, False, first)
+    assert names(outbox) == 0
+
+
+@pytest.mark.parametrize("way", ["erase", "expire"])
+def test_other_names_of_a_row_go_with_it(store: Store, outbox: Outbox, way: str) -> None:
+    first = put(outbox, state=HELD, silent=True).delivery.receipt
+    alias = put(outbox, state=HELD, silent=True).delivery.receipt
+    assert names(outbox) == 1
+
+    if way == "erase":
+        outbox.erase([first])
+    else:
+        store.pass_time(1000)
+        outbox.expire({}, 100)
+
+    assert outbox.get(alias) is None
+    assert names(outbox) == 0
+
+
+def test_one_commit_holds_the_repeat_and_its_name(outbox: Outbox) -> None:
+    """Ten at once: one row, nine other names, each of them there when it was told."""
+    told = [put(outbox, silent=True).delivery.receipt for _ in range(10)]
+
+    assert all(outbox.get(receipt) for receipt in told)
+    assert (len(set(told)), count(outbox), names(outbox)) == (10, 1, 9)
