@@ -14,6 +14,7 @@ from relay.clock import iso
 from relay.config.settings import Settings
 from relay.delivery import DEAD, HELD, INVALID, PARKED, QUEUED
 from relay.dispatch.line import Line
+from relay.health import Health
 from relay.outbox.outbox import Outbox
 from relay.outcome import Answer
 
@@ -50,7 +51,9 @@ def found(
     for name in settings.destinations:
         health = outbox.health(name)
         if health.is_held(now):
-            yield Alert(f"held:{name}", f"destination {name} is held: {health.hold_reason}")
+            yield Alert(
+                f"held:{name}", f"destination {name} is held: {health.hold_reason}{_meanwhile(health)}"
+            )
     for destination, state, count, oldest in outbox.backlog():
         yield from _about(destination, state, count, now - oldest)
     for source in mistaken:
@@ -69,6 +72,16 @@ def found(
         yield Alert(f"budget:{source}", f"{source} has as many suspects as its held_budget allows")
     for source in crowded:
         yield Alert(f"limit:{source}", f"{source} is over its source_limits; what comes now is held")
+
+
+def _meanwhile(health: Health) -> str:
+    """Say what is done while upstream fails: it may make duplicates."""
+    if not health.is_failing:
+        return ""
+    return (
+        "; it is looked at, and one submission is sent when it answers, or every 15 min whatever the looks "
+        "say, hourly once each was sent twice; pause it if you want none sent"
+    )
 
 
 def _about(destination: str, state: str, count: int, age: float) -> Iterator[Alert]:
