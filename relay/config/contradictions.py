@@ -113,5 +113,5 @@ def _paths_of(rule: Rule) -> Iterator[Path]:
     for place in (*rule.places, *([rule.region_from] if rule.region_from else [])):
         if isinstance(place, Path):
             yield place
-        elif place.within is not None:
+        elif isinstance(place, Labels) and place.within is not None:
             yield place.within

@@ -11,7 +11,7 @@ from relay.config.schemas import Strict, Text, choice, expression_text, pattern,
 from relay.sources.consent import Box
 from relay.sources.fields import DEFAULT_TYPES, TYPES
 from relay.sources.mapping import CONTACTS, PROFILE_FIELDS
-from relay.sources.paths import Entries, Labels, Path, Place, plain
+from relay.sources.paths import Entries, Labels, OnlyEmail, Path, Place, plain
 from relay.sources.rules import Rule
 
 _PLAIN_KEYS = ("default", "max_length", "value", "region_from")
@@ -119,10 +119,13 @@ def _place(given: Any) -> Place:
     """Return where a value is found. Raises ValueError."""
     if isinstance(given, str) and given:
         return Path(given)
+    if given == {"only": "email"}:
+        return OnlyEmail()
     if isinstance(given, dict) and set(given) <= {"labels", "within", "strip"}:
-        within, strip = given.get("within"), given.get("strip")
+        within, strip, labels = given.get("within"), given.get("strip"), given.get("labels")
         if isinstance(within, str | None):
-            return Labels(_labels(given.get("labels")), Path(within) if within else None, _strip(strip))
+            inside = Path(within) if within else None
+            return Labels(_labels(labels), inside, _strip(strip), labels in ("email", "phone"))
     raise ValueError("a path must be a text, or a table with labels")
 
 

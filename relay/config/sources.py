@@ -129,6 +129,7 @@ class SourceSchema(Strict):
     max_fields = whole(1, 100_000)
     max_field = Size()
     json_fields = texts()
+    outlined = yes_or_no()
     success_status = whole(200, 299)
     on_failure = choice("report", "accept")
     min_seconds = Duration()

@@ -12,6 +12,10 @@ from jmespath.visitor import TreeInterpreter
 
 from relay.sources.text import is_blank, normal
 
+_DIGITS = "0123456789"
+_MARKS_OF_NEED = ("required", "pflichtfeld", "obligatoire", "obligatorio", "optional")
+# Short, as every text of a body is looked at.
+_ADDRESS = re.compile(r"[^@\s<>,;:/]{1,64}@[^@\s<>,;:/]{1,250}\.[^@\s<>,;:/.]{2,63}")
 _LONG_LABEL = 200
 _EXPRESSION = re.compile(r"\[\?|\[\*|\|\||&&|\| *\[|[=!<>]=|@|`|^[\w.]+\.$|^[\w.]+\[\d*$|^[\w.\[\]]+\.\.")
 """What only an expression has; the name of a field may be anything else."""
@@ -95,6 +99,8 @@ class Labels:
     within: Path | None = None
     strip: re.Pattern[str] | None = None
     """What a sender puts before its keys, like Jotform's ``q4_``; ignored where a key begins with it."""
+    passes_boxes: bool = False
+    """Whether what stands there is a text, so that a box of the same label is another field."""
 
     @property
     def text(self) -> str:
@@ -105,13 +111,22 @@ class Labels:
         return self.match(body)[1]
 
     def match(self, body: Mapping[str, Any], used: frozenset[str] = frozenset()) -> tuple[str, Any]:
-        """Return the first label, none of those used, that has a value, and the value."""
-        known: dict[str, Any] = {}
+        """Return the first label, none of those used, that has a value, and the value.
+
+        As it is written before what it may be a variant of: "Email" before "Email 2".
+        """
+        exact: dict[str, Any] = {}
         for key, value in self._labelled(body).items():
-            if not is_blank(value):
-                known.setdefault(self._plain(key), value)
-        label = next((one for one in self.labels if one in known and one not in used), "")
-        return label, known.get(label)
+            if not is_blank(value) and not (self.passes_boxes and isinstance(value, bool)):
+                exact.setdefault(self._plain(key), value)
+        loose: dict[str, Any] = {}
+        for key, value in exact.items():
+            loose.setdefault(stem(key), value)
+        for known in (exact, loose):
+            for label in self.labels:
+                if label in known and label not in used:
+                    return label, known[label]
+        return "", None
 
     def _plain(self, key: str) -> str:
         key = key[: 2 * _LONG_LABEL]  # a pattern of the configuration need not be a quick one
@@ -120,11 +135,13 @@ class Labels:
 
     def exists(self, body: Mapping[str, Any]) -> bool:
         """Whether the sender has such a label at all, be its value empty."""
-        return any(self._plain(key) in self.labels for key in self._labelled(body))
+        keys = map(self._plain, self._labelled(body))
+        return any(key in self.labels or stem(key) in self.labels for key in keys)
 
     def name(self, body: Mapping[str, Any]) -> str | None:
         """Return what the sender calls it: its own spelling of the label that answers, or of any."""
-        keys = {self._plain(key): key for key in reversed(self._labelled(body))}
+        written = list(reversed(self._labelled(body)))
+        keys = {stem(self._plain(key)): key for key in written} | {self._plain(key): key for key in written}
         answering, _ = self.match(body)
         return next((keys[label] for label in (answering, *self.labels) if label in keys), None)
 
@@ -147,7 +164,50 @@ def _plain(label: str) -> str:
     return "".join(c for c in normal(label).casefold() if c.isalnum())
 
 
-Place = Path | Labels
+@lru_cache(4096)
+def stem(label: str) -> str:
+    """Return a plain label without what form builders add to it: ``nolabelemail2``, ``emailrequired``."""
+    rest = label.removeprefix("nolabel").rstrip(_DIGITS)
+    for word in _MARKS_OF_NEED:
+        rest = rest.removesuffix(word)
+    return rest.rstrip(_DIGITS)
+
+
+@dataclass(frozen=True)
+class OnlyEmail:
+    """The e-mail address of a body that holds no other, whatever it is called."""
+
+    text = "the only e-mail address"
+
+    def find(self, body: Mapping[str, Any]) -> Any:
+        """Return it, or None."""
+        texts = (value.strip() for _, value in _texts(body))
+        found = {text.casefold(): text for text in texts if _ADDRESS.fullmatch(text)}
+        return next(iter(found.values())) if len(found) == 1 else None
+
+    def name(self, body: Mapping[str, Any]) -> str | None:
+        """Return what the sender calls it."""
+        only = self.find(body)
+        return next((name for name, value in _texts(body) if value.strip() == only), None)
+
+    def exists(self, body: Mapping[str, Any]) -> bool:
+        """Whether there is one."""
+        return self.find(body) is not None
+
+
+def _texts(tree: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every text in a body, with the key it stands under."""
+    if isinstance(tree, str):
+        yield name, tree
+    elif isinstance(tree, dict):
+        for key, one in tree.items():
+            yield from _texts(one, key)
+    elif isinstance(tree, list):
+        for one in tree:
+            yield from _texts(one, name)
+
+
+Place = Path | Labels | OnlyEmail
 
 
 class _Named(dict[str, Any]):

@@ -184,8 +184,10 @@ class Verifier:
     def _cut(self, value: str) -> tuple[list[bytes], str | None]:
         timestamp = None
         if self.pairs:
-            pairs = [part.strip().partition("=")[::2] for part in value.split(self.pairs)]
-            parts = [text for name, text in pairs if name == self.signature_key]
+            pairs = _named(part.strip() for part in value.split(self.pairs))
+            parts = [
+                one.strip() for name, text in pairs if name == self.signature_key for one in text.split(",")
+            ]
             stamps = [text for name, text in pairs if name == self.timestamp_key]
             timestamp = stamps[0] if len(stamps) == 1 else None
         else:
@@ -242,6 +244,23 @@ class Verifier:
         if not all(isinstance(at, int | float) for at in (*begins, ends)):
             return False
         return all(at <= now + self.tolerance for at in begins) and now - self.tolerance <= ends
+
+
+def _named(parts: Iterator[str]) -> list[tuple[str, str]]:
+    """Return ``name=text`` as pairs; a part without a name goes on with the name before it."""
+    pairs: list[tuple[str, str]] = []
+    for part in parts:
+        name, equals, text = part.partition("=")
+        if equals and not _is_base64_end(text):
+            pairs.append((name, text))
+        elif pairs:
+            pairs.append((pairs[-1][0], part))
+    return pairs
+
+
+def _is_base64_end(text: str) -> bool:
+    """Whether what stands behind the first ``=`` only fills up a signature in base64."""
+    return text in ("", "=")
 
 
 def _look_up(fields: Any, path: str) -> Any:

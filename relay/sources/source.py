@@ -9,6 +9,7 @@ from typing import Any
 from relay.sources.body import Body, Limits, read
 from relay.sources.mapping import Mapping
 from relay.sources.origin import ANY, canonical, covers
+from relay.sources.outline import unfolded
 from relay.sources.paths import Path, search
 from relay.sources.proof import Evidence, Verifier
 
@@ -108,6 +109,8 @@ class Source:
     recipient_limits: str | None = None
     limits: Limits = dataclasses.field(default_factory=Limits)
     json_fields: tuple[str, ...] = ()
+    outlined: bool = False
+    """Whether the sender writes structure out as lines of text."""
     only: Any = None
     only_header: HeaderIs | None = None
     test: Any = None
@@ -164,7 +167,8 @@ class Source:
 
     def read(self, raw: bytes, content_type: str) -> Body:
         """Return what a body holds. Raises BadBody."""
-        return read(raw, content_type, self.limits, self.json_fields, unwrap=self.keeps_invalid)
+        body = read(raw, content_type, self.limits, self.json_fields, unwrap=self.keeps_invalid)
+        return dataclasses.replace(body, fields=unfolded(body.fields)) if self.outlined else body
 
     def admits(self, evidence: Evidence, now: float) -> bool:
         """Whether the sender has proven itself; a source without a verifier admits everybody."""

@@ -16,6 +16,9 @@ _NAME_PARTS = (
     ("firstName", "lastName"),
     ("firstname", "lastname"),
     ("First", "Last"),
+    # Of a telephone number.
+    ("full",),
+    ("area", "phone"),
 )
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _JOINERS = re.compile("[\u200c\u200d]")

@@ -182,8 +182,8 @@ def _places(rule: Rule) -> list[Place]:
     return [place for place in places if isinstance(place, Path) or _is_plain(place)]
 
 
-def _is_plain(place: Labels) -> bool:
-    return place.within is None
+def _is_plain(place: Place) -> bool:
+    return isinstance(place, Labels) and place.within is None
 
 
 def _input(source: Source, language: Language, field: str, rule: Rule, name: str, *, is_first: bool) -> Input:

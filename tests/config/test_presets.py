@@ -101,7 +101,7 @@ def incoming(case: Case, **changed: Any) -> Incoming:
 
 
 def parsed(source: Source, sent: Incoming) -> dict[str, Any]:
-    return submission.parse(sent.raw, sent.content_type, source.limits, source.json_fields)
+    return source.read(sent.raw, sent.content_type).fields
 
 
 def admits(source: Source, sent: Incoming, now: float = NOW) -> bool:
@@ -162,6 +162,42 @@ def test_a_signature_with_a_time_is_good_for_a_while_only(loaded: Settings, case
     assert source.verifier is not None
     for now in (NOW + 2 * source.verifier.tolerance, NOW - 2 * source.verifier.tolerance):
         assert not admits(source, incoming(case), now)
+
+
+SHAPES = {
+    "calendly": {"event": "invitee.teleported", "payload": {"email": "a@example.org"}},
+    "clickfunnels": {"event_type_id": "contact.identified", "data": {"email_address": "a@example.org"}},
+    "intercom": {"topic": "person.met", "data": {"item": {"email": "a@example.org"}}},
+    "kajabi": {"events": ["form_submission"], "payload": []},
+    "mailchimp": {"data": {"email": "a@example.org"}},
+    "netlify": {"data": {"email": "a@example.org"}},
+    "paddle": {"alert_name": "customer_created", "email": "a@example.org"},
+    "paperform": {"answers": [{"type": "email", "value": "a@example.org"}]},
+    "stripe": {"data": {"object": {"email": "a@example.org"}}},
+    "tally": {"data": {"fields": []}},
+    "typeform": {"form_response": {"answers": []}},
+    "webflow": {"name": "Sign-up", "data": {"Email": "a@example.org"}},
+}
+
+
+@pytest.mark.parametrize("preset", SHAPES)
+def test_a_shape_that_the_sender_never_had_is_unknown_and_not_ignored(loaded: Settings, preset: str) -> None:
+    assert loaded.sources[preset].is_unknown(SHAPES[preset], {})
+
+
+@pytest.mark.parametrize("case", [*SIGN_UPS, *NO_SIGN_UPS], ids=case_id)
+def test_no_known_message_is_of_unknown_shape(loaded: Settings, case: Case) -> None:
+    source, sent = loaded.sources[case.preset], incoming(case)
+    assert is_ping(source, case) or not source.is_unknown(parsed(source, sent), sent.headers)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_who_sets_a_status_or_a_wait_says_why(preset: str) -> None:
+    known = presets.preset(preset)
+    notes = " ".join(known.get("notes", []))
+    assert "success_status" not in known["source"] or "200" in notes
+    assert "wait" not in known["source"] or "wait = " in notes
+    assert known["source"].get("wait", 0) < 5
 
 
 # --- signatures others made -------------------------------------------------------------------------------

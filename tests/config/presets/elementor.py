@@ -70,3 +70,10 @@ _elementor(
         "full_name": "Thảo Nguyễn",
     },
 )
+
+
+_elementor(
+    "a popup whose fields have no labels",
+    {"No Label email": "popup@example.org", "No Label name": "Pia Popup", "form_name": "Popup"},
+    {"email": "popup@example.org", "full_name": "Pia Popup"},
+)

@@ -55,3 +55,33 @@ _formstack(
     "1500879002",
     JSON,
 )
+
+
+_formstack(
+    "structure written out as text",
+    form_body(
+        {
+            "FormID": "6606399",
+            "UniqueID": "1500879003",
+            "Name": "first = Johanna\nlast = Smit",
+            "Email": "value = johanna.smit@example.org\nfield_type = email",
+        }
+    ),
+    {"email": "johanna.smit@example.org", "full_name": "Johanna Smit"},
+    "1500879003",
+)
+
+
+_formstack(
+    "a value with its type",
+    json_body(
+        {
+            "UniqueID": "1500879004",
+            "Name": {"value": {"first": "Henk", "last": "de Wit"}, "field_type": "name"},
+            "Email": {"value": "henk@example.org", "field_type": "email"},
+        }
+    ),
+    {"email": "henk@example.org", "full_name": "Henk de Wit"},
+    "1500879004",
+    content_type=JSON,
+)

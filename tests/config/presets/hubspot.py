@@ -7,7 +7,7 @@ from tests.config.presets.case import Case, address, base64_mac, json_body
 CASES: list[Case] = []
 
 
-def _hubspot(name: str, body: dict[str, Any], expect: dict[str, str], event_id: str) -> None:
+def _hubspot(name: str, body: dict[str, Any], expect: dict[str, str] | None, event_id: str) -> None:
     secret = "6f1e2d3c-hubspot-client-secret"
     raw = json_body(body)
 
@@ -81,3 +81,16 @@ _hubspot(
     {"email": "beata@example.com", "mobile_phone_number": "+48601234567", "full_name": "Beata Król"},
     "70253",
 )
+
+
+for kind in ("COMPANY", "DEAL", "TICKET"):
+    _hubspot(
+        f"a {kind.lower()} is no person",
+        {
+            "objectType": kind,
+            "objectId": 88,
+            "properties": {"phone": {"value": "+1 202 555 0199"}, "email": {"value": "info@example.com"}},
+        },
+        None,
+        "88",
+    )

@@ -8,7 +8,7 @@ from tests.config.presets.case import Case, address, multipart_body
 CASES: list[Case] = []
 
 
-def _jotform(name: str, raw_request: dict[str, Any], expect: dict[str, str], submission: str) -> None:
+def _jotform(name: str, raw_request: dict[str, Any], expect: dict[str, str] | None, submission: str) -> None:
     boundary = "------------------------jfQ81xV0"
     fields = {
         "action": "",
@@ -84,4 +84,22 @@ _jotform(
     {"q3_howCanWe": "call me", "q4_whereShall": "ottoline@example.net"},
     {"email": "ottoline@example.net"},
     "6011223344556677891",
+)
+
+
+_jotform(
+    "a labelled phone goes before the first one",
+    {
+        "q3_emergencyContact": {"full": "+353 1 000 0000"},
+        "q4_phoneNumber": {"full": "+353 85 012 3456"},
+        "q5_email2": "second@example.org",
+        "q6_email": "first@example.org",
+    },
+    {"email": "first@example.org", "mobile_phone_number": "+353850123456"},
+    "5730000000000000777",
+)
+
+
+_jotform(
+    "a preview by the owner is no sign-up", {"preview": "true", "q6_email": "owner@example.org"}, None, "prev"
 )

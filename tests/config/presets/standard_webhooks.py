@@ -8,7 +8,7 @@ from tests.config.presets.case import Case, base64_mac, json_body
 CASES: list[Case] = []
 
 
-def _standard(name: str, body: dict[str, Any], expect: dict[str, str], message: str) -> None:
+def _standard(name: str, body: dict[str, Any], expect: dict[str, str] | None, message: str) -> None:
     key = b"twenty-four bytes of key"
     secret = "whsec_" + base64.b64encode(key).decode()
     raw = json_body(body)
@@ -57,3 +57,14 @@ _standard(
     {"email": "osei@example.com", "full_name": "Osei Boateng"},
     "msg_2KWPBgLlAfxdpx2AI54pPJ85f4X",
 )
+
+
+for number, left in enumerate(
+    (
+        {"type": "contact.deleted", "data": {"email": "gone@example.org"}},
+        {"type": "contact.updated", "data": {"email": "gone@example.org", "unsubscribed": True}},
+        {"type": "email.bounced", "data": {"email": "gone@example.org"}},
+        {"type": "email.complained", "data": {"email": "gone@example.org"}},
+    )
+):
+    _standard(f"who left is no sign-up: {left['type']}", left, None, f"msg_left{number}")

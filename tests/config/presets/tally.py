@@ -79,3 +79,16 @@ _tally(
     {"email": "joern@example.com", "full_name": "Jörn Brückner"},
     "a4cb511e-0002",
 )
+
+
+_tally(
+    "your own address and number go before a friend's",
+    [
+        {"key": "q1", "label": "Your friend's email", "type": "INPUT_EMAIL", "value": "friend@example.org"},
+        {"key": "q2", "label": "Email", "type": "INPUT_EMAIL", "value": "own@example.org"},
+        {"key": "q3", "label": "Emergency contact", "type": "INPUT_PHONE_NUMBER", "value": "+351910000000"},
+        {"key": "q4", "label": "Phone 2", "type": "INPUT_PHONE_NUMBER", "value": "+351 912 345 679"},
+    ],
+    {"email": "own@example.org", "mobile_phone_number": "+351912345679"},
+    "tally-own-1",
+)

@@ -133,3 +133,27 @@ _typeform(
     None,
     None,
 )
+
+
+_typeform(
+    "your own address goes before a friend's, whatever its type",
+    _typeform_body(
+        "01TFFRIEND",
+        [
+            {"id": "dd1", "ref": "r1", "type": "email", "title": "Your friend's email"},
+            {"id": "dd2", "ref": "r2", "type": "email", "title": "Your email *"},
+            {"id": "dd3", "ref": "r3", "type": "phone_number", "title": "Your friend's phone"},
+            {"id": "dd4", "ref": "r4", "type": "phone_number", "title": "Phone number (required)"},
+            {"id": "dd5", "ref": "r5", "type": "short_text", "title": "Your friend's name"},
+        ],
+        [
+            _answer("email", "friend@example.org", "r1", "email", "dd1"),
+            _answer("email", "ines.prado@example.org", "r2", "email", "dd2"),
+            _answer("phone_number", "+33639980000", "r3", "phone_number", "dd3"),
+            _answer("phone_number", "+33639985678", "r4", "phone_number", "dd4"),
+            _answer("text", "Somebody Else", "r5", "short_text", "dd5"),
+        ],
+    ),
+    {"email": "ines.prado@example.org", "mobile_phone_number": "+33639985678"},
+    "01TFFRIEND",
+)

@@ -81,3 +81,19 @@ _webflow(
     "66ab0000000000000000001c",
     "ecomm_order_changed",
 )
+
+
+_webflow(
+    "fields that Webflow numbered",
+    {"Name 2": "Ottilie Brandt", "Email 2": "ottilie@example.org", "Phone Number 2": "+49 30 1234567"},
+    {"email": "ottilie@example.org", "mobile_phone_number": "+49301234567", "full_name": "Ottilie Brandt"},
+    "wf-numbered",
+)
+
+
+_webflow(
+    "the only address, whatever its field is called",
+    {"Kontaktweg": "ilse@example.org", "Betreff": "Info"},
+    {"email": "ilse@example.org"},
+    "wf-only",
+)
