@@ -1,4 +1,4 @@
-# `make` alone lists what there is. Nothing here needs root, and nothing is installed outside .venv.
+# `make` alone lists what there is. Nothing is installed outside .venv, and nothing but `make image` needs root.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -49,6 +49,10 @@ bench: $(VENV)/.installed-dev ## measure how fast it accepts and sends (minutes)
 .PHONY: docs
 docs: $(VENV)/.installed-dev ## rewrite what is generated: README's table of settings, docs/senders.md
 	@$(PY) -m tests.test_docs
+
+.PHONY: image
+image: $(VENV)/.installed-dev ## build the Dockerfile without an engine, and run it (root; minutes)
+	@.ci/image
 
 .PHONY: lock
 lock: $(VENV)/.installed-dev ## pin the requirements again (UPGRADE=--upgrade: to the newest)

@@ -1,6 +1,7 @@
 """The environment file beside relay.toml: variables for commands that are typed in its folder."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 ENVIRONMENT_FILE = "relay.env"
@@ -20,6 +21,11 @@ def add_variables() -> None:
         for name, value in read_variables(file).items():
             if not os.environ.get(f"{name}_FILE"):
                 os.environ.setdefault(name, value)
+
+
+def surroundings(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment that a relay would have here, with these variables in its file."""
+    return {**os.environ, **variables}
 
 
 def write_privately(file: Path, text: str, mode: int = 0o600) -> None:

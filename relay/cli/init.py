@@ -8,7 +8,7 @@ import click
 
 from relay.cli import draft
 from relay.cli.asking import Questions, source, variables
-from relay.cli.envfile import ENVIRONMENT_FILE, read_variables, write_privately
+from relay.cli.envfile import ENVIRONMENT_FILE, read_variables, surroundings, write_privately
 from relay.cli.opening import note
 
 CONFIGURATION_FILE = "relay.toml"
@@ -38,7 +38,8 @@ def init(yes: bool, **given: Any) -> None:
     said = None if _is_there(configuration) else source(questions)
     made = None if _is_there(environment) else variables(questions, said)
     text = draft.configuration(said) if said else configuration.read_text(encoding="utf-8")
-    environ = read_variables(environment) if made is None else {n: v for n, (v, _) in made.items() if v}
+    own = read_variables(environment) if made is None else {n: v for n, (v, _) in made.items() if v}
+    environ = surroundings(own)
     _check(text, environ)
     _make_keys(environ)
     if said:

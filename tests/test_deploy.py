@@ -1,0 +1,168 @@
+"""What deploy/ holds: the Compose files as they are read, and Caddy in front of a real relay."""
+
+import http.client
+import os
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.kit.processes import eventually, free_port
+from tests.kit.relay import RelayProcess, config
+from tests.kit.upstream import ScriptedUpstream
+
+ROOT = Path(__file__).resolve().parents[1]
+DEPLOY = ROOT / "deploy"
+FILES = ("compose.yaml", "compose.postgres.yaml")
+
+
+def services(file: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((DEPLOY / file).read_text(encoding="utf-8"))["services"]
+    return found
+
+
+OWN = [
+    pytest.param(one, id=f"{file}-{name}")
+    for file in FILES
+    for name, one in services(file).items()
+    if "image" in one
+]
+
+
+@pytest.mark.parametrize("service", OWN)
+def test_every_container_is_fenced_in(service: dict[str, Any]) -> None:
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["mem_limit"] and service["pids_limit"]
+    assert service["logging"]["options"]["max-size"]
+
+
+@pytest.mark.parametrize("service", OWN)
+def test_images_are_named_by_a_minor_version(service: dict[str, Any]) -> None:
+    name, _, tag = service["image"].partition(":")
+    assert name == "signup-relay" or re.match(r"\d+\.\d+", tag), service["image"]
+
+
+@pytest.mark.parametrize("service", OWN)
+def test_no_health_check_starts_a_python(service: dict[str, Any]) -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    checks = [str(service.get("healthcheck", "")), re.findall(r"HEALTHCHECK.*\n.*", dockerfile)[0]]
+    assert not any("python" in check for check in checks)
+
+
+def test_what_the_compose_files_mount_is_there() -> None:
+    for file in FILES:
+        volumes = yaml.safe_load((DEPLOY / file).read_text(encoding="utf-8"))["volumes"]
+        for service in services(file).values():
+            for mount in service.get("volumes", []):
+                place = mount.split(":")[0]
+                assert place in volumes or place == "./config" or (DEPLOY / place).exists(), mount
+
+
+def test_the_postgres_file_changes_services_of_the_first() -> None:
+    own = {name for name, one in services("compose.postgres.yaml").items() if "image" not in one}
+    assert own == {"relay"} <= set(services("compose.yaml"))
+
+
+# --- Caddy ------------------------------------------------------------------------------------------------
+
+needs_caddy = pytest.mark.skipif(shutil.which("caddy") is None, reason="no caddy: apt-get install -y caddy")
+
+
+@contextmanager
+def caddy(upstream: int, folder: Path) -> Iterator[tuple[int, Path]]:
+    """Caddy with the shipped file in front of a relay: its port, and what it wrote down."""
+    port, log = free_port(), folder / "caddy.log"
+    env = os.environ | {
+        "RELAY_PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "RELAY_UPSTREAM": f"127.0.0.1:{upstream}",
+        "CADDY_ADMIN": f"127.0.0.1:{free_port()}",
+        "HOME": str(folder),
+    }
+    command = ["caddy", "run", "--config", str(DEPLOY / "Caddyfile"), "--adapter", "caddyfile"]
+    with log.open("w") as output, subprocess.Popen(command, env=env, stdout=output, stderr=output) as process:
+        try:
+            eventually(lambda: status(port, "GET", "/healthz") != 0, 20, "Caddy listens")
+            yield port, log
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def status(port: int, method: str, path: str, body: str | None = None, **headers: str) -> int:
+    """The status that Caddy answered with; 0 if nobody did."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=40)
+    form = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
+    try:
+        connection.request(method, path, body, {**form, **headers})
+        return connection.getresponse().status
+    except OSError:
+        return 0
+    finally:
+        connection.close()
+
+
+@needs_caddy
+def test_behind_caddy_clients_are_told_apart_and_sign_up(tmp_path: Path) -> None:
+    with (
+        ScriptedUpstream() as upstream,
+        RelayProcess(config(upstream.url), env={"RELAY_TRUSTED_PROXIES": "1"}) as relay,
+        caddy(relay.port, tmp_path) as (port, _),
+    ):
+        forged = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9"}
+        assert status(port, "POST", "/submit/newsletter", "email=ada%40example.com", **forged) == 202
+        assert status(port, "GET", "/readyz") == 200
+        assert "203.0.113.9" not in relay.output()
+
+
+@needs_caddy
+def test_behind_caddy_a_reload_refuses_nobody_and_a_restart_is_waited_for(tmp_path: Path) -> None:
+    """Who was told yes is stored; of those who come meanwhile only those of its last moment fail."""
+    with (
+        ScriptedUpstream() as upstream,
+        RelayProcess(config(upstream.url), env={"RELAY_TRUSTED_PROXIES": "1"}) as relay,
+        caddy(relay.port, tmp_path) as (port, _),
+    ):
+        answers: list[int] = []
+        stop = threading.Event()
+
+        def post() -> None:
+            while not stop.is_set():
+                body = f"email=p{len(answers)}%40example.com"
+                answers.append(status(port, "POST", "/submit/newsletter", body))
+
+        def twenty_more() -> None:
+            before = len(answers)
+            eventually(lambda: len(answers) > before + 20, 30, "sign-ups")
+
+        posting = threading.Thread(target=post)
+        posting.start()
+        twenty_more()
+        relay.hup()
+        twenty_more()
+        assert set(answers) == {202}
+        relay.restart()
+        twenty_more()
+        stop.set()
+        posting.join()
+        assert len(answers) - answers.count(202) < 5, answers
+        assert len(relay.rows(history=False)) == answers.count(202)
+
+
+@needs_caddy
+def test_caddys_log_holds_no_secret_of_a_query(tmp_path: Path) -> None:
+    port_of_nobody = free_port()
+    with caddy(port_of_nobody, tmp_path) as (port, log):
+        headers = {"Authorization": "Bearer secret-in-a-header", "X-Signature": "secret-in-another"}
+        assert status(port, "POST", "/submit/hook?token=secret-in-the-query", "a=b", **headers) == 502
+        eventually(lambda: '"status":502' in log.read_text(), 10, "the log")
+        text = log.read_text()
+        assert "/submit/hook" in text and "secret-" not in text
