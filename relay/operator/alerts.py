@@ -41,11 +41,12 @@ def found(
     crowded: Collection[str] = (),
     mistaken: Collection[str] = (),
     overfull: Collection[str] = (),
+    guessing: bool = False,
 ) -> Iterator[Alert]:
     """Yield what is the matter now.
 
     ``crowded``: sources over their source_limits; ``mistaken``: forms that post none of the mapped fields;
-    ``overfull``: sources over their held_budget.
+    ``overfull``: sources over their held_budget; ``guessing``: somebody tries operators' tokens out.
     """
     now = outbox.time()
     for name in settings.destinations:
@@ -68,6 +69,8 @@ def found(
         )
     if disk_is_low:
         yield Alert("disk", "the disk is nearly full; nothing is accepted until there is room")
+    if guessing:
+        yield Alert("guessing", "somebody tries operators' tokens out; the log says who (operator.guessing)")
     for source in overfull:
         yield Alert(f"budget:{source}", f"{source} has as many suspects as its held_budget allows")
     for source in crowded:

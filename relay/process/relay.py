@@ -30,6 +30,8 @@ from relay.vault import KeyMissing
 
 _LAST_WORDS_SECONDS = 0.5
 _READY_SECONDS = 1.0
+GUESSING_SECONDS = 300.0
+"""The alert about guesses is over when there were not too many for so long."""
 
 
 class Relay:
@@ -53,6 +55,7 @@ class Relay:
         self._ready: tuple[float, dict[str, str]] = (-_READY_SECONDS, {})
         self._reloading = threading.Lock()
         self.warned: set[str] = set()
+        self.guessed_at = -GUESSING_SECONDS
         self.disk = Disk(settings.database_path) if settings.is_sqlite else None
 
     def start(self) -> None:
@@ -246,6 +249,7 @@ class Relay:
                 crowded=self.intake.crowded(),
                 mistaken=self.intake.mistaken(),
                 overfull=self.intake.overfull(),
+                guessing=time.monotonic() - self.guessed_at < GUESSING_SECONDS,
             )
         )
 

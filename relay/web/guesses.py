@@ -1,6 +1,7 @@
 """Guesses at operators' tokens: few a minute from one client, whether at the API or at the login."""
 
 import logging
+import time
 
 from flask import request
 
@@ -24,6 +25,7 @@ def note_wrong(relay: Relay, door: str) -> None:
     """Count a wrong token; say so once, when they have become too many."""
     relay.doorkeeper.retry_after(_WRONG_TOKENS, *_key(relay, door))
     if are_too_many(relay, door):
+        relay.guessed_at = time.monotonic()
         events.note("operator.guessing", level=logging.WARNING, client=_key(relay, door)[1])
 
 

@@ -38,6 +38,8 @@ def test_strangers_learn_whether_it_is_ready_and_no_more() -> None:
             relay.get("/readyz", {"Authorization": "Bearer guess"}, source_address="127.0.3.8")
         right = {"Authorization": f"Bearer {relay.admin_token}"}
         assert set(relay.get("/readyz", right, source_address="127.0.3.8").json) == {"status"}
+        assert relay.output().count("operator.guessing") == 1
+        eventually(lambda: '"guessing"' in relay.output(), 25, "the alert")
 
 
 def test_metrics_have_the_documented_names_and_labels() -> None:
