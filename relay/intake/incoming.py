@@ -52,6 +52,8 @@ class Refusal:
     state: str | None = None
     trace_id: str | None = None
     repeat: bool = False
+    suggestion: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What was probably meant, by the sender's field: the page asks once, and changes nothing by itself."""
     typed: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """What was typed, for the page that shows the form again; never logged."""
     cause: str = ""

@@ -140,6 +140,9 @@ class Intake:
         self._unclear.tell(source, mapped)
         if not mapped.ok:
             return self._unmappable(source, incoming, sent, mapped)
+        if meant := visitor.better_address(source, sent.fields):
+            detail = "Please look at your e-mail address once more."
+            return Refusal(422, detail, suggestion=dict([meant]), typed=sent.fields), "rejected"
         client = None if incoming.is_proxied else incoming.client
         suspicion = suspicion_of(source, sent, mapped, client, self._doorkeeper, self._outbox.vault)
         if suspicion == SOURCE_LIMIT:
@@ -173,7 +176,7 @@ class Intake:
     def _submission(self, source: Source, incoming: Incoming, body: Body) -> Submission:
         return Submission(
             source=source.name,
-            fields=body.fields,
+            fields=visitor.chosen(source, body.fields),
             raw=body.raw,
             content_type=incoming.content_type,
             received_at=self._clock(),

@@ -10,19 +10,25 @@ ACCENT = "#1a5fb4"
 BACKGROUND = "#f3f4f7"
 SURFACE = "#ffffff"
 """What forms stand on, whatever the page's background."""
+SURFACE_BY_NIGHT = "#1e2128"
+_NIGHT = {"accent": "#8ab8f5", "on-accent": "#10151d", "accent-text": "#8ab8f5", "background": "#15171c"}
 TEXT_CONTRAST = 4.5
 _DARK, _LIGHT = "#1b1d22", "#ffffff"
 
 
 def stylesheet(page: Mapping[str, Any]) -> str:
-    """Return the style sheet for the colours of ``[sources.x.page]``."""
+    """Return the style sheet for the colours of ``[sources.x.page]``.
+
+    By night only the accent is the site's own: a background that was chosen for dark text would glare.
+    """
     accent, background = page.get("accent", ACCENT), page.get("background", BACKGROUND)
-    values = {
-        "accent": accent,
-        "on-accent": text_on(accent),
-        "accent-text": darkened(accent, SURFACE),
-        "background": background,
-    }
+    buttons = {"accent": accent, "on-accent": text_on(accent)}
+    by_day = {**buttons, "accent-text": darkened(accent, SURFACE), "background": background}
+    by_night = {**buttons, "accent-text": lightened(accent, SURFACE_BY_NIGHT)} if "accent" in page else {}
+    return f"{_root(by_day)}@media (prefers-color-scheme: dark) {{ {_root(_NIGHT | by_night)}}}\n"
+
+
+def _root(values: Mapping[str, str]) -> str:
     return ":root {" + " ".join(f"--{name}: {value};" for name, value in values.items()) + "}\n"
 
 
@@ -49,6 +55,15 @@ def darkened(colour: str, background: str, ratio: float = TEXT_CONTRAST) -> str:
     while contrast(colour, background) < ratio:
         parts = [part * 0.95 for part in parts]
         colour = "#" + "".join(f"{int(part):02x}" for part in parts)
+    return colour
+
+
+def lightened(colour: str, background: str, ratio: float = TEXT_CONTRAST) -> str:
+    """Return the colour, as much lighter as it takes to be legible as text on a dark background."""
+    parts = [float(part) for part in _parts(colour)]
+    while contrast(colour, background) < ratio:
+        parts = [part + (255 - part) * 0.05 for part in parts]
+        colour = "#" + "".join(f"{round(part):02x}" for part in parts)
     return colour
 
 

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -127,6 +128,7 @@ def form_again(source: Source, refusal: Refusal) -> Response:
     language = language_for(source)
     detail = "" if refusal.errors else language.say(refusal.detail)
     form = forms.form(_relay(), source, language, refusal.typed, refusal.errors, detail)
+    form = replace(form, suggestion=refusal.suggestion)
     headers = {"referer": request.headers.get("Referer", "")}
     return _form_page(source, language, form, refusal.status, page=visitor.page_of(headers, refusal.typed))
 

@@ -42,9 +42,15 @@ def stamp(name: str) -> Response:
     accepted = LanguageAccept([(wanted, 1)]) if wanted else request.accept_languages
     language = choose(accepted, source.page.get("language"))
     words = {
+        **{name: language.texts[name] for name in ("did_you_mean", "keep_typed", "use_meant")},
         "thanks": texts_of(source, language).get("thanks_text") or language.texts["thanks_text"],
         "again": language.texts["again"],
     }
-    body = {timestamp.FIELD: forms.new_stamp(relay, source), "texts": {**language.validation, **words}}
+    body = {
+        timestamp.FIELD: forms.new_stamp(relay, source),
+        "texts": {**language.validation, **words},
+        "suggest": source.suggest,
+        "utm": source.utm,
+    }
     response = Response(current_app.json.dumps(body), mimetype="application/json")
     return let_read(relay, source, response)

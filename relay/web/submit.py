@@ -110,6 +110,7 @@ def _refused(source: Source, refusal: Refusal) -> Response:
             state=refusal.state,
             trace_id=refusal.trace_id,
             repeat=refusal.repeat or None,
+            suggestion=dict(refusal.suggestion) or None,
         )
     if refusal.retry_after is not None:
         response.headers["Retry-After"] = str(max(1, round(refusal.retry_after + 0.5)))

@@ -144,7 +144,7 @@ def test_one_box_stands_for_both_contacts(
     (row,) = relay.rows(contact="consent@example.com")
     assert row["consent"]["email"]["ticked"]
     # The page of the mistakes, which is where the box was ticked.
-    assert row["consent"]["email"]["page"] == relay.url + "/submit/consenting"
+    assert row["consent"]["email"]["page"] == relay.url + "/forms/consenting"
 
 
 def test_each_contact_has_its_box_and_a_ticked_one_stays_ticked(

@@ -227,3 +227,25 @@ def test_forms_that_go_elsewhere_and_later_ones_are_told_apart(
     page.get_by_role("button", name="Join").click()
     expect(page.get_by_role("status")).to_be_visible()
     assert arrived(upstream, "later@example.com")  # a time asked for only now is not filled in
+
+
+def test_it_asks_whether_another_address_was_meant(
+    relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit
+) -> None:
+    page = visit(site.serve("/slip", with_script(relay, form(relay))))
+    page.get_by_label("E-mail").fill("slip@gmial.com")
+    page.get_by_role("button", name="Join").click()
+    page.get_by_role("button", name="Yes, use this one").click()
+    expect(page.get_by_role("status")).to_have_text("We have received your sign-up.")
+    assert arrived(upstream, "slip@gmail.com")
+
+
+def test_it_keeps_what_was_typed_if_its_visitor_says_so(
+    relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit
+) -> None:
+    page = visit(site.serve("/keep", with_script(relay, form(relay))))
+    page.get_by_label("E-mail").fill("keep@gmial.com")
+    page.get_by_role("button", name="Join").click()
+    page.get_by_role("button", name="Keep what I typed").click()
+    expect(page.get_by_role("status")).to_have_text("We have received your sign-up.")
+    assert arrived(upstream, "keep@gmial.com")

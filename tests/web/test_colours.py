@@ -23,6 +23,8 @@ def test_any_colour_gets_text_that_can_be_read(seed: int) -> None:
         assert colours.contrast(colours.text_on(colour), colour) >= colours.TEXT_CONTRAST, colour
         legible = colours.darkened(colour, colours.SURFACE)
         assert colours.contrast(legible, colours.SURFACE) >= colours.TEXT_CONTRAST, colour
+        at_night = colours.lightened(colour, colours.SURFACE_BY_NIGHT)
+        assert colours.contrast(at_night, colours.SURFACE_BY_NIGHT) >= colours.TEXT_CONTRAST, colour
 
 
 def test_a_legible_accent_stays_as_it_is() -> None:

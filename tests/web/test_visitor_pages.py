@@ -222,3 +222,39 @@ def test_another_sites_form_proves_no_words_of_ours(relay: RelayProcess) -> None
     answer = relay.form({"email": "own@example.com", "news_mail": "yes"}, "consenting")
 
     assert "wording" not in relay.submission(answer.json["receipt"])["consent"]["email"]
+
+
+# --- did you mean … -------------------------------------------------------------------------------------
+
+
+def test_a_slip_in_an_address_is_asked_about_once_and_nothing_is_changed(relay: RelayProcess) -> None:
+    page = {one["name"]: one.get("value", "") for one in inputs(relay.get("/forms/newsletter", HTML))}
+
+    asked = post(relay, page | {"email": "ada@gmial.com"})
+
+    assert asked.status == 422 and "ada@gmail.com" in asked.text
+    assert named(asked, "email")[0]["value"] == "ada@gmial.com"
+    again = {one["name"]: one.get("value", "") for one in inputs(asked)}
+    assert "relay_suggest" not in again
+    kept = post(relay, again | {"relay_suggest": "keep"})
+    assert kept.status == 303
+    row = relay.submission((kept.header("Location") or "").rpartition("/")[2])
+    assert row["contact_hint"] in (None, "a***@gmial.com")
+
+
+def test_the_address_that_was_meant_is_taken_when_its_visitor_says_so(relay: RelayProcess) -> None:
+    taken = post(relay, {"email": "bob@hotnail.com", "relay_suggest": "bob@hotmail.com"})
+
+    assert taken.status == 303
+    rows = relay.api("POST", "/api/find", {"contact": "bob@hotmail.com"}).json["submissions"]
+    assert len(rows) == 1
+
+
+def test_nobody_can_choose_an_address_that_was_not_offered(relay: RelayProcess) -> None:
+    assert post(relay, {"email": "eve@gmial.com", "relay_suggest": "mallory@evil.example"}).status == 303
+
+    assert relay.api("POST", "/api/find", {"contact": "mallory@evil.example"}).json["submissions"] == []
+
+
+def test_a_form_that_does_not_ask_is_not_asked(relay: RelayProcess) -> None:
+    assert post(relay, {"email": "carl@gmial.com"}).status == 303

@@ -7,9 +7,11 @@
 //
 //   data-relay-thanks="Welcome!"        on a form: the text that takes its place
 //   data-relay-redirect="/welcome"      on a form: the page to go to instead
-//   .relay-error  .relay-thanks         classes for your style sheet
+//   .relay-error  .relay-thanks  .relay-suggest   classes for your style sheet
 //
-// Comments, indentation and most spaces are not sent: it stays under 4 kB.
+// It adds the signed time (relay_ts) itself, asks "Did you mean …?" where an e-mail address looks mistyped,
+// and passes utm_*, gclid, fbclid, landing page and referrer along where the source wants them. Nothing is
+// stored in the browser.
 (() => {
   const page = document;
   const base = new URL(".", page.currentScript.src).href;
@@ -42,6 +44,8 @@
   const speak = (name, role, text) => {
     const element = page.createElement("p");
     element.className = name;
+    // A policy of the page forbids style attributes, not this; a style sheet with !important overrides it.
+    if (name == "relay-error") element.style.color = "#b3261e";
     element.id = name + ++count;
     element.textContent = text;
     set(element, "role", role);
@@ -77,6 +81,42 @@
     return first;
   };
 
+  // Asks once whether another address was meant. Nothing is changed unless its visitor says so.
+  const suggest = (state, [name, meant]) => {
+    const { form, texts } = state;
+    const field = form.elements.namedItem(name);
+    state.asked = true;
+    const note = speak("relay-suggest", "alert", `${texts.did_you_mean} ${meant} `);
+    const offer = (label, choose) => {
+      const button = page.createElement("button");
+      button.type = "button";
+      button.textContent = label;
+      button.onclick = () => {
+        note.remove();
+        choose();
+        form.requestSubmit();
+      };
+      note.append(button, " ");
+      return button;
+    };
+    const keep = offer(texts.keep_typed, () => 0);
+    offer(texts.use_meant, () => (field.value = meant));
+    field.after(note);
+    state.undo.push(() => note.remove());
+    return keep;
+  };
+
+  // How the visitor came, as hidden fields; without query strings, which may name people.
+  const trail = ({ utm }, body) => {
+    const here = new URL(location);
+    const plain = (address) => address.split(/[?#]/)[0];
+    const known = { landing_page: plain(here.href), referrer: plain(page.referrer) };
+    for (const name in utm) {
+      const value = known[name] ?? here.searchParams.get(name);
+      if (value && !body.has(utm[name])) body.append(utm[name], value);
+    }
+  };
+
   const thank = ({ form, texts }) => {
     const { relayRedirect, relayThanks } = form.dataset;
     link.href = relayRedirect;
@@ -98,6 +138,7 @@
       const answer = await fetch(url, { method: "POST", headers, body });
       if (answer.ok) return thank(state);
       const said = await answer.json();
+      if (said.suggestion) return suggest(state, Object.entries(said.suggestion)[0]);
       return refuse(state, said.errors, say(state, said.detail));
     } catch {
       return refuse(state, {}, state.texts.again);
@@ -113,7 +154,7 @@
     if (state.busy) return;
     state.busy = true;
     try {
-      state.texts = (await (state.offer || ask(state, url)).catch(() => ask(state, url))).texts;
+      Object.assign(state, await (state.offer || ask(state, url)).catch(() => ask(state, url)));
     } catch {
       state.busy = false;
       return HTMLFormElement.prototype.submit.call(form);
@@ -125,6 +166,11 @@
       const old = name == "relay_ts" && Date.now() - state.at > 8e7;
       if (value.trim && !old) body.append(name, value);
     }
+    // The time of a form that came into the page later is not known: one of now would look too fast.
+    const isTimed = state.at && Date.now() - state.at < 8e7;
+    if (isTimed && !form.querySelector("[name=relay_ts]")) body.append("relay_ts", state.relay_ts);
+    trail(state, body);
+    if (state.suggest && !state.asked) body.append("relay_suggest", "ask");
     const buttons = form.querySelectorAll("button:enabled,[type=submit]:enabled");
     for (const one of buttons) one.disabled = true;
     const focus = await send(state, url, body);
