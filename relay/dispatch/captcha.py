@@ -8,11 +8,11 @@ import json
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Callable
 
 from relay import events
 from relay.config.settings import Settings
-from relay.delivery import FRESH
 from relay.dispatch.line import Line
 from relay.outbox.errors import Unavailable
 from relay.outbox.outbox import Outbox
@@ -26,6 +26,9 @@ _IDLE_SECONDS = 2.0
 _DEADLINE_SECONDS = 5.0
 # While a service is away it is asked this seldom: others' submissions must not wait for its timeouts.
 _AWAY_SECONDS = 10.0
+# No token is good for so long: what is not known by then never will be.
+_PATIENCE_SECONDS = 600.0
+_USED_UP = "timeout-or-duplicate"
 _OUR_FAULT = frozenset({"missing-input-secret", "invalid-input-secret", "internal-error"})
 """Error codes of the siteverify protocol that say nothing about the visitor."""
 
@@ -81,16 +84,28 @@ class Checker:
         verdict: bool | None = True
         if source is not None and source.captcha is not None:
             verdict = self._ask(source.captcha, taken)
-        if verdict is None:  # it is due again by itself
+        if verdict is None and not (taken.again and taken.age_seconds > _PATIENCE_SECONDS):
             events.note("captcha.unavailable", level=logging.WARNING, source=taken.source)
-            return True
-        if verdict:
-            self._outbox.pass_check(taken.receipt, FRESH)
-            self._passed(taken.destination)
-        else:
-            self._outbox.fail_check(taken.receipt, "captcha")
-            events.note("submission.held", source=taken.source, receipt=taken.receipt, reason="captcha")
+            return True  # it is due again by itself
+        self._keep(taken, verdict, source.repeat_window if source is not None else None)
         return True
+
+    def _keep(self, taken: ToCheck, verdict: bool | None, window: float | None) -> None:
+        """Record a verdict. It is told once only: until it is recorded, nothing else is asked."""
+        while not self._stopping:
+            try:
+                if verdict:
+                    self._outbox.pass_check(taken.receipt, window)
+                    self._passed(taken.destination)
+                    return
+                reason = "captcha" if verdict is False else "captcha: no verdict"
+                self._outbox.fail_check(taken.receipt, reason)
+                events.note("submission.held", source=taken.source, receipt=taken.receipt, reason=reason)
+                return
+            except Unavailable as problem:
+                events.note("outbox.unavailable", level=logging.ERROR, problem=str(problem))
+                self._woken.wait(_IDLE_SECONDS)
+                self._woken.clear()
 
     def _away_now(self) -> list[str]:
         """Return the sources whose service is not to be asked yet."""
@@ -100,14 +115,22 @@ class Checker:
     def _ask(self, captcha: Captcha, taken: ToCheck) -> bool | None:
         """Return what the service says, None if it says nothing."""
         payload = self._outbox.vault.open(taken.box, taken.receipt)
-        body = {"secret": captcha.secret, "response": payload.get("captcha", "")}
+        body = {
+            "secret": captcha.secret,
+            "response": payload.get("captcha", ""),
+            # Turnstile tells the first verdict again to who asks with the same; others pass over it.
+            "idempotency_key": str(uuid.UUID(taken.receipt)),
+        }
         answer = self._line.call("POST", captcha.url, body, _DEADLINE_SECONDS, form=True)
-        verdict = _verdict(answer) if isinstance(answer, Answer) and answer.status == 200 else None
+        verdict = None
+        if isinstance(answer, Answer) and answer.status == 200:
+            verdict = verdict_of(answer, taken.again)
         self._away[captcha] = time.monotonic() + _AWAY_SECONDS if verdict is None else 0
         return verdict
 
 
-def _verdict(answer: Answer) -> bool | None:
+def verdict_of(answer: Answer, again: bool) -> bool | None:
+    """Return what the service says; None if it says nothing about the visitor."""
     try:
         said = json.loads(answer.body)
     except (ValueError, RecursionError):
@@ -117,4 +140,5 @@ def _verdict(answer: Answer) -> bool | None:
         return None
     codes = said.get("error-codes")
     named = {code for code in codes if isinstance(code, str)} if isinstance(codes, list) else set()
-    return None if named & _OUR_FAULT and not success else success
+    unknown = named & _OUR_FAULT or (again and _USED_UP in named)
+    return None if unknown and not success else success

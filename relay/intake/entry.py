@@ -35,7 +35,7 @@ def entry_of(
         payload=payload,
         lane=CHECK if source.captcha and state == QUEUED else FRESH,
     )
-    key = sent.key or ""
+    key, owner = sent.key or "", _keyed_apart(delivery)
     of_bytes = "" if source.can_be_multiplied else key
     by_bytes = vault.hash("bytes", source.name, of_bytes, stamp.without(sent.raw))
     plain = by_bytes if state == INVALID else content_key(vault, source.name, key, mapped)
@@ -43,12 +43,12 @@ def entry_of(
     return Entry(
         delivery=delivery,
         box=vault.seal(payload, delivery.receipt),
-        repeat_key=vault.hash("held", plain) if state == HELD else plain,
-        plain_key=plain if state == HELD else None,
+        repeat_key=plain if owner is None else vault.hash(*owner, plain),
+        plain_key=None if owner is None else plain,
         raw_key=by_bytes if state == QUEUED else None,
         id_hash=vault.hash("key", source.name, key) if key else None,
         window=None if key else _twin_window(source) if state == INVALID else source.repeat_window,
-        twin_key=_twin_key(source, sent, mapped, state, vault),
+        twin_key=_twin_key(source, sent, mapped, state, owner, vault),
         twin_window=_twin_window(source),
         email_hash=contact_hash(vault, email),
         phone_hash=contact_hash(vault, phone),
@@ -59,7 +59,27 @@ def entry_of(
     )
 
 
-def _twin_key(source: Source, sent: Submission, mapped: Mapped, state: str, vault: Vault) -> bytes | None:
+def _keyed_apart(delivery: Delivery) -> tuple[str, ...] | None:
+    """Return what its keys are apart from others by, None if it owns the plain ones.
+
+    What may be a bot's is no earlier one for the person it imitates. Before its check the same token with
+    the same content is the same visitor.
+    """
+    if delivery.state == HELD:
+        return ("held",)
+    if delivery.lane == CHECK:
+        return "unchecked", str(delivery.payload.get("captcha", ""))
+    return None
+
+
+def _twin_key(
+    source: Source,
+    sent: Submission,
+    mapped: Mapped,
+    state: str,
+    owner: tuple[str, ...] | None,
+    vault: Vault,
+) -> bytes | None:
     """Return what a repeat is recognised by whatever key it carries, if there is such a thing.
 
     A form's visitor may post twice under two keys, and who saw a signed message can give it another id.
@@ -72,7 +92,7 @@ def _twin_key(source: Source, sent: Submission, mapped: Mapped, state: str, vaul
         twin = vault.hash("signed", source.name, sent.raw)
     else:
         return None
-    return vault.hash("held", twin) if state == HELD else twin
+    return twin if owner is None else vault.hash(*owner, twin)
 
 
 def _twin_window(source: Source) -> float | None:

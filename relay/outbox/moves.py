@@ -27,7 +27,7 @@ from relay.delivery import (
 from relay.outbox import audit
 from relay.outbox.audit import Act
 from relay.outbox.errors import Unavailable
-from relay.outbox.schema import deliveries
+from relay.outbox.schema import aliases, deliveries
 from relay.outbox.statements import give_key_up
 from relay.vault import Vault
 
@@ -123,6 +123,19 @@ def hold_back(conn: Connection, receipt: str, reason: str, vault: Vault, now: fl
     held = {"state": HELD, "lane": FRESH, "reason": reason, "repeat_key": None, "plain_key": plain}
     held["twin_key"] = None
     _change(conn, row, {**held, "payload": cut, "size": len(cut), "changed_at": now})
+    return True
+
+
+def let_pass(conn: Connection, receipt: str, window: float | None, now: float) -> bool:
+    """Let a delivery that was checked be sent. If another has its key by now, it is that one's repeat."""
+    row = _seen(conn, receipt)
+    if row is None or (row["state"], row["lane"]) != (QUEUED, CHECK):
+        return False
+    values = {"lane": FRESH, "due_at": now, "changed_at": now}
+    if same := move_with_key(conn, row, plain_key_of(row), window, values):
+        conn.execute(sa.delete(deliveries).where(_c.receipt == receipt))
+        alias = {"receipt": receipt, "of": same.receipt, "received_at": row["received_at"]}
+        conn.execute(sa.insert(aliases).values(alias))
     return True
 
 

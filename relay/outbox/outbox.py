@@ -18,9 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from relay.clock import SteadyClock
 from relay.config.environment import is_sqlite
 from relay.delivery import (
-    CHECK,
     INVALID,
-    QUEUED,
     RETRY,
     Delivery,
 )
@@ -358,7 +356,9 @@ class Outbox:
                 .where(deliveries.c.receipt == row["receipt"])
                 .values(due_at=now + lease_seconds)
             )
-            return ToCheck(row["receipt"], row["source"], row["destination"], row["payload"])
+            again = row["due_at"] != row["received_at"]
+            age = now - row["received_at"]
+            return ToCheck(row["receipt"], row["source"], row["destination"], again, age, row["payload"])
 
         taken: ToCheck | None = self.write(take) if self._has_to_check(without) else None
         return taken
@@ -369,9 +369,9 @@ class Outbox:
 
         return bool(self.read(look))
 
-    def pass_check(self, receipt: str, lane: int) -> bool:
-        """Let a delivery that was checked be sent."""
-        return self._move(receipt, QUEUED, {"lane": lane, "due_at": _NOW}, lane=CHECK)
+    def pass_check(self, receipt: str, window: float | None) -> bool:
+        """Let a delivery that was checked be sent, unless it is by now the repeat of another."""
+        return bool(self.write(lambda conn: moves.let_pass(conn, receipt, window, self.now(conn))))
 
     def fail_check(self, receipt: str, reason: str) -> bool:
         """Hold a delivery that failed its check: nobody repeats it, and its body goes."""

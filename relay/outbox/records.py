@@ -90,6 +90,9 @@ class ToCheck:
     receipt: str
     source: str
     destination: str
+    again: bool
+    """Whether it was handed out before: its token may be used up, though nobody knows the verdict."""
+    age_seconds: float
     box: bytes = factory(repr=False)
 
 

@@ -10,7 +10,6 @@ from relay.delivery import (
     DEAD,
     DELIVERED,
     DISCARDED,
-    FRESH,
     HELD,
     INVALID,
     PARKED,
@@ -241,9 +240,9 @@ def test_what_must_be_checked_is_not_sent_before(store: Store, outbox: Outbox) -
     assert (taken.receipt, taken.source, taken.destination) == (receipt, "form", "ocamba")
     assert outbox.take_to_check(30) is None, "nobody else checks it meanwhile"
     assert nothing(outbox).why == "empty"
-    assert outbox.pass_check(receipt, FRESH)
+    assert outbox.pass_check(receipt, 600.0)
     assert claim(outbox).delivery.receipt == receipt
-    assert not outbox.pass_check(receipt, FRESH)
+    assert not outbox.pass_check(receipt, 600.0)
 
 
 def test_a_check_that_came_to_nothing_is_made_again(store: Store, outbox: Outbox) -> None:
@@ -269,11 +268,11 @@ def test_a_failed_check_holds(outbox: Outbox) -> None:
 def test_a_verdict_that_comes_too_late_changes_nothing(outbox: Outbox, verdict: str) -> None:
     receipt = put(outbox, lane=CHECK).delivery.receipt
     checked(outbox)
-    outbox.pass_check(receipt, FRESH)
+    outbox.pass_check(receipt, 600.0)
     record(outbox, claim(outbox), Later(None, None, "refused"))
     before = row(outbox, receipt)
 
-    assert not getattr(outbox, verdict)(receipt, *((FRESH,) if verdict == "pass_check" else ("captcha",)))
+    assert not getattr(outbox, verdict)(receipt, *((600.0,) if verdict == "pass_check" else ("captcha",)))
 
     assert row(outbox, receipt) == before
 
