@@ -1,28 +1,24 @@
-"""Watch: looks at the outbox now and then, and tells the operator what needs a person.
+"""Alerts: what needs a person now. Each names the source, the number, and what to do."""
 
-An alert is sent once when an episode begins and once when it is over. Episodes are kept in the outbox, so
-that a restart does not repeat them, and of several processes only one sends them.
-"""
-
-import logging
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
-from relay import events
-from relay.clock import iso
 from relay.config.settings import Settings
 from relay.delivery import DEAD, HELD, INVALID, PARKED, QUEUED
-from relay.dispatch.line import Line
 from relay.health import Health
+from relay.operator import figures
+from relay.operator.wording import count_of, is_or_are
+from relay.outbox import figures as stored
+from relay.outbox import refusals
 from relay.outbox.outbox import Outbox
-from relay.outcome import Answer
 
 EVERY_SECONDS = 10.0
 OLD_SECONDS = 30 * 60.0
 HELD_SECONDS = 86400.0
 _IN_A_ROW = 10
-_POST_SECONDS = 10.0
+_REFUSED = 20
+_DAY_SECONDS = 86400.0
 
 
 @dataclass(frozen=True)
@@ -52,21 +48,13 @@ def found(
     for name in settings.destinations:
         health = outbox.health(name)
         if health.is_held(now):
-            yield Alert(
-                f"held:{name}", f"destination {name} is held: {health.hold_reason}{_meanwhile(health)}"
-            )
+            said = f"destination {name} is held: {health.hold_reason}{_meanwhile(health)}"
+            yield Alert(f"held:{name}", said)
+    sources = _by_state(settings, outbox)
     for destination, state, count, oldest in outbox.backlog():
-        yield from _about(destination, state, count, now - oldest)
-    for source in mistaken:
-        detail = f"{source} posts none of the mapped contact fields; check its fields"
-        yield Alert(f"unmappable:{source}", detail)
-    for source in outbox.sources_all_invalid(_IN_A_ROW):
-        if source in settings.sources and settings.sources[source].is_form:
-            continue  # one client can post anything: see ``mistaken``
-        yield Alert(
-            f"unmappable:{source}",
-            f"the last {_IN_A_ROW} submissions of {source} could not be mapped; check its fields",
-        )
+        yield from _about(destination, state, count, now - oldest, sources.get(state, ""))
+    yield from _unmappable(outbox, settings, mistaken)
+    yield from _silent(outbox, settings, now)
     if disk_is_low:
         yield Alert("disk", "the disk is nearly full; nothing is accepted until there is room")
     if guessing:
@@ -87,49 +75,65 @@ def _meanwhile(health: Health) -> str:
     )
 
 
-def _about(destination: str, state: str, count: int, age: float) -> Iterator[Alert]:
+def _by_state(settings: Settings, outbox: Outbox) -> dict[str, str]:
+    """Return, by state, of which sources what waits is."""
+    names: dict[str, dict[str, None]] = {}
+    for group in figures.needs_you(settings, outbox):
+        names.setdefault(group["state"], {})[group["source"]] = None
+    return {state: ", ".join(found) for state, found in names.items()}
+
+
+def _about(destination: str, state: str, count: int, age: float, sources: str) -> Iterator[Alert]:
+    many = count_of(count, "submission")
     if state in (PARKED, DEAD, INVALID):
-        yield Alert(f"{state}:{destination}", f"{count} submissions are {state}; replay or discard them")
+        them = "it" if count == 1 else "them"
+        todo = f"replay or discard {them}: python -m relay submissions list --state {state}"
+        yield Alert(f"{state}:{destination}", f"{many} of {sources} {is_or_are(count)} {state}; {todo}")
     if state == HELD and age > HELD_SECONDS:
-        yield Alert(f"suspects:{destination}", f"{count} suspect submissions wait for a decision")
+        wait = "waits" if count == 1 else "wait"
+        said = f"{count_of(count, 'suspect submission')} of {sources} {wait} for a decision"
+        yield Alert(f"suspects:{destination}", f"{said}: python -m relay submissions list --state held")
     if state == QUEUED and age > OLD_SECONDS:
+        minutes = count_of(round(age / 60), "minute")
+        said = f"the oldest of {count_of(count, 'queued submission')} has waited for {minutes}"
+        yield Alert(f"old:{destination}", f"{said}: python -m relay status")
+
+
+def _unmappable(outbox: Outbox, settings: Settings, mistaken: Collection[str]) -> Iterator[Alert]:
+    for source in mistaken:
+        detail = f"{source} posts none of the mapped contact fields; check its fields"
+        yield Alert(f"unmappable:{source}", detail)
+    for source in outbox.sources_all_invalid(_IN_A_ROW):
+        if source in settings.sources and settings.sources[source].is_form:
+            continue  # one client can post anything: see ``mistaken``
         yield Alert(
-            f"old:{destination}", f"the oldest of {count} queued submissions waits for {age / 60:.0f} min"
+            f"unmappable:{source}",
+            f"the last {_IN_A_ROW} submissions of {source} could not be mapped; check its fields",
         )
 
 
-class Watch:
-    """Compares what is the matter with what was, and posts the difference."""
+def _silent(outbox: Outbox, settings: Settings, now: float) -> Iterator[Alert]:
+    """Yield the sources from which nothing arrives, or nothing that is sent."""
+    for name, source in settings.sources.items():
+        last = outbox.read(partial(stored.last_received, source=name))
+        within = source.expect_within
+        if within is not None and last is not None and now - last > within:
+            hours = count_of(round((now - last) / 3600), "hour")
+            yield Alert(f"silent:{name}", f"nothing came to {name} for {hours}; post to it yourself and see")
+        states = outbox.read(partial(stored.last_states, source=name, count=_IN_A_ROW))
+        if states == [HELD] * _IN_A_ROW:
+            said = f"the last {_IN_A_ROW} submissions of {name} were all held; are they real people?"
+            yield Alert(
+                f"all-held:{name}", f"{said} python -m relay submissions list --state held --source {name}"
+            )
+        if last is None or now - last > _DAY_SECONDS:
+            yield from _all_refused(outbox, name, now)
 
-    def __init__(self, outbox: Outbox, url: str) -> None:
-        self._outbox = outbox
-        self._url = url
-        self._line = Line()
-        self._unsent: list[dict[str, Any]] = []
 
-    def look(self, alerts: list[Alert]) -> None:
-        """Note and post what began and what is over."""
-        now = self._outbox.time()
-        began, over = self._outbox.change_episodes({alert.key for alert in alerts})
-        details = {alert.key: alert.detail for alert in alerts}
-        for key in sorted(began):
-            self._tell(key, "firing", details[key], now)
-        for key in sorted(over):
-            self._tell(key, "over", "over", now)
-        self._post()
-
-    def _tell(self, key: str, state: str, detail: str, now: float) -> None:
-        events.note(f"alert.{state}", level=logging.WARNING, alert=key, problem=detail)
-        if self._url:
-            self._unsent.append({"alert": key, "state": state, "detail": detail, "at": iso(now)})
-
-    def _post(self) -> None:
-        """Post in order; what cannot be delivered is tried again the next time."""
-        while self._unsent:
-            answer = self._line.call("POST", self._url, self._unsent[0], _POST_SECONDS)
-            if not isinstance(answer, Answer) or answer.status >= 500 or answer.status in (408, 429):
-                events.note("alert.unsent", level=logging.ERROR, count=len(self._unsent))
-                return
-            if answer.status >= 300:
-                events.note("alert.refused", level=logging.ERROR, status=answer.status)
-            self._unsent.pop(0)
+def _all_refused(outbox: Outbox, source: str, now: float) -> Iterator[Alert]:
+    since = now - _DAY_SECONDS
+    causes = outbox.read(lambda conn: refusals.recent(conn, source, since))
+    count = sum(one["count"] for one in causes)
+    if count >= _REFUSED:
+        said = f"{source} took nothing for a day and refused {count}, mostly: {causes[0]['cause']}"
+        yield Alert(f"all-refused:{source}", said)

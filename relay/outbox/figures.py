@@ -19,6 +19,12 @@ def last_received(conn: Connection, source: str) -> float | None:
     return found
 
 
+def last_states(conn: Connection, source: str, count: int) -> list[str]:
+    """Return the states of a source's newest submissions."""
+    newest = sa.select(_c.state).where(_c.source == source).order_by(_c.received_at.desc()).limit(count)
+    return list(conn.scalars(newest))
+
+
 def arrivals(conn: Connection, source: str, since: float, hours: int) -> list[int]:
     """Return how many came to a source in each hour since a time."""
     hour = sa.cast(sa.func.floor((_c.received_at - since) / HOUR), sa.Integer)

@@ -222,6 +222,16 @@ refusals = sa.Table(
 )
 """What was refused and not kept: how often, by cause. No row says who was refused."""
 
+notices = sa.Table(
+    "notices",
+    metadata,
+    sa.Column("id", _Serial, primary_key=True),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("content", sa.Text, nullable=False),
+    sa.Column("lease_until", _Time),
+)
+"""What operators are still to be told."""
+
 
 class Newer(RuntimeError):
     """The database was written by a newer relay."""
@@ -301,6 +311,10 @@ def _aliased(conn: Connection) -> None:
     aliases.create(conn, checkfirst=True)
 
 
+def _notices(conn: Connection) -> None:
+    notices.create(conn, checkfirst=True)
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     _first,
     _sessions,
@@ -314,6 +328,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _sizes,
     _hints,
     _aliased,
+    _notices,
 )
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed."""
 

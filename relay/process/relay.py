@@ -17,8 +17,9 @@ from relay.intake.limits import Doorkeeper
 from relay.intake.refusals import Refusals
 from relay.intake.waiting import Patience
 from relay.operator.alerts import EVERY_SECONDS as WATCH_SECONDS
-from relay.operator.alerts import Alert, Watch, found
+from relay.operator.alerts import Alert, found
 from relay.operator.clerk import Clerk
+from relay.operator.watch import Watch
 from relay.outbox import refusals, sqlite
 from relay.outbox.disk import Disk
 from relay.outbox.errors import Damaged, Unavailable, Unfit
@@ -190,7 +191,7 @@ class Relay:
 
     def _keep_house(self) -> None:
         """Look after the disk and the WAL every second, after alerts and retention less often."""
-        watch = Watch(self.outbox, self.settings.alert_url)
+        watch = Watch(self.outbox, lambda: self.settings)
         chores: list[tuple[float, Callable[[], None]]] = [
             (_TIDY_SECONDS, self._tidy),
             (WATCH_SECONDS, lambda: watch.look(self._alerts())),

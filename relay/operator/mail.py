@@ -1,0 +1,67 @@
+"""Mail to operators: through one server, encrypted wherever it offers that, with deadlines."""
+
+import smtplib
+import ssl
+from collections.abc import Mapping
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from relay.config.addresses import LOOPBACK
+from relay.config.settings import Settings
+
+_STEP_SECONDS = 10.0
+"""How long one answer of the server may take."""
+_PORTS = {"smtp": 587, "smtps": 465}
+
+
+class Unsent(RuntimeError):
+    """The mail could not be handed over; the text names no address and no password."""
+
+
+def send(settings: Settings, content: Mapping[str, Any]) -> None:
+    """Mail what is to be told. Raises Unsent."""
+    try:
+        with _connected(settings.smtp_url) as server:
+            server.send_message(_message(settings, content))
+    except smtplib.SMTPResponseException as problem:
+        raise Unsent(f"the mail server answered {problem.smtp_code}") from None
+    except (smtplib.SMTPException, OSError, ValueError) as problem:
+        raise Unsent(type(problem).__name__) from None
+
+
+def _connected(url: str) -> smtplib.SMTP:
+    """Return a connection, logged in if the address names somebody. Raises OSError, SMTPException."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    context = ssl.create_default_context()
+    if parts.scheme == "smtps":
+        server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=_STEP_SECONDS, context=context)
+    else:
+        server = smtplib.SMTP(host, port, timeout=_STEP_SECONDS)
+    try:
+        server.ehlo()
+        if parts.scheme == "smtp" and server.has_extn("starttls"):
+            server.starttls(context=context)
+            server.ehlo()
+        elif parts.scheme == "smtp" and parts.password and host not in LOOPBACK:
+            raise smtplib.SMTPNotSupportedError("the password would be sent in clear")
+        if parts.username and parts.password:
+            server.login(unquote(parts.username), unquote(parts.password))
+    except BaseException:
+        server.close()
+        raise
+    return server
+
+
+def _message(settings: Settings, content: Mapping[str, Any]) -> EmailMessage:
+    message = EmailMessage()
+    message["Subject"] = content["subject"]
+    message["From"] = settings.mail_from
+    message["To"] = ", ".join(settings.alert_mail)
+    message["Date"] = formatdate(usegmt=True)
+    message["Message-ID"] = make_msgid(domain=settings.mail_from.rpartition("@")[2] or None)
+    message["Auto-Submitted"] = "auto-generated"  # so that no holiday answer comes back
+    message.set_content(content["text"])
+    return message

@@ -1,0 +1,165 @@
+"""Watch: compares what is the matter with what was, and tells the difference until it was told.
+
+An episode is told once when it begins and once when it is over. Episodes, and what is still to be told, are
+kept in the outbox: a restart repeats and loses nothing, and of several processes one tells.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from relay import events
+from relay.clock import iso
+from relay.config.settings import Settings
+from relay.dispatch.line import Line
+from relay.operator import digest, mail
+from relay.operator.alerts import Alert
+from relay.outbox import notices, upkeep
+from relay.outbox.errors import Unavailable
+from relay.outbox.notices import Notice
+from relay.outbox.outbox import Outbox
+from relay.outcome import Answer
+
+URL, MAIL = "url", "mail"
+_POST_SECONDS = 10.0
+
+
+class Watch:
+    """Looks, and tells through every channel that is configured. Without one it writes to the log only."""
+
+    def __init__(self, outbox: Outbox, settings: Callable[[], Settings]) -> None:
+        """``settings`` returns those in force."""
+        self._outbox = outbox
+        self._settings = settings
+        self._line = Line()
+        self._seen: set[str] = set()
+        self._teller: threading.Thread | None = None
+
+    def look(self, alerts: list[Alert]) -> None:
+        """Note what began and what is over, and have it told."""
+        details = {alert.key: alert.detail for alert in alerts}
+        for content in self._changes(details):
+            level = logging.WARNING
+            about = {"alert": content["alert"], "problem": content["detail"]}
+            events.note(f"alert.{content['state']}", level=level, **about)
+        self._look_back()
+        self._begin_telling()
+
+    def _changes(self, details: Mapping[str, str]) -> list[dict[str, Any]]:
+        channels = self._channels()
+        if not channels:  # another process may have one: what it is to tell must not be taken from it
+            began, over = details.keys() - self._seen, self._seen - details.keys()
+            self._seen = set(details)
+            return _contents(began, over, details, self._outbox.time())
+
+        def change(conn: Any) -> list[dict[str, Any]]:
+            now = self._outbox.now(conn)
+            began, over = upkeep.change_episodes(conn, now, set(details))
+            contents = _contents(began, over, details, now)
+            for content in contents:
+                notices.add(conn, channels, content)
+            return contents
+
+        changed: list[dict[str, Any]] = self._outbox.write(change)
+        return changed
+
+    def _channels(self) -> list[str]:
+        settings = self._settings()
+        configured = ((URL, settings.alert_url), (MAIL, settings.alert_mail))
+        return [channel for channel, address in configured if address]
+
+    def _look_back(self) -> None:
+        """Once a day, have the digest mailed."""
+        settings = self._settings()
+        day = digest.day(settings, self._outbox.time()) if settings.alert_mail else None
+        if day is None:
+            return
+        if self._outbox.write(lambda conn: notices.begin_day(conn, day)):
+            content = digest.made(settings, self._outbox)
+            self._outbox.write(lambda conn: notices.add(conn, [MAIL], content))
+
+    # --- telling ------------------------------------------------------------------------------------
+
+    def _begin_telling(self) -> None:
+        """Tell in a thread of its own: a mail server that answers slowly must not keep the house waiting."""
+        if self._teller is None or not self._teller.is_alive():
+            self._teller = threading.Thread(target=self._tell_all, name="teller", daemon=True)
+            self._teller.start()
+
+    def _tell_all(self) -> None:
+        for channel in self._channels():
+            try:
+                while self._outbox.read(partial(notices.waiting, channel=channel)):
+                    if not self._tell_next(channel):
+                        break
+            except Unavailable as problem:
+                events.note("alert.unsent", level=logging.ERROR, problem=str(problem))
+
+    def _tell_next(self, channel: str) -> bool:
+        """Tell the oldest of a channel, in order; what cannot be told is tried again the next time."""
+        outbox = self._outbox
+        notice: Notice | None = outbox.write(lambda conn: notices.take(conn, channel, outbox.now(conn)))
+        if notice is None:
+            return False
+        problem = self._mail(notice) if channel == MAIL else self._post(notice)
+        if problem is not None:
+            events.note("alert.unsent", level=logging.ERROR, problem=f"{channel}: {problem}")
+            outbox.write(lambda conn: notices.give_back(conn, notice))
+            return False
+        outbox.write(lambda conn: notices.told(conn, notice))
+        return True
+
+    def _mail(self, notice: Notice) -> str | None:
+        settings = self._settings()
+        content = notice.content
+        try:
+            mail.send(settings, content if "subject" in content else _letter(settings, content))
+        except mail.Unsent as problem:
+            return str(problem)
+        return None
+
+    def _post(self, notice: Notice) -> str | None:
+        url, is_slack = address_of(self._settings().alert_url)
+        body = {"text": sentence(notice.content)} if is_slack else notice.content
+        answer = self._line.call("POST", url, body, _POST_SECONDS)
+        if not isinstance(answer, Answer):
+            return answer.why
+        if answer.status >= 500 or answer.status in (408, 429):
+            return f"answered {answer.status}"
+        if answer.status >= 300:
+            events.note("alert.refused", level=logging.ERROR, status=answer.status)
+        return None
+
+
+def _contents(
+    began: set[str], over: set[str], details: Mapping[str, str], now: float
+) -> list[dict[str, Any]]:
+    firing = [(key, "firing", details[key]) for key in sorted(began)]
+    ended = [(key, "over", "over") for key in sorted(over)]
+    at = iso(now)
+    return [{"alert": key, "state": state, "detail": said, "at": at} for key, state, said in firing + ended]
+
+
+def address_of(url: str) -> tuple[str, bool]:
+    """Return where to post, and whether as Slack wants it: ``format=slack`` is ours and goes no further."""
+    parts = urlsplit(url)
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    if ("format", "slack") not in query:
+        return url, False
+    rest = urlencode([pair for pair in query if pair != ("format", "slack")])
+    return urlunsplit(parts._replace(query=rest)), True
+
+
+def sentence(content: Mapping[str, Any]) -> str:
+    """Return an alert in one line."""
+    said = "is over" if content["state"] == "over" else content["detail"]
+    return f"Signup relay, {content['alert']}: {said}"
+
+
+def _letter(settings: Settings, content: Mapping[str, Any]) -> dict[str, str]:
+    text = [sentence(content), f"At {content['at']}.", *digest.links(settings)]
+    begins = "over" if content["state"] == "over" else "alert"
+    return {"subject": f"[relay] {begins}: {content['alert']}", "text": "\n\n".join(text)}

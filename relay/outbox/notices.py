@@ -1,0 +1,77 @@
+"""What operators are still to be told, inside a transaction: kept until it was told, also over a restart."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from relay.outbox.claiming import locked
+from relay.outbox.schema import notices
+from relay.outbox.statements import get_meta, put_meta
+
+LEASE_SECONDS = 120.0
+"""How long one process may take to tell something, before another tries."""
+_MOST = 1000
+_DIGEST = "digest"
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something to be told through a channel. It names numbers, sources and destinations, and nobody."""
+
+    id: int
+    content: Mapping[str, Any]
+
+
+def add(conn: Connection, channels: Iterable[str], content: Mapping[str, Any]) -> None:
+    """Keep something to be told; of a channel that nobody answers, the oldest are forgotten."""
+    for channel in channels:
+        conn.execute(sa.insert(notices).values(channel=channel, content=json.dumps(content)))
+        newest = sa.select(notices.c.id).where(notices.c.channel == channel).order_by(notices.c.id.desc())
+        kept = newest.limit(_MOST).subquery()
+        is_old = notices.c.id.not_in(sa.select(kept.c.id))
+        conn.execute(sa.delete(notices).where(notices.c.channel == channel, is_old))
+
+
+def waiting(conn: Connection, channel: str) -> int:
+    """Return how much is still to be told: a look that costs no turn of the writer."""
+    query = sa.select(sa.func.count()).select_from(notices).where(notices.c.channel == channel)
+    return int(conn.scalar(query) or 0)
+
+
+def take(conn: Connection, channel: str, now: float) -> Notice | None:
+    """Hand out the oldest one of a channel, unless another process is telling it."""
+    query = sa.select(notices).where(notices.c.channel == channel).order_by(notices.c.id).limit(1)
+    row = conn.execute(locked(conn, query)).mappings().first()
+    if row is None or now < (row["lease_until"] or 0) <= now + LEASE_SECONDS:
+        return None
+    leased = sa.update(notices).where(notices.c.id == row["id"])
+    conn.execute(leased.values(lease_until=now + LEASE_SECONDS))
+    return Notice(row["id"], json.loads(row["content"]))
+
+
+def told(conn: Connection, notice: Notice) -> None:
+    """Forget what was told."""
+    conn.execute(sa.delete(notices).where(notices.c.id == notice.id))
+
+
+def give_back(conn: Connection, notice: Notice) -> None:
+    """Let what could not be told be tried again."""
+    conn.execute(sa.update(notices).where(notices.c.id == notice.id).values(lease_until=None))
+
+
+def begin_day(conn: Connection, day: str) -> bool:
+    """Whether this day's digest is still to be made; of several processes one is told so."""
+    if conn.dialect.name != "sqlite":
+        conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+    known = (get_meta(conn, _DIGEST) or b"").decode()
+    if known >= day:
+        return False
+    put_meta(conn, _DIGEST, day.encode())
+    return bool(known)  # on the day of the first start there is nothing to look back on
+
+
+_LOCK = 0x5167_6E75_7055

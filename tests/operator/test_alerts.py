@@ -1,0 +1,188 @@
+"""What needs a person is told: by mail, to Slack, until it was told, in English, naming nobody."""
+
+import time
+from collections.abc import Iterator
+from email.header import decode_header, make_header
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.config import settings as configuration
+from relay.config.settings import Settings
+from relay.operator import alerts, digest, watch
+from relay.operator.operator import Operator
+from relay.outbox import notices, refusals
+from relay.outbox.outbox import Outbox
+from relay.process.opening import open_outbox
+from tests.kit.canary import leaks
+from tests.kit.people import SETTINGS, SOURCES, TRAP, email
+from tests.kit.processes import eventually
+from tests.kit.relay import RelayProcess, config, toml
+from tests.kit.smtp import MailServer
+from tests.kit.upstream import ScriptedUpstream
+
+
+@pytest.fixture
+def mail() -> Iterator[MailServer]:
+    with MailServer() as server:
+        yield server
+
+
+def mailing(mail: MailServer) -> dict[str, str]:
+    own = {"RELAY_MAIL_FROM": "relay@example.com", "RELAY_ALERT_MAIL": "ada@example.com,bob@example.com"}
+    return own | {"RELAY_SMTP_URL": mail.url}
+
+
+def subject(letter: Any) -> str:
+    return str(make_header(decode_header(letter["Subject"])))
+
+
+# --- through a real server --------------------------------------------------------------------------------
+
+
+def test_an_alert_is_mailed_until_it_was_told_also_over_a_crash(mail: MailServer) -> None:
+    mail.refuses = True
+    address = email("canary")
+    with ScriptedUpstream() as upstream:
+        relay = RelayProcess(config(upstream.url, SOURCES, **SETTINGS), env=mailing(mail))
+        with relay:
+            relay.hook({"mail": address})
+            eventually(lambda: "alert.unsent" in relay.output(), 30, "a try to tell")
+            relay.kill9()
+            mail.refuses = False
+            relay.start()
+            eventually(lambda: mail.letters, 30, "the letter")
+            (letter,) = mail.letters
+            assert subject(letter) == "[relay] alert: invalid:ocamba"
+            assert (letter["To"], letter["From"]) == ("ada@example.com, bob@example.com", "relay@example.com")
+            text = str(letter.get_payload(decode=True))
+            assert "1 submission of hook is invalid; replay or discard it" in text
+            assert leaks(relay.secrets | {"address": address}, [("mail", letter.as_bytes())]) == []
+            assert "example.com" not in "".join(
+                str(line.data) for line in relay.log_lines() if line.data and "alert" in str(line.data)
+            )
+
+
+def test_slack_is_told_in_its_own_words_and_nothing_is_told_twice() -> None:
+    with ScriptedUpstream() as upstream, ScriptedUpstream() as receiver:
+        told = {"RELAY_ALERT_URL": f"{receiver.url}?key=1&format=slack"}
+        with RelayProcess(config(upstream.url, SOURCES, **SETTINGS), env=told) as relay:
+            relay.hook({"nothing": "mapped"})
+            receiver.wait_for(1, timeout=30)
+            relay.restart()
+            time.sleep(12)
+            (arrival,) = receiver.arrivals
+            assert set(arrival.json) == {"text"}
+            assert arrival.json["text"].startswith(
+                "Signup relay, invalid:ocamba: 1 submission of hook is invalid"
+            )
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("https://a.example/x", ("https://a.example/x", False)),
+        ("https://a.example/x?format=slack", ("https://a.example/x", True)),
+        ("https://a.example/x?key=1&format=slack", ("https://a.example/x?key=1", True)),
+        ("https://a.example/x?format=json", ("https://a.example/x?format=json", False)),
+    ],
+)
+def test_our_own_part_of_an_address_goes_no_further(url: str, found: tuple[str, bool]) -> None:
+    assert watch.address_of(url) == found
+
+
+# --- what is the matter -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    file = tmp_path / "relay.toml"
+    sources = {"newsletter": SOURCES["newsletter"] | {"expect_within": "2h"}, "hook": SOURCES["hook"]}
+    file.write_text(toml(config("http://127.0.0.1:9/", sources)), encoding="utf-8")
+    database = f"sqlite:///{tmp_path / 'relay.db'}"
+    return configuration.load({"RELAY_CONFIG": str(file), "RELAY_DATABASE_URL": database}, offline=True)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def outbox(settings: Settings, clock: Clock) -> Outbox:
+    box = open_outbox(settings, clock)
+    box.prepare(settings.destinations)
+    return box
+
+
+def matters(outbox: Outbox, settings: Settings) -> dict[str, str]:
+    return {alert.key: alert.detail for alert in alerts.found(outbox, settings, disk_is_low=False)}
+
+
+def test_silence_is_told_where_somebody_expects_to_hear(
+    outbox: Outbox, settings: Settings, clock: Clock
+) -> None:
+    assert matters(outbox, settings) == {}, "nothing ever came: that is no silence yet"
+    for source in ("newsletter", "hook"):
+        Operator(settings, outbox).test(source, {})
+    clock.now += 2 * 3600 - 60
+    assert matters(outbox, settings) == {}
+    clock.now += 3600
+    assert matters(outbox, settings) == {
+        "silent:newsletter": "nothing came to newsletter for 3 hours; post to it yourself and see"
+    }
+    Operator(settings, outbox).test("newsletter", {})
+    assert matters(outbox, settings) == {}
+
+
+def test_a_source_of_which_everything_is_held_is_told() -> None:
+    with ScriptedUpstream() as upstream, RelayProcess(config(upstream.url, SOURCES, **SETTINGS)) as relay:
+        for _ in range(10):
+            relay.form({"email": email("held"), TRAP: "bot"})
+        eventually(lambda: "all-held:newsletter" in relay.output(), 30, "the alert")
+        assert "are they real people?" in relay.output()
+
+
+def test_a_source_that_refuses_everything_for_a_day_is_told(
+    outbox: Outbox, settings: Settings, clock: Clock
+) -> None:
+    counts = {("hook", "no header X-Signature"): 19}
+    outbox.write(lambda conn: refusals.add(conn, counts, clock.now))
+    assert matters(outbox, settings) == {}
+    outbox.write(lambda conn: refusals.add(conn, {("hook", "wrong"): 2}, clock.now))
+    assert matters(outbox, settings) == {
+        "all-refused:hook": "hook took nothing for a day and refused 21, mostly: no header X-Signature"
+    }
+
+
+# --- the digest -------------------------------------------------------------------------------------------
+
+
+def test_the_digest_counts_and_names_nobody(outbox: Outbox, settings: Settings) -> None:
+    letter = digest.made(settings, outbox)
+    assert letter["subject"] == "[relay] nothing needs you"
+    assert "newsletter: 0; the last one: never" in letter["text"]
+    assert "ocamba: 0" in letter["text"]
+
+
+def test_the_digest_is_due_once_a_day_from_its_hour_on(settings: Settings) -> None:
+    midnight = 1_700_000_000 // 86400 * 86400
+    assert digest.day(settings, midnight + 7 * 3600) is None
+    assert digest.day(settings, midnight + 8 * 3600) == digest.day(settings, midnight + 86399) == "2023-11-14"
+
+
+def test_of_several_processes_one_makes_the_digest_of_a_day(outbox: Outbox) -> None:
+    begun = [
+        outbox.write(lambda conn, day=day: notices.begin_day(conn, day))
+        for day in ("2026-01-01", "2026-01-01", "2026-01-02", "2026-01-02", "2026-01-01")
+    ]
+    assert begun == [False, False, True, False, False], "the first day has nothing to look back on"
