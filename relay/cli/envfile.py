@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TextIO
 
 ENVIRONMENT_FILE = "relay.env"
 
@@ -30,6 +31,11 @@ def surroundings(variables: Mapping[str, str]) -> dict[str, str]:
 
 def write_privately(file: Path, text: str, mode: int = 0o600) -> None:
     """Write a new file that only its owner may read. Raises FileExistsError."""
-    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with open(handle, "w", encoding="utf-8") as opened:
+    with opened_privately(file, mode) as opened:
         opened.write(text)
+
+
+def opened_privately(file: Path, mode: int = 0o600) -> TextIO:
+    """Open a new file that only its owner may read. Raises FileExistsError."""
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    return open(handle, "w", encoding="utf-8", errors="surrogateescape", newline="")

@@ -11,7 +11,19 @@ from typing import Any
 import click
 
 import relay
-from relay.cli import checking, holding, init, jobs, listing, presets, running, status, storage, submissions
+from relay.cli import (
+    checking,
+    holding,
+    init,
+    jobs,
+    listing,
+    moving,
+    presets,
+    running,
+    status,
+    storage,
+    submissions,
+)
 from relay.cli.envfile import add_variables
 from relay.cli.failed import FAILED, explained
 
@@ -41,7 +53,9 @@ for _command in (
     *(running.serve, checking.check, checking.try_, running.sandbox, running.dispatch, presets.presets),
     *(submissions.submissions, listing.tail, jobs.jobs, status.status, holding.pause, holding.resume),
     init.init,
-    *(storage.erase, storage.backup, storage.migrate, storage.keys),
+    moving.import_,
+    moving.export,
+    *(storage.erase, storage.backup, storage.restored, storage.migrate, storage.keys),
 ):
     commands.add_command(_command)
 

@@ -1,4 +1,4 @@
-"""Commands about the store as a whole: erase, backup, migrate, keys."""
+"""Commands about the store as a whole: erase, backup, restored, migrate, keys."""
 
 import time
 from pathlib import Path
@@ -40,6 +40,19 @@ def backup(file: Path) -> None:
     except FileExistsError:
         raise Failed(f"{file} exists already") from None
     click.echo(f"{file} written; it can be read with the keys in {_keys_place(settings)} only")
+
+
+@click.command()
+def restored() -> None:
+    """Mark a restored database: what was queued then may have been sent since, so everything is held.
+
+    A copy that `backup` made says so of itself; this is for pg_restore and other ways. Stop the server first.
+    """
+    operator, settings = open_to_act()
+    operator.restored()
+    names = ", ".join(settings.destinations)
+    click.echo(f"marked as restored: {names} held, what waits may exist twice upstream")
+    click.echo("look at `relay submissions list --state queued`, then `relay resume`")
 
 
 @click.command()

@@ -14,7 +14,7 @@ from relay.outbox import audit
 from relay.outbox.audit import Act
 from relay.outbox.moves import Expected
 from relay.outbox.outbox import Outbox
-from relay.outbox.wanted import Wanted, newest_first
+from relay.outbox.wanted import Wanted, newest_first, whole_newest_first
 from relay.sources.source import Source
 
 _RECEIPT = re.compile(r"[0-9a-f]{32}")
@@ -65,15 +65,14 @@ class Desk:
             raise Missing(f"there is no source {name[:40]}; there are {', '.join(self._settings.sources)}")
         return source
 
-    def _all(self, filter_: Filter) -> Iterator[dict[str, Any]]:
-        """Return every row of a filter, newest first, a page at a time."""
+    def _all(self, filter_: Filter, *, whole: bool = False) -> Iterator[dict[str, Any]]:
+        """Return every row of a filter, newest first, a page at a time. ``whole``: with their payloads."""
         meant = self._meant(filter_)
+        read = whole_newest_first if whole else newest_first
 
         def pages() -> Iterator[dict[str, Any]]:
             before = filter_.place()
-            while rows := self._outbox.read(
-                partial(newest_first, wanted=meant, before=before, limit=MAX_ROWS)
-            ):
+            while rows := self._outbox.read(partial(read, wanted=meant, before=before, limit=MAX_ROWS)):
                 before = rows[-1]["seq"]
                 yield from rows
 

@@ -26,7 +26,7 @@ class Files(Desk):
         self.actor.must(REVEAL if people else VIEW)
         if format_ not in exports.FORMATS:
             raise Nonsense(f"format must be one of {', '.join(exports.FORMATS)}")
-        rows = self._all(filter_)
+        rows = self._all(filter_, whole=people)
         detail = {"format": format_, "people": people}
         count = self._outbox.read(partial(count_rows, wanted=self._meant(filter_)))
         self._note("export", count=min(count, MANY), filter=filter_.said(), detail=detail)

@@ -35,6 +35,12 @@ class Whole(Desk):
         self.actor.must(REVEAL)
         self._outbox.backup(target)
 
+    def restored(self) -> None:
+        """Hold everything: this database is a copy, and what was queued then may have been sent since."""
+        self.actor.must(REVEAL)
+        self._outbox.mark_restored()
+        self._note("restored")
+
     def erase(self, text: str) -> Erased:
         """Delete every submission of a person, also those that only decrypting can find. Raises CannotDo."""
         self.actor.must(REVEAL)

@@ -66,6 +66,17 @@ def newest_first(conn: Connection, wanted: Wanted, before: int | None, limit: in
     return [dict(row) for row in conn.execute(query).mappings()]
 
 
+def whole_newest_first(
+    conn: Connection, wanted: Wanted, before: int | None, limit: int
+) -> list[dict[str, Any]]:
+    """Return whole rows, newest first: some MiB at a time."""
+    meant = conditions(wanted) if before is None else [*conditions(wanted), _c.seq < before]
+    sizes = sa.select(_c.seq, sa.func.coalesce(sa.func.length(_c.payload), 0)).where(*meant)
+    seqs = within_bytes(conn.execute(sizes.order_by(_c.seq.desc()).limit(limit)))
+    query = sa.select(*WHOLE).where(_c.seq.in_(seqs)).order_by(_c.seq.desc())
+    return [dict(row) for row in conn.execute(query).mappings()]
+
+
 def oldest_first(conn: Connection, wanted: Wanted, after: int, limit: int) -> list[dict[str, Any]]:
     """Return whole rows, oldest first, those with a greater seq than ``after``: some MiB at a time."""
     meant = *conditions(wanted), _c.seq > after

@@ -1,0 +1,108 @@
+"""Commands that move many submissions: import, export."""
+
+import csv
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from relay.cli.envfile import opened_privately
+from relay.cli.failed import FAILED, Failed, count_of
+from relay.cli.filtering import filter_of, narrowed
+from relay.cli.opening import open_to_act, open_to_look
+
+if TYPE_CHECKING:
+    from relay.operator.imports import Imported, Problem
+
+
+@click.command()
+@narrowed
+@click.option(
+    "--format", "format_", type=click.Choice(["jsonl", "csv", "sheet"]), default="jsonl", show_default=True
+)
+@click.option("--people", is_flag=True, help="With names and contacts, where they are still there.")
+@click.option("--output", metavar="FILE", help="A new file, readable by you alone; else standard output.")
+def export(format_: str, people: bool, output: str | None, **chosen: Any) -> None:
+    """Write out what a filter shows; `sheet` is CSV that a spreadsheet can be trusted with."""
+    operator, _ = open_to_look()
+    pieces = operator.export(filter_of(chosen), format_, people=people)
+    if output is None:
+        for piece in pieces:
+            click.echo(piece, nl=False)
+        return
+    try:
+        with opened_privately(Path(output)) as file:
+            file.writelines(pieces)
+    except FileExistsError:
+        raise Failed(f"{output} exists already") from None
+    click.echo(f"{output} written")
+
+
+def _names(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in given]
+    if wrong := next((column for column, equals, name in pairs if not (equals and name)), None):
+        raise click.BadParameter(f"takes 'Column=field', not {wrong!r}")
+    return {column: name for column, _, name in pairs}
+
+
+@click.command("import")
+@click.argument("source")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--map", "names", multiple=True, metavar="'COLUMN=FIELD'", callback=_names, help="Repeatable.")
+@click.option("--encoding", help="If it was guessed wrongly, like utf-8 or cp1252.")
+@click.option("--rejected", metavar="FILE", help="Where rows that cannot be used go (FILE.rejected.csv).")
+@click.option("--dry-run", is_flag=True, help="Only count, and show the first problems.")
+def import_(
+    source: str,
+    file: Path,
+    names: dict[str, str],
+    encoding: str | None,
+    rejected: str | None,
+    dry_run: bool,
+) -> int:
+    """Take old sign-ups of a table in, behind fresh ones. Safe to run twice: a row is a repeat."""
+    operator, _ = open_to_act()
+    target = Path(rejected or f"{file}.rejected.csv")
+    with ExitStack() as opened:
+        table = opened.enter_context(file.open("rb"))
+        bar = opened.enter_context(click.progressbar(length=max(1, file.stat().st_size), label=file.name))
+        reject = _ignored if dry_run else _rejecting(target, opened)
+
+        def tell(_: "Imported") -> None:
+            bar.update(table.tell() - bar.pos)
+
+        found = operator.import_table(
+            source, table, names, encoding=encoding, tell=tell, reject=reject, dry_run=dry_run
+        )
+    for problem in found.problems:
+        click.echo(f"line {problem.line}: {problem.why}", err=True)
+    click.echo(_told(found, dry_run))
+    if found.refused and not dry_run:
+        click.echo(f"{count_of(found.refused, 'row')} that cannot be used: {target}")
+    return FAILED if found.refused else 0
+
+
+def _told(found: "Imported", dry_run: bool) -> str:
+    taken = f"{found.queued:,} {'would be queued' if dry_run else 'queued'}"
+    repeats = "" if dry_run else f", {found.repeats:,} stored before"
+    return f"{count_of(found.rows, 'row')}: {taken}{repeats}, {found.refused:,} cannot be used"
+
+
+def _ignored(_: "Problem") -> None:
+    return
+
+
+def _rejecting(target: Path, opened: ExitStack) -> Callable[["Problem"], None]:
+    """Return what writes a row, with its line and why, into a file that only its owner can read."""
+    made: list[Any] = []
+
+    def reject(problem: "Problem") -> None:
+        if not made:
+            target.unlink(missing_ok=True)
+            made.append(csv.writer(opened.enter_context(opened_privately(target))))
+            made[0].writerow(["line", "why", *problem.cells])
+        made[0].writerow([problem.line, problem.why, *problem.cells.values()])
+
+    return reject

@@ -1,0 +1,63 @@
+"""Import and export by command, and marking what was restored."""
+
+import csv
+import json
+import stat
+
+from tests.cli.conftest import Site
+
+TABLE = "E-Mail;Vorname;phone\nimp1@example.com;Ada;+49 171 1234567\nnonsense;Bob;\nimp2@example.com;Cy;\n"
+MAP = ("--map", "E-Mail=email", "--map", "Vorname=first_name")
+
+
+def test_a_table_is_tried_then_taken_in_and_its_bad_rows_come_back(site: Site) -> None:
+    (site.folder / "old.csv").write_text(TABLE)
+    tried = site.run("import", "newsletter", "old.csv", *MAP, "--dry-run")
+    assert tried.status == 1 and "3 rows: 2 would be queued, 1 cannot be used" in tried.out
+    assert "line 3: " in tried.err and "nonsense" not in tried.err + tried.out
+    assert not (site.folder / "old.csv.rejected.csv").exists()
+
+    done = site.run("import", "newsletter", "old.csv", *MAP)
+    assert "3 rows: 2 queued, 0 stored before, 1 cannot be used" in done.out
+    rejected = site.folder / "old.csv.rejected.csv"
+    assert stat.S_IMODE(rejected.stat().st_mode) == 0o600
+    head, row = csv.reader(rejected.read_text().splitlines())
+    assert head[:2] == ["line", "why"] and row[0] == "3" and row[2:] == ["nonsense", "Bob", ""]
+
+    again = site.run("import", "newsletter", "old.csv", *MAP)
+    assert "0 queued, 2 stored before, 1 cannot be used" in again.out
+
+
+def test_a_column_or_source_that_is_not_there_is_named(site: Site) -> None:
+    (site.folder / "old.csv").write_text(TABLE)
+    assert (
+        "there is no column 'Mail'" in site.run("import", "newsletter", "old.csv", "--map", "Mail=email").err
+    )
+    assert "there is no source nowhere" in site.run("import", "nowhere", "old.csv").err
+    assert site.run("import", "newsletter", "old.csv", "--map", "nothing").status == 2
+    assert site.run("import", "newsletter", "missing.csv").status == 2
+
+
+def test_an_export_is_what_the_list_shows(site: Site) -> None:
+    said = site.run("export", "--state", "held")
+    rows = [json.loads(line) for line in said.out.splitlines()]
+    assert sorted(row["receipt"] for row in rows) == sorted(site.receipts["held"])
+    assert "h0@example.com" not in said.out
+    table = list(csv.DictReader(site.run("export", "--state", "held", "--format", "csv").out.splitlines()))
+    assert [row["receipt"] for row in table] == [row["receipt"] for row in rows]
+
+
+def test_people_are_exported_into_a_file_of_ones_own(site: Site) -> None:
+    done = site.run("export", "--state", "held", "--people", "--output", "people.jsonl")
+    file = site.folder / "people.jsonl"
+    assert done.out == "people.jsonl written\n" and "h0@example.com" in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    again = site.run("export", "--output", "people.jsonl")
+    assert again.status == 1 and "exists already" in again.err
+
+
+def test_a_restored_database_is_held_and_what_waits_is_marked(site: Site) -> None:
+    assert site.run("restored").out.startswith("marked as restored: ocamba held")
+    assert "held (restored) until resumed" in site.run("status").out
+    queued = json.loads(site.run("submissions", "list", "--state", "queued", "--json").out)["submissions"]
+    assert len(queued) == 3 and all(row["may_be_duplicate"] for row in queued)
