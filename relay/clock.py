@@ -15,19 +15,20 @@ class SteadyClock:
     """
 
     def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()
+        self._offset = self.wall = time.time() - time.monotonic()
+        """What the wall clock was seen to be ahead of the monotonic one; ``offset`` may be more."""
 
     def __call__(self) -> float:
         return time.monotonic() + self._offset
 
     @property
     def offset(self) -> float:
-        """Wall time less monotonic time, in seconds."""
+        """This clock's time less monotonic time, in seconds."""
         return self._offset
 
     def jump(self) -> float:
         """Return by how many seconds the wall clock was set, 0 if it was not."""
-        moved = time.time() - time.monotonic() - self._offset
+        moved = time.time() - time.monotonic() - self.wall
         return moved if abs(moved) >= JUMP_SECONDS else 0.0
 
     def follow(self, offset: float) -> None:

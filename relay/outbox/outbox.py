@@ -24,7 +24,7 @@ from relay.delivery import (
 )
 from relay.destination import Destination
 from relay.health import Health, at_once, paused, resumed
-from relay.outbox import listing, moves, schema, storing, upkeep
+from relay.outbox import listing, moves, schema, storing, timekeeping, upkeep
 from relay.outbox.audit import Act
 from relay.outbox.claiming import Sending, ledger, locked, next_due
 from relay.outbox.database import engine_for
@@ -43,7 +43,7 @@ from relay.outbox.records import (
     ToCheck,
     Turn,
 )
-from relay.outbox.schema import attempts, deliveries, destinations, meta
+from relay.outbox.schema import deliveries, destinations, meta
 from relay.outbox.sqlite import check_is_ours, create_private, sqlite_module, truncate_wal
 from relay.outbox.statements import (
     ANY_INVALID,
@@ -56,6 +56,7 @@ from relay.outbox.statements import (
     put_meta,
     stamped,
 )
+from relay.outbox.timekeeping import Stamp
 from relay.outbox.writer import CHECKPOINT, Writer
 from relay.outcome import Seen, Wait
 from relay.quota import even_pace
@@ -200,43 +201,31 @@ class Outbox:
             return self._clock()
         return float(conn.scalar(DATABASE_CLOCK) or 0)
 
-    def keep_time(self, offset: float, boot: str) -> None:
+    def keep_time(self, offset: float, boot: str) -> float:
         """At start on SQLite: carry what was stored over to this process's clock.
 
-        Times of this run of the machine are moved by what the wall clock was set since; of an earlier run
-        nothing is known, so every recent slot counts as taken now, and no wait is longer than it was.
+        Returns by how many seconds it must be put forward, so that nothing stored lies ahead of it.
         """
-
         longest = max((max(d.retry) for d in self._destinations.values()), default=0.0) * 1.2
-
-        def change(conn: Connection) -> None:
-            stamp = f"{boot} {offset}".encode()
-            known = (get_meta(conn, "clock") or b"").decode().split(" ")
-            put_meta(conn, "clock", stamp)
-            if len(known) == 2 and known[0] == boot and boot:
-                upkeep.shift(conn, offset - float(known[1]))
-            elif conn.scalar(sa.select(sa.func.count()).select_from(attempts)):
-                upkeep.forget_time(conn, self.now(conn), longest)
-
-        self.write(change)
+        stamp = Stamp(boot, offset)
+        return float(self.write(lambda conn: timekeeping.begin(conn, stamp, self.now(conn), longest)))
 
     def shift(self, clock: SteadyClock, seconds: float, boot: str) -> None:
-        """Follow a wall clock that was set, and move what lies ahead by as much.
+        """Follow a wall clock that was set, and move what was stamped by as much.
 
         Both in the writer's turn: no claim sees the one without the other.
         """
-        before, after = clock.offset, clock.offset + seconds
+        before, wall = clock.offset, clock.wall + seconds
 
         def change(conn: Connection) -> None:
-            clock.follow(after)
-            upkeep.shift(conn, seconds)
-            put_meta(conn, "clock", f"{boot} {after}".encode())
+            clock.follow(timekeeping.follow(conn, boot, clock() - clock.offset, before, wall))
 
         try:
             self.write(change)
         except Unavailable:
             clock.follow(before)
             raise
+        clock.wall = wall
 
     # --- intake -----------------------------------------------------------------------------------
 
@@ -263,8 +252,9 @@ class Outbox:
 
     def _store_batch(self, conn: Connection, entries: Sequence[Entry]) -> list[Stored | NoRoom]:
         now = self.now(conn)
-        if not self._is_sqlite:
-            entries = [stamped(entry, now) for entry in entries]
+        # Hosts' clocks differ; and one that was set since must not keep what came before for later.
+        is_late = [not self._is_sqlite or entry.delivery.received_at > now for entry in entries]
+        entries = [stamped(one, now) if late else one for one, late in zip(entries, is_late, strict=True)]
         stored = storing.store(conn, entries, now, self.vault, any_invalid=self._any_invalid(conn))
         if any(entry.delivery.state == INVALID for entry in entries):
             self._has_invalid = True

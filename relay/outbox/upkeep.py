@@ -6,14 +6,13 @@ from contextlib import suppress
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from relay.delivery import KEPT, QUEUED, RETRY, SENDING
+from relay.delivery import KEPT, QUEUED, SENDING
 from relay.health import RESTORED
 from relay.outbox.errors import Unfit
 from relay.outbox.hints import resealed, sealed_hint
-from relay.outbox.schema import LEFT, UNFINISHED, attempts, deliveries, destinations, holds, meta
+from relay.outbox.schema import LEFT, UNFINISHED, deliveries, destinations, holds, meta
 from relay.outbox.statements import IS_SENDING, get_meta, insert_ignoring, put_meta
 from relay.outbox.wanted import Wanted, oldest_first
-from relay.outcome import MAX_WAIT_SECONDS
 from relay.vault import KeyMissing, Vault
 
 _RECENT_ATTEMPTS = 10_000
@@ -22,56 +21,6 @@ _UNSEEN_SECONDS = 30.0
 _EPISODE = "alert:"
 _HINTS = "hints"
 _EPISODES_LOCK = 0x5167_6E75_7053
-
-
-def shift(conn: Connection, seconds: float) -> None:
-    """Move what lies ahead, and what waits are counted from, by as much as the clock was set."""
-    if abs(seconds) < 1:
-        return
-    unfinished = sa.and_(UNFINISHED, deliveries.c.state.in_((QUEUED, SENDING)))
-    conn.execute(
-        sa.update(deliveries)
-        .where(unfinished)
-        .values(
-            due_at=deliveries.c.due_at + seconds,
-            lease_until=deliveries.c.lease_until + seconds,
-            received_at=deliveries.c.received_at + seconds,
-            replayed_at=deliveries.c.replayed_at + seconds,
-            forbidden_at=deliveries.c.forbidden_at + seconds,
-        )
-    )
-    conn.execute(
-        sa.update(holds).values(started_at=holds.c.started_at + seconds, ended_at=holds.c.ended_at + seconds)
-    )
-    recent = sa.select(attempts.c.id).order_by(attempts.c.id.desc()).limit(_RECENT_ATTEMPTS)
-    conn.execute(
-        sa.update(attempts)
-        .where(attempts.c.id.in_(recent.scalar_subquery()))
-        .values(held_until=attempts.c.held_until + seconds)
-    )
-    conn.execute(
-        sa.update(destinations).values(
-            hold_until=destinations.c.hold_until + seconds,
-            delivered_at=destinations.c.delivered_at + seconds,
-            tried_at=destinations.c.tried_at + seconds,
-        )
-    )
-
-
-def forget_time(conn: Connection, now: float, longest: float) -> None:
-    """Begin anew with time: recent slots count as taken now, and no wait is longer than ``longest``."""
-    recent = sa.select(attempts.c.id).order_by(attempts.c.id.desc()).limit(_RECENT_ATTEMPTS)
-    conn.execute(
-        sa.update(attempts).where(attempts.c.id.in_(recent.scalar_subquery())).values(held_until=now)
-    )
-    for lanes, latest in ((deliveries.c.lane == RETRY, now + longest), (deliveries.c.lane != RETRY, now)):
-        late = UNFINISHED, deliveries.c.state == QUEUED, lanes, deliveries.c.due_at > latest
-        conn.execute(sa.update(deliveries).where(*late).values(due_at=latest))
-    conn.execute(
-        sa.update(destinations)
-        .where(destinations.c.hold_until > now + MAX_WAIT_SECONDS)
-        .values(hold_until=now + MAX_WAIT_SECONDS)
-    )
 
 
 def check_purpose(conn: Connection, sandbox: bool) -> None:

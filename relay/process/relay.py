@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from relay import events
-from relay.clock import SteadyClock, boot
+from relay.clock import JUMP_SECONDS, SteadyClock, boot
 from relay.config import environment
 from relay.config.settings import Settings
 from relay.dispatch.captcha import Checker
@@ -71,7 +71,7 @@ class Relay:
             self.outbox.on_full = self.disk.release
         self.outbox.start(self._die)
         if settings.is_sqlite:
-            self.outbox.keep_time(self.clock.offset, boot())
+            self._keep_time()
         self._look_at_disk()
         if settings.role != "web":
             self.dispatcher = Dispatcher(self.outbox, settings)
@@ -90,6 +90,13 @@ class Relay:
         for warning in settings.warnings:
             events.note("relay.warning", level=logging.WARNING, warning=warning)
         events.note("relay.started", process=os.getpid(), version=sqlite_version(settings))
+
+    def _keep_time(self) -> None:
+        """Start no earlier than the newest stored time, whatever the machine's clock says."""
+        ahead = self.outbox.keep_time(self.clock.offset, boot())
+        self.clock.follow(self.clock.offset + ahead)
+        if ahead >= JUMP_SECONDS:
+            events.note("clock.behind", level=logging.WARNING, seconds=round(ahead, 1))
 
     def stop(self, seconds: float = 20.0) -> None:
         """Finish the calls in flight and close the outbox."""

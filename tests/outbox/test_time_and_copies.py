@@ -13,13 +13,15 @@ import sqlalchemy as sa
 from relay.clock import SteadyClock
 from relay.delivery import (
     DELIVERED,
+    HELD,
     QUEUED,
 )
 from relay.health import RESTORED
+from relay.outbox import timekeeping
 from relay.outbox.errors import Unfit
 from relay.outbox.outbox import Outbox
 from relay.outbox.schema import deliveries, holds
-from relay.outcome import Later
+from relay.outcome import Later, Refused
 from relay.quota import parse_windows, used
 from relay.vault import Vault, parse_key
 from tests.outbox.outboxes import (
@@ -32,6 +34,7 @@ from tests.outbox.outboxes import (
     claim,
     crashed,
     died,
+    entry,
     fill,
     filled_quickly,
     nothing,
@@ -112,7 +115,7 @@ def test_held_time_is_still_taken_off_after_the_clock_was_set(sqlite_store: Stor
 
 
 @pytest.mark.parametrize("slow", [0.0, -7200.0, 86400.0])
-def test_after_a_reboot_every_recent_slot_counts_as_taken_now(sqlite_store: Store, slow: float) -> None:
+def test_after_a_reboot_the_last_slot_counts_as_taken_now(sqlite_store: Store, slow: float) -> None:
     tight = replace(OCAMBA, windows=parse_windows("2/minute"), retry=(5.0, 43200.0))
     before = sqlite_store.opened[0]
     before.keep_time(1000.0, "boot-1")
@@ -124,16 +127,100 @@ def test_after_a_reboot_every_recent_slot_counts_as_taken_now(sqlite_store: Stor
     sqlite_store.clock.now += slow
     after = sqlite_store.open()
     after._destinations["ocamba"] = tight
-    after.keep_time(77.0, "boot-2")
+    sqlite_store.clock.now += after.keep_time(77.0, "boot-2")
     after.recover(crashed, every=True)
     now = after.time()
 
-    assert nothing(after, tight).until == pytest.approx(now + 60, abs=0.1)
+    assert now >= NOW
+    assert now + 60 - LEASE <= nothing(after, tight).until <= now + 60.1
     assert row(after, waiting)["due_at"] <= now, "a fresh one waits for nothing but its turn"
     assert row(after, retried)["due_at"] <= now + 43200 * 1.2
     sqlite_store.pass_time(61)
     assert claim(after, tight).delivery.receipt in (waiting, retried)
     assert row(after, fresh)["may_be_duplicate"]
+
+
+def test_after_a_reboot_slots_keep_their_distances(sqlite_store: Store) -> None:
+    """A long window is not full of what was sent days ago."""
+    wide = replace(OCAMBA, windows=parse_windows("10/hour"))
+    before = sqlite_store.opened[0]
+    before.keep_time(1000.0, "boot-1")
+    for number in range(12):
+        put(before, f"n{number}")
+        record(before, claim(before, wide), destination=wide)
+        sqlite_store.pass_time(700)
+    put(before, "waits")
+    sqlite_store.close()
+
+    after = sqlite_store.open()
+    sqlite_store.clock.now += after.keep_time(5.0, "boot-2")
+
+    _, held = after.ledger(wide)
+    assert used(wide.windows[0], held, after.time()) == 6
+    claim(after, wide)
+
+
+def test_a_machine_that_comes_up_in_the_past_believes_what_is_stored(sqlite_store: Store) -> None:
+    """Its clock goes on where the stored times end; when it is set, only its own stamps move."""
+    before = sqlite_store.opened[0]
+    before.keep_time(1000.0, "boot-1")
+    old, held = put(before, "old").delivery.receipt, put(before, "held", state=HELD).delivery.receipt
+    sqlite_store.close()
+    sqlite_store.clock.now -= 26 * 365 * 86400
+
+    after = sqlite_store.open()
+    ahead = after.keep_time(5.0, "boot-2")
+    sqlite_store.clock.now += ahead
+    assert after.time() == pytest.approx(NOW, abs=0.1)
+    new = put(after, "new").delivery.receipt
+    oldest = min(row[3] for row in after.backlog())
+    assert after.time() - oldest < 1, "nothing is still to come"
+
+    offset, monotonic = 5.0 + ahead, after.time() - 5.0 - ahead
+    wall = offset + 7200
+    assert after.write(lambda conn: timekeeping.follow(conn, "boot-2", monotonic, offset, wall)) == wall
+    sqlite_store.clock.now += 7200
+
+    assert row(after, new)["due_at"] == pytest.approx(after.time(), abs=0.1)
+    assert row(after, held)["changed_at"] == row(after, old)["due_at"] == NOW, "that was right"
+
+
+def test_what_this_run_stamped_moves_with_the_clock_and_what_was_before_stays(sqlite_store: Store) -> None:
+    sqlite_store.clock.now -= 10_000
+    earlier = sqlite_store.opened[0]
+    earlier.keep_time(1000.0, "boot-1")
+    before = put(earlier, "before", state=HELD).delivery.receipt
+    sqlite_store.close()
+    sqlite_store.clock.now = NOW
+    first = sqlite_store.open()
+    first.keep_time(500.0, "boot-2")
+    sqlite_store.clock.now += 10
+    held, refused = put(first, "held", state=HELD).delivery.receipt, put(first, "refused").delivery.receipt
+    record(first, claim(first), Refused(400))
+    stamps = {name: row(first, refused)[name] for name in ("received_at", "changed_at", "due_at")}
+    sqlite_store.close()
+
+    sqlite_store.clock.now += 40 * 86400
+    second = sqlite_store.open()
+    second.keep_time(500.0 + 40 * 86400, "boot-2")
+
+    assert second.expire({}, 86400) == {"form": 1}, "what is old, and no more"
+    assert second.get(before) is None
+    assert state(second, held) == HELD
+    moved = {name: row(second, refused)[name] - at for name, at in stamps.items()}
+    assert set(moved.values()) == {40 * 86400}
+    (sent,) = second.history(refused)
+    assert second.time() - sent["started_at"] < 100
+
+
+def test_what_was_stamped_before_the_clock_went_back_is_sent_at_once(sqlite_store: Store) -> None:
+    outbox = sqlite_store.opened[0]
+    late = entry(outbox)
+    sqlite_store.clock.now -= 3600
+
+    outbox.put(late)
+
+    assert claim(outbox).delivery.receipt == late.delivery.receipt
 
 
 # --- backup and restore -------------------------------------------------------------------------------
