@@ -9,7 +9,7 @@ from typing import Any
 
 from gunicorn.workers.gthread import TConn
 
-from relay.server.framing import Arriving
+from relay.server.framing import WHOLE, Arriving
 
 WRITE_SECONDS = 15.0
 """The client must have taken the answer within so long."""
@@ -72,8 +72,14 @@ class Connection(TConn):  # type: ignore[misc]
 
     def expect(self, most: int) -> None:
         """Begin with the next request, a part of which may have come with the last one."""
-        self.arriving = Arriving(self.parser.unreader.take_buffered(), most)
-        self.held = len(self.arriving.data)
+        self.arriving = Arriving(most)
+        self.grow(self.parser.unreader.take_buffered())
+
+    def grow(self, piece: bytes) -> None:
+        """Add what has come to the request that is on its way."""
+        if self.arriving is not None:
+            self.arriving.feed(piece)
+            self.held += len(piece)
 
     def take(self) -> bytes | None:
         """Return what has arrived, without waiting: nothing at the end, None if nothing came yet."""
@@ -93,7 +99,7 @@ class Connection(TConn):  # type: ignore[misc]
     def give_back(self, arriving: Arriving) -> None:
         """Let gunicorn read what was collected; where that is not all, it meets the end and never waits."""
         self.arriving = None
-        self.is_cut = arriving.is_cut
+        self.is_cut = arriving.verdict != WHOLE
         if self.is_cut:
             with contextlib.suppress(OSError):
                 self.sock.shutdown(socket.SHUT_RD)

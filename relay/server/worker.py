@@ -116,10 +116,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if arriving is None:
             return
         if piece:
-            arriving.data += piece
-            conn.held += len(piece)
+            conn.grow(piece)
             self._held += len(piece)
-        if arriving.is_ready() or (piece == b"" and arriving.data):
+        if arriving.verdict or (piece == b"" and arriving.data):
             self._hand_over(conn)
         elif piece == b"":
             self._close(conn)
@@ -151,8 +150,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         arriving = conn.arriving
         if arriving is None:
             return
-        if arriving.refusal is not None:
-            self._refuse(conn, *arriving.refusal)
+        if arriving.verdict and arriving.verdict.status:
+            self._refuse(conn, arriving.verdict.status, arriving.verdict.detail)
         else:
             conn.give_back(arriving)
             self.enqueue_req(conn)

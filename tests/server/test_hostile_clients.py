@@ -82,8 +82,7 @@ def test_a_body_in_pieces_costs_as_much_as_it_is_long(relay):
         for _ in range(5):
             arriving = Arriving()
             for start in range(0, len(sent), 97):
-                arriving.data += sent[start : start + 97]
-                arriving.is_ready()
+                arriving.feed(sent[start : start + 97])
         took[count] = time.process_time() - begun
     assert took[800] < 4 * took[400]
 
