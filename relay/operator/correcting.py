@@ -12,6 +12,7 @@ from relay.operator.actions import EDIT
 from relay.operator.errors import CannotDo, Unfitting
 from relay.operator.remap import mended_by, opened, parsed, source_of
 from relay.sources.mapping import NO_CONSENT
+from relay.sources.source import Source
 from relay.vault import Vault
 
 
@@ -27,7 +28,7 @@ def corrected(row: Mapping[str, Any], values: Mapping[str, Any], settings: Setti
         raise Unfitting(f"{row['source']} has no field {unknown[0][:40]!r}; it has {known}")
     if not values:
         raise Unfitting("values are needed: the corrected ones by profile field")
-    _check_consent(row, values)
+    _check_consent(row, values, source)
     payload = opened(vault, row["receipt"], row["payload"])
     known_values = {**(payload.get("profile") or {}), **values}
     try:
@@ -43,9 +44,11 @@ def corrected(row: Mapping[str, Any], values: Mapping[str, Any], settings: Setti
     return plan(EDIT, row, settings, mended)
 
 
-def _check_consent(row: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """Refuse a contact whose box was not ticked when the person signed up."""
-    proof = json.loads(row["consent"]) if row["consent"] else {}
-    without = [name for name in values if values[name] and not proof.get(name, {"ticked": True})["ticked"]]
+def _check_consent(row: Mapping[str, Any], values: Mapping[str, Any], source: Source) -> None:
+    """Refuse a contact whose box was not ticked when the person signed up, or that was not asked for."""
+    if not row["consent"]:
+        return
+    ticked = {name for name, said in json.loads(row["consent"]).items() if said["ticked"]}
+    without = [name for name in source.mapping.consent if values.get(name) and name not in ticked]
     if without:
         raise Unfitting("There is no consent for this contact.", {name: [NO_CONSENT] for name in without})

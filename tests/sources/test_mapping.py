@@ -220,7 +220,7 @@ def test_a_constant_is_always_found() -> None:
     assert Rule("text", value="x").find({"anything": 1}) == "x"
 
 
-# --- types (catalogue 8, 12, 19, 22) ------------------------------------------------------------------
+# --- types ------------------------------------------------------------------
 
 NAMES: list[tuple[Any, str | None]] = [
     ("Jane", "Jane"),
@@ -261,7 +261,6 @@ NAMES: list[tuple[Any, str | None]] = [
 
 @pytest.mark.parametrize(("value", "name"), NAMES, ids=lambda value: ascii(value)[:40])
 def test_a_text_is_one_clean_line(value: Any, name: str | None) -> None:
-    """Catalogue 22, 57."""
     assert name_of(value) == name
 
 
@@ -282,7 +281,6 @@ BAD_NAMES: list[Any] = [
 
 @pytest.mark.parametrize("value", BAD_NAMES, ids=lambda value: ascii(value)[:40])
 def test_what_is_no_short_text_is_an_error_of_its_field(value: Any) -> None:
-    """Catalogue 19, 22."""
     mapped = only(at("name")).apply({"name": value})
     assert list(mapped.errors) == ["name"]
     assert mapped.profile == {}
@@ -312,7 +310,6 @@ EMAILS: list[tuple[Any, str | None]] = [
 
 @pytest.mark.parametrize(("value", "sent"), EMAILS, ids=lambda value: ascii(value)[:40])
 def test_an_email_is_one_text(value: Any, sent: str | None) -> None:
-    """Catalogue 12, 19."""
     mapped = form().apply({"email": value})
     assert mapped.profile == ({"email": sent} if sent else {})
     assert list(mapped.errors) == ([] if sent else ["email"])
@@ -345,7 +342,6 @@ PHONES: list[tuple[Any, str | None, str | None]] = [
 def test_a_phone_may_be_a_number_and_needs_a_country(
     value: Any, region: str | None, sent: str | None
 ) -> None:
-    """Catalogue 19, 21."""
     mapped = form(region=region).apply({"phone": value})
     assert mapped.profile == ({"mobile_phone_number": sent} if sent else {})
     assert list(mapped.errors) == ([] if sent else ["phone"])
@@ -465,7 +461,7 @@ def test_a_constant_and_an_update() -> None:
     assert set(mapped.profile) == {"email", "mobile_phone_number", "full_name"}
 
 
-# --- the contact rule (catalogue 1, 2, 19-21) ---------------------------------------------------------
+# --- the contact rule ---------------------------------------------------------
 
 
 def test_a_whole_submission() -> None:
@@ -496,7 +492,6 @@ def test_a_whole_submission() -> None:
     ],
 )
 def test_without_a_contact_there_is_no_submission(fields: dict[str, Any]) -> None:
-    """Catalogue 1, 2."""
     for mapping in (form(), webhook()):
         mapped = mapping.apply(fields)
         assert mapped.errors == {"email": [NO_CONTACT]}
@@ -514,7 +509,6 @@ def test_without_a_contact_there_is_no_submission(fields: dict[str, Any]) -> Non
     ],
 )
 def test_one_contact_is_enough(fields: dict[str, Any], profile: dict[str, Any]) -> None:
-    """Catalogue 2."""
     for mapping in (form(), webhook()):
         assert mapping.apply(fields).profile == profile
 
@@ -574,7 +568,6 @@ def test_a_webhook_without_a_good_contact_keeps_every_error() -> None:
 
 @pytest.mark.parametrize("key", ["id", "__class__", "lists", "company_id", "Authorization", "status"])
 def test_what_is_not_mapped_is_not_forwarded(key: str) -> None:
-    """Catalogue 23."""
     assert set(form().apply({**JANE, key: "x"}).profile) == {"email", "mobile_phone_number", "full_name"}
 
 
@@ -649,7 +642,6 @@ EVERY_TYPE = {
 def test_mapping_never_raises_and_what_it_maps_is_sound(
     fields: dict[str, Any], region: str | None, keep: bool
 ) -> None:
-    """Catalogue 24."""
     mapping = Mapping(
         {**RULES, "email": Rule("email", first=(Path("email"), MAIL))},
         region=region,
