@@ -101,8 +101,8 @@ class Phone(Single[str]):
 
 def holds_no_number(value: Any) -> bool:
     """Whether a value, or each of several, holds no telephone number at all."""
-    if isinstance(value, list):
-        return all(holds_no_number(entry) for entry in value)
+    if isinstance(value, list | dict):  # a dict: a number in parts, with none of them filled in
+        return all(map(holds_no_number, value.values() if isinstance(value, dict) else value))
     if isinstance(value, bool) or not isinstance(value, str | int | float | None):
         return False
     return telephone.holds_none(text_of(value) or "")

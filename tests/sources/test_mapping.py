@@ -505,6 +505,10 @@ def test_without_a_contact_there_is_no_submission(fields: dict[str, Any]) -> Non
         ({"email": "jane@example.com", "phone": "+1"}, {"email": "jane@example.com"}),
         ({"email": "jane@example.com", "phone": "null"}, {"email": "jane@example.com"}),
         ({"email": "jane@example.com", "phone": 0}, {"email": "jane@example.com"}),
+        (
+            {"email": "jane@example.com", "phone": {"country": "+1", "area": "", "phone": None}},
+            {"email": "jane@example.com"},
+        ),
         ({"phone": "+49301234567"}, {"mobile_phone_number": "+49301234567"}),
     ],
 )
