@@ -67,7 +67,7 @@ def _try_body(name: str, file: str, content_type: str | None, headers: dict[str,
         raise Failed(f"there is no source {name}; one of {', '.join(settings.sources)}")
     raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     try:
-        fields = source.read(raw, content_type or _guess(raw)).fields
+        fields = source.read(raw, content_type or guess(raw)).fields
     except BadBody as problem:
         raise Failed(f"{problem.status}: {problem}") from None
     if source.is_unknown(fields, headers):
@@ -86,7 +86,7 @@ def _try_body(name: str, file: str, content_type: str | None, headers: dict[str,
     return 0
 
 
-def _guess(raw: bytes) -> str:
+def guess(raw: bytes) -> str:
     """Return the content type a body looks like."""
     if raw.lstrip()[:1] in (b"{", b"["):
         return "application/json"

@@ -20,6 +20,7 @@ from relay.cli import (
     moving,
     presets,
     running,
+    sign,
     status,
     storage,
     submissions,
@@ -50,7 +51,8 @@ def commands() -> None:
 
 
 for _command in (
-    *(running.serve, checking.check, checking.try_, running.sandbox, running.dispatch, presets.presets),
+    *(running.serve, checking.check, checking.try_, sign.sign, presets.presets),
+    *(running.sandbox, running.dispatch),
     *(submissions.submissions, listing.tail, jobs.jobs, status.status, holding.pause, holding.resume),
     init.init,
     moving.import_,

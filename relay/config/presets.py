@@ -3,6 +3,7 @@
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from relay.config.environment import suggest
 
@@ -37,6 +38,14 @@ def preset(name: str) -> dict[str, Any]:
     raise KeyError(
         suggest(name, preset_names(), f'knows no preset "{name}"', "`python -m relay presets` lists them")
     )
+
+
+def sample(name: str) -> tuple[bytes, str]:
+    """Return a small message of a known sender, made up, and its content type. Raises KeyError."""
+    known = preset(name)["sample"]
+    if "form" in known:
+        return urlencode(known["form"]).encode(), "application/x-www-form-urlencoded"
+    return known["json"].strip().encode(), "application/json"
 
 
 _ANY_SENDER = {

@@ -16,6 +16,8 @@ from relay.sources.json_body import parse_object, parse_text
 from relay.sources.multipart_body import TEXT_CHARSETS, boundary_of, parts_of, without_files
 
 __all__ = [
+    "FORM",
+    "JSON",
     "MAX_BODY",
     "MAX_DEPTH",
     "MAX_NODES",

@@ -131,6 +131,10 @@ class Verifier:
         except ValueError:  # also of characters that are not ASCII
             raise ValueError(f"is not {self.secret_encoding}-encoded") from None
 
+    def sign(self, evidence: Evidence, secret: bytes, timestamp: str, identity: str) -> str:
+        """Return the signature that this sender would make."""
+        return self._digest(secret, self._signed_bytes(evidence, timestamp, identity)).decode()
+
     # --- the sender shows a secret ------------------------------------------------------------
 
     def _is_known(self, evidence: Evidence, secrets: tuple[bytes, ...]) -> bool:

@@ -1,7 +1,5 @@
 """What a person can try out in sandbox mode: command lines that work when pasted."""
 
-import base64
-import hmac
 import json
 import os
 import re
@@ -10,10 +8,13 @@ import sys
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from relay.sources.proof import HMACS, Evidence
+from relay.config import presets
+from relay.sources.body import FORM, JSON
+from relay.sources.proof import Evidence
 from relay.sources.rules import Rule
+from relay.sources.sign import Message, signed
 from relay.sources.source import Source
 
 PERSON = {"email": "jane@example.com", "mobile_phone_number": "+12025550123", "full_name": "Jane Doe"}
@@ -57,54 +58,37 @@ def curl_webhook(source: Source, url: str, secret: str | None) -> str | None:
 
     Only what the source would really take is shown: the proof, the mapping and its filters are tried.
     """
-    body = json.dumps({**_nested(example(source)), **dict.fromkeys(_boxes(source), True)})
-    if secret is None and source.verifier and source.verifier.scheme not in ("token", "basic"):
+    verifier, now = source.verifier, time.time()
+    if secret is None and verifier and verifier.signs:
         return None  # nothing can be signed with a secret that must not be shown
-    headers, query = _proof(source, body, secret or "YOUR-SECRET")
-    if not _is_taken(source, body, headers, query, with_proof=secret is not None):
-        return None
-    address = url + (f"?{query[0]}={quote(query[1], safe='')}" if query else "")
-    given = {"Content-Type": "application/json", **headers}
-    options = [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in given.items()]
-    return " ".join([f"curl {shlex.quote(address)}", *options, f"-d {shlex.quote(body)}"])
+    shown = secret or "YOUR-SECRET"
+    key = verifier.key(shown) if verifier else b""
+    body, content_type = presets.sample(source.preset) if source.preset else example_body(source)
+    made = signed(source, url, body, content_type, key, now, f"example-{int(now)}")
+    return made.as_curl() if _is_taken(source, made, now, with_proof=secret is not None) else None
 
 
-def _proof(source: Source, body: str, secret: str) -> tuple[dict[str, str], tuple[str, str] | None]:
-    """Return the headers and the query parameter by which the sender proves itself."""
-    verifier = source.verifier
-    if verifier is None:
-        return {}, None
-    if verifier.scheme == "token" and not verifier.header and verifier.query:
-        return {}, (verifier.query, secret)
-    if not verifier.header:
-        return {}, None
-    proof = verifier.prefix + secret
-    if verifier.scheme == "basic":
-        proof = "Basic " + base64.b64encode(secret.encode()).decode()
-    elif verifier.scheme in HMACS:
-        digest = hmac.new(verifier.key(secret), body.encode(), HMACS[verifier.scheme]).digest()
-        proof = digest.hex() if verifier.encoding == "hex" else base64.b64encode(digest).decode()
-        proof = verifier.prefix + proof
-    return {verifier.header: proof}, None
-
-
-def _is_taken(
-    source: Source,
-    body: str,
-    headers: Mapping[str, str],
-    query: tuple[str, str] | None,
-    *,
-    with_proof: bool,
-) -> bool:
-    fields = json.loads(body)
-    lowered = {name.lower(): value for name, value in headers.items()}
-    evidence = Evidence(lowered, dict([query] if query else []), body.encode(), fields=lambda: fields)
-    if with_proof and not source.admits(evidence, time.time()):
+def _is_taken(source: Source, made: Message, now: float, *, with_proof: bool) -> bool:
+    fields = source.read(made.body, made.headers["Content-Type"]).fields
+    headers = {name.lower(): value for name, value in made.headers.items()}
+    query = dict(parse_qsl(urlsplit(made.url).query))
+    evidence = Evidence(headers, query, made.body, url=made.url, fields=lambda: fields)
+    if with_proof and not source.admits(evidence, now):
         return False
-    return source.mapping.apply(fields).ok and not source.is_excluded(fields, lowered)
+    if source.is_unknown(fields, headers) or source.is_excluded(fields, headers):
+        return False
+    return source.mapping.apply(fields).ok
 
 
 # --- an example body ------------------------------------------------------------------------------------
+
+
+def example_body(source: Source) -> tuple[bytes, str]:
+    """Return an example for a source of nobody's preset, and its content type."""
+    if source.is_form:
+        return urlencode({**example(source), **dict.fromkeys(_boxes(source), "yes")}).encode(), FORM
+    body = {**_nested(example(source)), **dict.fromkeys(_boxes(source), True)}
+    return json.dumps(body).encode(), JSON
 
 
 def example(source: Source) -> dict[str, Any]:
