@@ -65,7 +65,8 @@ def cannot(error: CannotDo) -> Response:
     members = dict(error.row) if isinstance(error, Changed) else {}
     if isinstance(error, Unfitting):
         members["errors"] = error.errors
-    return problem(_STATUS[type(error)], str(error), **members)
+    status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+    return problem(status, str(error), **members)
 
 
 # --- submissions ------------------------------------------------------------------------------------

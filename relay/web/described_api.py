@@ -304,4 +304,7 @@ def _responses(status: int, answered: type[Schema] | None) -> dict[str, Any]:
 
 
 def _parameter(name: str, where: str) -> dict[str, Any]:
-    return {"name": name, "in": where, "required": where == "path", "schema": {"type": "string"}}
+    found = {"name": name, "in": where, "required": where == "path", "schema": {"type": "string"}}
+    if name == "contact":
+        found |= {"deprecated": True, "description": "names a person in logs of proxies: use /api/find"}
+    return found
