@@ -56,7 +56,8 @@ def check_headers(answer: Answer) -> None:
     assert answer.header("X-Content-Type-Options") == "nosniff"
     assert answer.header("Referrer-Policy") == "same-origin"
     policy = answer.header("Content-Security-Policy") or ""
-    assert "frame-ancestors 'none'" in policy and "unsafe" not in policy and "*" not in policy
+    assert re.search(f"frame-ancestors ('none'|{SITE})$", policy), "nobody, or the form's own site"
+    assert "unsafe" not in policy and "*" not in policy
     assert "default-src" in policy and "base-uri" in policy
     assert answer.header("Set-Cookie") is None
     assert not re.search(r"\d", answer.header("Server") or "")

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("no_faults")
 # --- the headers of every answer ----------------------------------------------------------------------
 
 EVERYWHERE: dict[str, tuple[str, str, dict[str, str], bytes | None, int]] = {
-    "front page": ("GET", "/", {}, None, 404),
+    "front page": ("GET", "/", {}, None, 200),
     "hosted form": ("GET", "/forms/form", {}, None, 200),
     "hosted form of nobody": ("GET", "/forms/nobody", {}, None, 404),
     "hosted form of a hook": ("GET", "/forms/hook", {}, None, 404),
