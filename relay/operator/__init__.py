@@ -1,4 +1,5 @@
 """Operator: what the person who runs the relay may see and do; pages, API and commands only call this.
 
-A new act on stored submissions goes here, with its rule about the states in which it is possible.
+``operator.py`` lists the verbs. A new act on stored submissions is one of them, and a line in ``actions.py``,
+which says in which states it is possible; ``actor.py`` knows the roles. Flask and click are unknown here.
 """
