@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from relay.outbox.schema import audit
+from relay.outbox.operating import audit
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from relay.outbox.claiming import locked
-from relay.outbox.schema import jobs
+from relay.outbox.operating import jobs
 
 COUNTED, RUNNING, DONE, CANCELLED, FAILED = "counted", "running", "done", "cancelled", "failed"
 LEASE_SECONDS = 10.0

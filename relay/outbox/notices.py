@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from relay.outbox.claiming import locked
-from relay.outbox.schema import notices
+from relay.outbox.operating import notices
 from relay.outbox.statements import get_meta, put_meta
 
 LEASE_SECONDS = 120.0

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from relay.outbox.schema import refusals
+from relay.outbox.operating import refusals
 
 _HOUR = 3600
 _KEPT_SECONDS = 30 * 86400

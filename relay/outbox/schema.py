@@ -6,51 +6,47 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-metadata = sa.MetaData()
-
-# 64 bits everywhere, but SQLite numbers rows by itself only under this very type.
-_Serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-_Time: sa.Double[float] = sa.Double()
-_Bytes = sa.LargeBinary()
+from relay.outbox.columns import Bytes, Serial, Time, metadata, partial_index
+from relay.outbox.operating import audit, jobs, notices, refusals
 
 deliveries = sa.Table(
     "deliveries",
     metadata,
-    sa.Column("seq", _Serial, primary_key=True),
+    sa.Column("seq", Serial, primary_key=True),
     sa.Column("receipt", sa.Text, nullable=False, unique=True),
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("destination", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reason", sa.Text),
     sa.Column("lane", sa.SmallInteger, nullable=False, server_default="0"),
-    sa.Column("received_at", _Time, nullable=False),
-    sa.Column("due_at", _Time, nullable=False),
-    sa.Column("changed_at", _Time, nullable=False),
-    sa.Column("delivered_at", _Time),
-    sa.Column("replayed_at", _Time),
-    sa.Column("lease_until", _Time),
+    sa.Column("received_at", Time, nullable=False),
+    sa.Column("due_at", Time, nullable=False),
+    sa.Column("changed_at", Time, nullable=False),
+    sa.Column("delivered_at", Time),
+    sa.Column("replayed_at", Time),
+    sa.Column("lease_until", Time),
     sa.Column("fence", sa.Integer, nullable=False, server_default="0"),
     sa.Column("sends", sa.Integer, nullable=False, server_default="0"),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("silent", sa.Integer, nullable=False, server_default="0"),
     sa.Column("errors", sa.Integer, nullable=False, server_default="0"),
     sa.Column("unclear", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("forbidden_at", _Time),
+    sa.Column("forbidden_at", Time),
     sa.Column("may_be_duplicate", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("profile_id", sa.Text),
     sa.Column("trace_id", sa.Text),
     sa.Column("dropped", sa.Text),
     sa.Column("consent", sa.Text),
     sa.Column("reply", sa.Text),
-    sa.Column("payload", _Bytes),
+    sa.Column("payload", Bytes),
     sa.Column("size", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("contact_hint", _Bytes),
-    sa.Column("repeat_key", _Bytes),
-    sa.Column("plain_key", _Bytes),
-    sa.Column("twin_key", _Bytes),
-    sa.Column("id_hash", _Bytes),
-    sa.Column("email_hash", _Bytes),
-    sa.Column("phone_hash", _Bytes),
+    sa.Column("contact_hint", Bytes),
+    sa.Column("repeat_key", Bytes),
+    sa.Column("plain_key", Bytes),
+    sa.Column("twin_key", Bytes),
+    sa.Column("id_hash", Bytes),
+    sa.Column("email_hash", Bytes),
+    sa.Column("phone_hash", Bytes),
 )
 _c = deliveries.c
 
@@ -59,19 +55,13 @@ _UNFINISHED = "state IN ('queued','sending','held','invalid','refused','parked',
 _LEFT = "state = 'delivered' AND payload IS NOT NULL"
 
 
-def _index(name: str, *columns: sa.Column[object], where: str, unique: bool = False) -> sa.Index:
-    """A partial index: it holds the rows that are looked for and no others."""
-    condition = sa.text(where)
-    return sa.Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
-
-
 sa.Index("deliveries_repeat_key", _c.repeat_key, unique=True)
-_index("deliveries_plain_key", _c.plain_key, where="plain_key IS NOT NULL")
-_index("deliveries_twin_key", _c.twin_key, where="twin_key IS NOT NULL", unique=True)
-_index("deliveries_id_hash", _c.id_hash, where="id_hash IS NOT NULL")
-_index("deliveries_email_hash", _c.email_hash, where="email_hash IS NOT NULL")
-_index("deliveries_phone_hash", _c.phone_hash, where="phone_hash IS NOT NULL")
-_index(
+partial_index("deliveries_plain_key", _c.plain_key, where="plain_key IS NOT NULL")
+partial_index("deliveries_twin_key", _c.twin_key, where="twin_key IS NOT NULL", unique=True)
+partial_index("deliveries_id_hash", _c.id_hash, where="id_hash IS NOT NULL")
+partial_index("deliveries_email_hash", _c.email_hash, where="email_hash IS NOT NULL")
+partial_index("deliveries_phone_hash", _c.phone_hash, where="phone_hash IS NOT NULL")
+partial_index(
     "deliveries_fresh",
     _c.destination,
     _c.source,
@@ -79,18 +69,18 @@ _index(
     _c.seq,
     where="state = 'queued' AND lane = 0",
 )
-_index("deliveries_retry", _c.destination, _c.due_at, _c.seq, where="state = 'queued' AND lane = 1")
-_index("deliveries_check", _c.due_at, where="state = 'queued' AND lane = 2")
-_index("deliveries_sending", _c.lease_until, where="state = 'sending'")
-_index(
+partial_index("deliveries_retry", _c.destination, _c.due_at, _c.seq, where="state = 'queued' AND lane = 1")
+partial_index("deliveries_check", _c.due_at, where="state = 'queued' AND lane = 2")
+partial_index("deliveries_sending", _c.lease_until, where="state = 'sending'")
+partial_index(
     "deliveries_unfinished",
     _c.destination,
     _c.state,
     _c.received_at,
     where=_UNFINISHED,
 )
-_index("deliveries_held", _c.source, _c.size, where="state = 'held'")
-_index("deliveries_left", _c.changed_at, where=_LEFT)
+partial_index("deliveries_held", _c.source, _c.size, where="state = 'held'")
+partial_index("deliveries_left", _c.changed_at, where=_LEFT)
 _arrivals = sa.Index("deliveries_arrivals", _c.source, _c.received_at)
 UNFINISHED = sa.text(f"deliveries.{_UNFINISHED}")
 """Rows that are not done. Asked for in the very words of the index, without which SQLite does not use it."""
@@ -102,7 +92,7 @@ aliases = sa.Table(
     metadata,
     sa.Column("receipt", sa.Text, primary_key=True),
     sa.Column("of", sa.Text, sa.ForeignKey("deliveries.receipt", ondelete="CASCADE"), nullable=False),
-    sa.Column("received_at", _Time, nullable=False),
+    sa.Column("received_at", Time, nullable=False),
 )
 """Receipts of repeats whose senders are not to know that they are: another name of a row."""
 sa.Index("aliases_of", aliases.c.of)
@@ -110,16 +100,16 @@ sa.Index("aliases_of", aliases.c.of)
 attempts = sa.Table(
     "attempts",
     metadata,
-    sa.Column("id", _Serial, primary_key=True),
+    sa.Column("id", Serial, primary_key=True),
     # No foreign key: a slot stays taken although its delivery was erased.
     sa.Column("receipt", sa.Text, nullable=False),
     sa.Column("destination", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("probe", sa.Boolean, nullable=False),
-    sa.Column("started_at", _Time, nullable=False),
-    sa.Column("held_until", _Time, nullable=False),
-    sa.Column("ended_at", _Time),
-    sa.Column("seconds", _Time),
+    sa.Column("started_at", Time, nullable=False),
+    sa.Column("held_until", Time, nullable=False),
+    sa.Column("ended_at", Time),
+    sa.Column("seconds", Time),
     sa.Column("outcome", sa.Text),
     sa.Column("status", sa.Integer),
 )
@@ -130,27 +120,27 @@ destinations = sa.Table(
     "destinations",
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("hold_until", _Time),
+    sa.Column("hold_until", Time),
     sa.Column("hold_reason", sa.Text),
-    sa.Column("hold_seconds", _Time, nullable=False, server_default="0"),
+    sa.Column("hold_seconds", Time, nullable=False, server_default="0"),
     sa.Column("failing", sa.Text),
     sa.Column("unclear", sa.Integer, nullable=False, server_default="0"),
     sa.Column("refusing", sa.Text),
-    sa.Column("tried_at", _Time),
+    sa.Column("tried_at", Time),
     sa.Column("answers", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("forbidden_receipt", sa.Text),
     sa.Column("parallel", sa.Integer),
     sa.Column("successes", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("delivered_at", _Time),
+    sa.Column("delivered_at", Time),
 )
 
 holds = sa.Table(
     "holds",
     metadata,
-    sa.Column("id", _Serial, primary_key=True),
+    sa.Column("id", Serial, primary_key=True),
     sa.Column("destination", sa.Text, nullable=False),
-    sa.Column("started_at", _Time, nullable=False),
-    sa.Column("ended_at", _Time),
+    sa.Column("started_at", Time, nullable=False),
+    sa.Column("ended_at", Time),
     sa.Column("reason", sa.Text, nullable=False),
 )
 sa.Index("holds_destination", holds.c.destination, holds.c.ended_at)
@@ -159,7 +149,7 @@ meta = sa.Table(
     "meta",
     metadata,
     sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("value", _Bytes, nullable=False),
+    sa.Column("value", Bytes, nullable=False),
 )
 
 sessions = sa.Table(
@@ -169,68 +159,9 @@ sessions = sa.Table(
     sa.Column("operator", sa.Text, nullable=False),
     sa.Column("fingerprint", sa.Text, nullable=False),
     sa.Column("csrf", sa.Text, nullable=False),
-    sa.Column("created_at", _Time, nullable=False),
-    sa.Column("seen_at", _Time, nullable=False),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("seen_at", Time, nullable=False),
 )
-
-audit = sa.Table(
-    "audit",
-    metadata,
-    sa.Column("id", _Serial, primary_key=True),
-    sa.Column("at", _Time, nullable=False),
-    sa.Column("by", sa.Text, nullable=False),
-    sa.Column("action", sa.Text, nullable=False),
-    sa.Column("receipt", sa.Text),
-    sa.Column("filter", sa.Text),
-    sa.Column("count", sa.Integer, nullable=False),
-    sa.Column("detail", sa.Text),
-)
-"""Who did what. Names of fields and of people who operate, never a value of somebody who signed up."""
-sa.Index("audit_receipt", audit.c.receipt)
-
-jobs = sa.Table(
-    "jobs",
-    metadata,
-    sa.Column("id", _Serial, primary_key=True),
-    sa.Column("name", sa.Text, nullable=False, unique=True),
-    sa.Column("action", sa.Text, nullable=False),
-    sa.Column("filter", sa.Text, nullable=False),
-    sa.Column("dry_run", sa.Boolean, nullable=False),
-    sa.Column("by", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("after", sa.BigInteger, nullable=False),  # the seq that was done last
-    sa.Column("upto", sa.BigInteger, nullable=False),  # the last seq there was when it was made
-    sa.Column("total", sa.Integer, nullable=False),
-    sa.Column("done", sa.Integer, nullable=False),
-    sa.Column("outcomes", sa.Text, nullable=False),
-    sa.Column("problem", sa.Text),
-    sa.Column("made_at", _Time, nullable=False),
-    sa.Column("ended_at", _Time),
-    sa.Column("owner", sa.Text),
-    sa.Column("lease_until", _Time),
-)
-_index("jobs_open", jobs.c.id, where="ended_at IS NULL")
-
-refusals = sa.Table(
-    "refusals",
-    metadata,
-    sa.Column("source", sa.Text, primary_key=True),
-    sa.Column("cause", sa.Text, primary_key=True),
-    sa.Column("hour", sa.BigInteger, primary_key=True),
-    sa.Column("count", sa.Integer, nullable=False),
-    sa.Column("last_at", _Time, nullable=False),
-)
-"""What was refused and not kept: how often, by cause. No row says who was refused."""
-
-notices = sa.Table(
-    "notices",
-    metadata,
-    sa.Column("id", _Serial, primary_key=True),
-    sa.Column("channel", sa.Text, nullable=False),
-    sa.Column("content", sa.Text, nullable=False),
-    sa.Column("lease_until", _Time),
-)
-"""What operators are still to be told."""
 
 
 class Newer(RuntimeError):

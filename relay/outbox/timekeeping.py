@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from relay.delivery import QUEUED, RETRY
-from relay.outbox.schema import UNFINISHED, attempts, deliveries, destinations, metadata
+from relay.outbox.columns import metadata
+from relay.outbox.schema import UNFINISHED, attempts, deliveries, destinations
 from relay.outbox.statements import get_meta, put_meta
 from relay.outcome import MAX_WAIT_SECONDS
 
