@@ -1,0 +1,229 @@
+"""The archive: what operators, alerts and upkeep read and change of what is stored."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from relay.delivery import (
+    Delivery,
+)
+from relay.outbox import listing, moves, schema, storing, upkeep
+from relay.outbox.audit import Act
+from relay.outbox.errors import Unavailable, Unfit
+from relay.outbox.moves import Changed, Expected, Mended, Moved, Same
+from relay.outbox.records import (
+    Stored,
+)
+from relay.outbox.schema import deliveries
+from relay.outbox.sqlite import sqlite_module, truncate_wal
+from relay.outbox.statements import (
+    put_meta,
+)
+from relay.outbox.store import Store
+from relay.outbox.writer import CHECKPOINT
+
+
+class Archive(Store):
+    """A store, as those see it who look after it."""
+
+    def waiting(self, destination: str) -> dict[str, int]:
+        """Return how many fresh deliveries wait, by source; due retries under the empty name."""
+        found: dict[str, int] = self.read(lambda conn: listing.waiting(conn, destination, self.now(conn)))
+        return found
+
+    def backlog(self) -> list[tuple[str, str, int, float]]:
+        """Return (destination, state, count, oldest received_at) of all that is not finished."""
+        found: list[tuple[str, str, int, float]] = self.read(listing.backlog)
+        return found
+
+    def time(self) -> float:
+        """Return the time all processes agree on, in seconds since 1970."""
+        return float(self.read(self.now))
+
+    def sources_all_invalid(self, count: int) -> list[str]:
+        """Return the sources whose last so many submissions all failed to be mapped."""
+        found: list[str] = self.read(lambda conn: listing.sources_all_invalid(conn, count))
+        return found
+
+    def change_episodes(self, current: set[str]) -> tuple[set[str], set[str]]:
+        """Make ``current`` the alerts that are firing; return which began and which are over.
+
+        Of several processes that ask at once, one is told of each. What only one of them sees, such as a
+        source over its limits, is over when nobody has seen it for a while.
+        """
+        changed: tuple[set[str], set[str]] = self.write(
+            lambda conn: upkeep.change_episodes(conn, self.now(conn), current)
+        )
+        return changed
+
+    # --- operators --------------------------------------------------------------------------------
+
+    def get(self, receipt: str) -> Delivery | None:
+        """Return one delivery, without its payload; the receipt may be one that a repeat was given."""
+        found: Delivery | None = self.read(lambda conn: storing.named(conn, receipt))
+        return found
+
+    def settled(self, receipt: str) -> Stored | None:
+        """Return one delivery as its repeat would find it: with what its sender may see of the answer."""
+
+        def look(conn: Connection) -> Stored | None:
+            found = storing.find(conn, deliveries.c.receipt == receipt)
+            return storing.repeat_of(conn, found) if found else None
+
+        found: Stored | None = self.read(look)
+        return found
+
+    def rows(
+        self,
+        *,
+        state: str | None = None,
+        source: str | None = None,
+        contact_hashes: tuple[bytes, ...] | None = None,
+        limit: int = 100,
+    ) -> list[dict[str, Any]]:
+        """Return rows without payloads, newest first."""
+        found: list[dict[str, Any]] = self.read(
+            lambda conn: listing.rows(
+                conn, state=state, source=source, contact_hashes=contact_hashes, limit=limit
+            )
+        )
+        return found
+
+    def row(self, receipt: str) -> dict[str, Any] | None:
+        """Return one whole row."""
+        found: dict[str, Any] | None = self.read(lambda conn: listing.row(conn, receipt))
+        return found
+
+    def with_payloads(self, source: str | None = None) -> Iterator[dict[str, Any]]:
+        """Yield whole rows that have payloads, newest first; some MiB are read at a time."""
+        before: int | None = None
+        while rows := self.read(partial(listing.with_payloads, source=source, before=before)):
+            before = rows[-1]["seq"]
+            yield from rows
+
+    def history(self, receipt: str) -> list[dict[str, Any]]:
+        """Return every send of a delivery, in order."""
+        found: list[dict[str, Any]] = self.read(lambda conn: listing.history(conn, receipt))
+        return found
+
+    def requeue(
+        self,
+        receipt: str,
+        expect: Expected,
+        *,
+        window: float | None = None,
+        mended: Mended | None = None,
+        act: Act | None = None,
+    ) -> Moved | Changed | Same:
+        """Queue a delivery for replay if it is as it was seen, and no other that says the same was sent.
+
+        ``window``: seconds in which the same content counts as one sign-up. ``act`` goes into the audit
+        log in the same commit.
+        """
+        moved: Moved | Changed | Same = self.write(
+            lambda conn: moves.requeue(conn, receipt, expect, window, mended, act, self.now(conn))
+        )
+        return moved
+
+    def discard(self, receipt: str, expect: Expected, *, act: Act | None = None) -> Moved | Changed:
+        """Give a delivery up for good, its payload erased, if it is as it was seen."""
+        moved: Moved | Changed = self.write(
+            lambda conn: moves.discard(conn, receipt, expect, act, self.now(conn))
+        )
+        return moved
+
+    # --- housekeeping -----------------------------------------------------------------------------
+
+    def expire(self, retention: Mapping[str, float], otherwise: float, limit: int = 500) -> dict[str, int]:
+        """Delete what is older than its source's retention, and payloads kept beside delivered ones.
+
+        ``otherwise``: the retention of sources that are gone from the configuration. Returns how many
+        there were of each source, at most ``limit`` at a time.
+        """
+        sources = self.read(upkeep.sources_that_keep)
+        counts = {name: self._expire(name, retention.get(name, otherwise), limit) for name in sources}
+        return {name: count for name, count in counts.items() if count}
+
+    def _expire(self, source: str, seconds: float, limit: int) -> int:
+        return int(self.write(lambda conn: upkeep.expire(conn, source, self.now(conn) - seconds, limit)))
+
+    def checkpoint(self) -> bool:
+        """Copy the WAL into the database and empty it, so that erased payloads are gone from both.
+
+        Returns whether that worked; a reader can be in the way for a moment. Only SQLite needs it.
+        """
+        if not self._is_sqlite:
+            return True
+        if self._writer is not None:
+            return bool(self._writer.submit(CHECKPOINT))
+        with self._engine.connect() as conn:
+            return truncate_wal(conn)
+
+    def mark_restored(self) -> None:
+        """Hold every destination: this is a copy, and what was queued then may have been sent since."""
+        self.write(lambda conn: upkeep.hold_all_restored(conn, self.now(conn)))
+
+    def version(self) -> int:
+        """Return the schema version of the database, 0 for an empty one."""
+        found: int = self.read(schema.version)
+        return found
+
+    def backup(self, target: Path) -> None:
+        """Copy the database, while it is in use, into a new file that says of itself that it is a copy.
+
+        SQLite only. Raises Unfit, FileExistsError.
+        """
+        if not self._is_sqlite:
+            raise Unfit("backup copies SQLite files; for PostgreSQL use pg_dump")
+        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.close(handle)
+        try:
+            self._copy_into(target)
+        except sqlite_module().Error as problem:
+            target.unlink()  # half a backup looks like one
+            raise Unavailable(f"the copy could not be written: {problem}") from None
+
+    def _copy_into(self, target: Path) -> None:
+        copy = sqlite_module().connect(str(target))
+        made_at = str(self._clock()).encode()
+        try:
+            with self._reader.connect() as conn:
+                source: Any = conn.connection.driver_connection
+                source.backup(copy)  # in one go: every write beside it would make it begin again
+            copy.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('backup', ?)", (made_at,))
+            copy.execute("DELETE FROM meta WHERE key = 'clock'")
+            copy.commit()
+            copy.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            copy.close()
+
+    def erase(self, receipts: Sequence[str]) -> list[str | None]:
+        """Delete deliveries, but none that is being sent; slots in use stay counted.
+
+        Returns, for each that is gone, the id of its profile upstream if it has one.
+        """
+        gone: list[str | None] = self.write(lambda conn: upkeep.erase(conn, receipts))
+        return gone
+
+    def stale(self) -> list[tuple[str, bytes | None, bytes | None]]:
+        """Return (receipt, payload, hint) of some MiB that are not sealed with the newest key."""
+        found: list[tuple[str, bytes | None, bytes | None]] = self.read(
+            lambda conn: listing.stale(conn, self.vault.newest_id)
+        )
+        return found
+
+    def reseal(self, rows: Sequence[tuple[str, bytes | None, bytes | None]]) -> None:
+        """Seal what is still as it was read with the newest key. Raises KeyMissing, ValueError."""
+        self.write(lambda conn: upkeep.reseal(conn, rows, self.vault))
+
+    def rewrap_hash_key(self) -> None:
+        """Seal the hash key with the newest key; no hash changes."""
+        self.write(lambda conn: put_meta(conn, "hash_key", self.vault.rewrap_hash_key()))
+
+    def ping(self) -> None:
+        """Commit a small change. Raises Unavailable if nothing could be stored now."""
+        self.write(lambda conn: put_meta(conn, "pinged", b"1"))

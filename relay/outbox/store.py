@@ -1,0 +1,219 @@
+"""A store: one database, how it is opened, written to and read from, and the time it goes by."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from relay.clock import SteadyClock
+from relay.config.environment import is_sqlite
+from relay.delivery import (
+    INVALID,
+)
+from relay.destination import Destination
+from relay.outbox import schema, storing, timekeeping, upkeep
+from relay.outbox.claiming import Sending
+from relay.outbox.database import engine_for
+from relay.outbox.errors import Damaged, Full, Unavailable, Unfit, is_fatal, translate
+from relay.outbox.records import (
+    Entry,
+    NoRoom,
+    Stored,
+)
+from relay.outbox.schema import destinations, meta
+from relay.outbox.sqlite import check_is_ours, create_private
+from relay.outbox.statements import (
+    ANY_INVALID,
+    DATABASE_CLOCK,
+    get_meta,
+    insert_ignoring,
+    stamped,
+)
+from relay.outbox.timekeeping import Stamp
+from relay.outbox.writer import Writer
+from relay.vault import Vault
+
+_CHECKED_BYTES = 256 * 1024 * 1024
+"""Larger files are not read through at start, which would take long."""
+
+
+class Store:
+    """One database. ``clock`` returns seconds since 1970; PostgreSQL uses its own instead."""
+
+    def __init__(self, url: str, vault: Vault, clock: Callable[[], float]) -> None:
+        self.url = url
+        self.vault = vault
+        self._clock = clock
+        self._is_sqlite = is_sqlite(url)
+        self._engine = engine_for(url)
+        self._reader = engine_for(url, reading=True) if self._is_sqlite else self._engine
+        self._writer: Writer | None = None
+        self._on_death: Callable[[BaseException], None] = lambda death: None
+        self._destinations: dict[str, Destination] = {}
+        self._sending = Sending(self.now, self._destinations)
+        self._has_invalid: bool | None = None
+        self.is_full = False
+        """Set while the disk is nearly full: what is stored already goes on, nothing new is taken.
+
+        PostgreSQL's disk is not ours to look at: there the next write that succeeds ends it.
+        """
+        self.on_full: Callable[[], object] = lambda: None
+        """Called when a write fails for lack of space: gives back what was kept for that."""
+
+    # --- life -------------------------------------------------------------------------------------
+
+    def prepare(
+        self, destinations_: Mapping[str, Destination] | None = None, *, sandbox: bool | None = None
+    ) -> None:
+        """Bring the schema up to date, load the hash key, and get to know the destinations.
+
+        ``sandbox``: whether pretend people are to be kept here; None for commands that do not care.
+        Raises Unfit, Unavailable, KeyMissing.
+        """
+        self._destinations.update(destinations_ or {})
+        if self._is_sqlite:
+            create_private(Path(self.url.removeprefix("sqlite:///")))
+        try:
+            if self._is_sqlite:
+                self._check_file()
+            schema.migrate(self._engine)
+            with self._engine.begin() as conn:
+                self._load_hash_key(conn)
+                if sandbox is not None:
+                    upkeep.check_purpose(conn, sandbox)
+                upkeep.restore_if_copied(conn)
+                for name in destinations_ or ():
+                    insert_ignoring(conn, destinations, {"name": name}, ["name"])
+            self._give_hints()
+        except schema.Newer as problem:
+            raise Unfit(str(problem)) from None
+        except SQLAlchemyError as problem:
+            raise self._translated(problem) from None
+
+    def _give_hints(self) -> None:
+        """Give the rows that an earlier version stored their hints, some MiB at a time."""
+        with self._engine.begin() as conn:
+            after = upkeep.hints_given_up_to(conn)
+        while after is not None:
+            with self._engine.begin() as conn:
+                after = upkeep.give_hints(conn, self.vault, after)
+
+    def _check_file(self) -> None:
+        """Refuse a damaged or foreign file, before anything is written to it. Raises Unfit, Damaged."""
+        path = Path(self.url.removeprefix("sqlite:///"))
+        check_is_ours(path)
+        if path.stat().st_size > _CHECKED_BYTES:
+            return
+        with self._reader.begin() as conn:
+            verdict = conn.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        if verdict != "ok":
+            raise Damaged(f"{path} is damaged; it was left as it is. Restore a backup, or recover it")
+
+    def _load_hash_key(self, conn: Connection) -> None:
+        sealed = get_meta(conn, "hash_key")
+        if sealed is None:
+            insert_ignoring(conn, meta, {"key": "hash_key", "value": self.vault.new_hash_key()}, ["key"])
+            sealed = get_meta(conn, "hash_key")
+        assert sealed is not None
+        self.vault.use_hash_key(sealed)
+
+    def start(self, on_death: Callable[[BaseException], None]) -> None:
+        """Start the writer thread (SQLite). ``on_death`` is told if it, or a reader, cannot go on."""
+        if self._is_sqlite and self._writer is None:
+            self._on_death = on_death
+            self._writer = Writer(self._engine, self._store_batch, on_death, self.on_full)
+
+    def stop(self) -> None:
+        """Finish what is being written, and close."""
+        if self._writer is not None:
+            self._writer.stop()
+        self._engine.dispose()
+        self._reader.dispose()
+
+    def write(self, change: Callable[[Connection], Any]) -> Any:
+        """Run a change in a transaction and return its result once it is committed.
+
+        On SQLite it may be run again, after a rollback, if another change of its batch failed.
+        Raises Unavailable.
+        """
+        try:
+            if self._writer is not None:
+                return self._writer.submit(change)
+            with self._engine.begin() as conn:
+                result = change(conn)
+        except SQLAlchemyError as problem:
+            raise self._translated(problem) from None
+        self._wrote()
+        return result
+
+    def _wrote(self) -> None:
+        if not self._is_sqlite:
+            self.is_full = False
+
+    def read(self, look: Callable[[Connection], Any]) -> Any:
+        """Run a query and return its result. Raises Unavailable."""
+        try:
+            with self._reader.begin() as conn:
+                return look(conn)
+        except SQLAlchemyError as problem:
+            if self._writer is not None and is_fatal(problem):
+                self._on_death(problem)
+            raise self._translated(problem) from None
+
+    def _translated(self, problem: SQLAlchemyError) -> Exception:
+        error = translate(problem)
+        if isinstance(error, Full):
+            self.is_full = True
+        return error
+
+    def now(self, conn: Connection) -> float:
+        """Return the time all processes agree on, in seconds since 1970."""
+        if self._is_sqlite:
+            return self._clock()
+        return float(conn.scalar(DATABASE_CLOCK) or 0)
+
+    def keep_time(self, offset: float, boot: str) -> float:
+        """At start on SQLite: carry what was stored over to this process's clock.
+
+        Returns by how many seconds it must be put forward, so that nothing stored lies ahead of it.
+        """
+        longest = max((max(d.retry) for d in self._destinations.values()), default=0.0) * 1.2
+        stamp = Stamp(boot, offset)
+        return float(self.write(lambda conn: timekeeping.begin(conn, stamp, self.now(conn), longest)))
+
+    def shift(self, clock: SteadyClock, seconds: float, boot: str) -> None:
+        """Follow a wall clock that was set, and move what was stamped by as much.
+
+        Both in the writer's turn: no claim sees the one without the other.
+        """
+        before, wall = clock.offset, clock.wall + seconds
+
+        def change(conn: Connection) -> None:
+            clock.follow(timekeeping.follow(conn, boot, clock() - clock.offset, before, wall))
+
+        try:
+            self.write(change)
+        except Unavailable:
+            clock.follow(before)
+            raise
+        clock.wall = wall
+
+    def _store_batch(self, conn: Connection, entries: Sequence[Entry]) -> list[Stored | NoRoom]:
+        now = self.now(conn)
+        # Hosts' clocks differ; and one that was set since must not keep what came before for later.
+        is_late = [not self._is_sqlite or entry.delivery.received_at > now for entry in entries]
+        entries = [stamped(one, now) if late else one for one, late in zip(entries, is_late, strict=True)]
+        stored = storing.store(conn, entries, now, self.vault, any_invalid=self._any_invalid(conn))
+        if any(entry.delivery.state == INVALID for entry in entries):
+            self._has_invalid = True
+        return stored
+
+    def _any_invalid(self, conn: Connection) -> bool:
+        """Whether there may be an invalid delivery: mostly not, which saves a query per batch."""
+        if not self._is_sqlite:  # another process may have stored one
+            return True
+        if self._has_invalid is None:
+            self._has_invalid = conn.scalar(ANY_INVALID) is not None
+        return self._has_invalid
