@@ -1,0 +1,90 @@
+"""A database of the version before, with a backlog in it, is upgraded and drained."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kit.relay import HOOK, NEWSLETTER, RelayProcess, config
+from tests.kit.upstream import ScriptedUpstream
+from tests.outbox.data.make import KEY
+
+DUMP = Path(__file__).parent / "data/0.1.0.sql"
+SOURCES = {"newsletter": NEWSLETTER | {"fields": NEWSLETTER["fields"] | {"full_name": "name"}}, "hook": HOOK}
+WIDE = {"limits": "1000/second"}
+BEFORE = {"delivered": 1, "refused": 1, "held": 1, "invalid": 1, "sending": 1, "queued": 5}
+
+
+def restored(path: Path) -> None:
+    """Make the database, as if it had been left a minute ago."""
+    with sqlite3.connect(path) as database:
+        database.executescript(DUMP.read_text(encoding="utf-8"))
+        (newest,) = database.execute("SELECT max(received_at) FROM deliveries").fetchone()
+        later = time.time() - 60 - newest
+        for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            for _, column, *_ in database.execute(f"PRAGMA table_info({table})").fetchall():
+                if column.endswith(("_at", "_until")):
+                    database.execute(f"UPDATE {table} SET {column} = {column} + {later}")
+    database.close()
+    path.chmod(0o600)
+
+
+@pytest.fixture
+def upstream() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream() as made:
+        yield made
+
+
+@pytest.fixture
+def relay(upstream: ScriptedUpstream, tmp_path: Path) -> Iterator[RelayProcess]:
+    restored(tmp_path / "relay.db")
+    keys = {"RELAY_SECRET_KEYS": KEY}
+    with RelayProcess(config(upstream.url, SOURCES, **WIDE), folder=tmp_path, env=keys) as made:
+        yield made
+
+
+def test_the_database_is_as_the_version_before_left_it(tmp_path: Path) -> None:
+    restored(tmp_path / "relay.db")
+    with sqlite3.connect(tmp_path / "relay.db") as database:
+        rows = database.execute("SELECT state, count(*) FROM deliveries GROUP BY state").fetchall()
+        assert dict(rows) == BEFORE
+    database.close()
+
+
+def test_its_backlog_waits_for_who_paused_it_and_then_is_sent_once(
+    relay: RelayProcess, upstream: ScriptedUpstream
+) -> None:
+    assert relay.status()["ocamba"]["hold_reason"] == "paused"
+    # Nobody knows whether the one that was on its way has arrived.
+    assert relay.counts()["queued"] == 6
+    assert relay.api("POST", "/api/destinations/ocamba/resume").status == 200
+    people = [f"q{number}@example.com" for number in range(5)]
+    for person in people:
+        (row,) = relay.rows(contact=person)
+        relay.wait_state(row["receipt"], "delivered")
+    assert sorted(call.json["email"] for call in upstream.creates) == people
+    (unclear,) = relay.rows(contact="eve@example.com")
+    assert (unclear["state"], unclear["may_be_duplicate"]) == ("queued", True)
+
+
+def test_what_it_kept_can_be_read_found_acted_on_and_erased(
+    relay: RelayProcess, upstream: ScriptedUpstream
+) -> None:
+    (held,) = relay.rows(state="held")
+    assert held["contact_hint"] == "c***@example.com"
+    assert relay.api("POST", f"/api/submissions/{held['receipt']}/replay").status == 200
+    (refused,) = relay.rows(contact="bob@example.com")
+    assert relay.api("POST", f"/api/submissions/{refused['receipt']}/discard").status == 200
+    (invalid,) = relay.rows(state="invalid")
+    assert "email (text)" in relay.submission(invalid["receipt"])["diagnosis"]["says"]
+    done = relay.cli("erase", "--contact", "ada@example.com")
+    assert done.returncode == 0 and "1 submission erased" in done.stdout, done.stderr
+    assert relay.rows(contact="ada@example.com") == []
+
+
+def test_a_repeat_of_what_it_took_in_is_still_a_repeat(relay: RelayProcess) -> None:
+    proof = {"Authorization": f"Bearer {relay.hook_secret}"}
+    again = relay.form({"email": "nonsense"}, "hook", proof)
+    assert again.json["repeat"] is True
