@@ -213,6 +213,36 @@ def _in_mood(mood: Mood, act: Callable[[], Reply]) -> Reply:
     return replace(reply, delay=mood.delay)
 
 
+_BEFORE_COUNTRY = {
+    "company_id": "1234567",
+    "status": "1",
+    "container_id": "0",
+    "app_type": "web",
+    "app_name": "",
+}
+_AFTER_COUNTRY = {
+    "region": "0",
+    "city": "0",
+    "asn": "0",
+    "os_id": "0",
+    "browser_id": "0",
+    "device_id": "0",
+    "user_lang": "en",
+    "timezone": "",
+    "total_pageviews": "0",
+    "total_goals": "0",
+    "push_wokenup": "0",
+    "push_clicks": "0",
+    "ad_served": "0",
+    "ad_impressions": "0",
+    "ad_spam_impressions": "0",
+    "ad_clicks": "0",
+    "ad_spam_clicks": "0",
+    "ad_conversions": "0",
+}
+"""What the documented object says of a profile that is new."""
+
+
 def profile(id: str, known: dict[str, str], now: datetime) -> dict[str, Any]:
     """The documented 201 object, key by key in its order; contacts come back masked.
 
@@ -225,30 +255,9 @@ def profile(id: str, known: dict[str, str], now: datetime) -> dict[str, Any]:
     channels = {"sms": phone, "email": email}
     return {
         "id": id,
-        "company_id": "1234567",
-        "status": "1",
-        "container_id": "0",
-        "app_type": "web",
-        "app_name": "",
+        **_BEFORE_COUNTRY,
         "country_code": country_of(phone),
-        "region": "0",
-        "city": "0",
-        "asn": "0",
-        "os_id": "0",
-        "browser_id": "0",
-        "device_id": "0",
-        "user_lang": "en",
-        "timezone": "",
-        "total_pageviews": "0",
-        "total_goals": "0",
-        "push_wokenup": "0",
-        "push_clicks": "0",
-        "ad_served": "0",
-        "ad_impressions": "0",
-        "ad_spam_impressions": "0",
-        "ad_clicks": "0",
-        "ad_spam_clicks": "0",
-        "ad_conversions": "0",
+        **_AFTER_COUNTRY,
         "metadata": {"encrypted": [key for key, value in contacts.items() if value]},
         "mobile_phone_number": MASK if phone else "",
         "email": MASK if email else "",
