@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from relay.outbox.schema import UNFINISHED, deliveries
+from relay.outbox.schema import ARRIVED, UNFINISHED, deliveries
 
 HOUR = 3600.0
 _c = deliveries.c
@@ -14,14 +14,18 @@ _c = deliveries.c
 
 def last_received(conn: Connection, source: str) -> float | None:
     """Return when a source's newest submission came."""
-    newest = sa.select(_c.received_at).where(_c.source == source).order_by(_c.received_at.desc()).limit(1)
+    newest = (
+        sa.select(_c.received_at).where(ARRIVED, _c.source == source).order_by(_c.received_at.desc()).limit(1)
+    )
     found: float | None = conn.scalar(newest)
     return found
 
 
 def last_states(conn: Connection, source: str, count: int) -> list[str]:
     """Return the states of a source's newest submissions."""
-    newest = sa.select(_c.state).where(_c.source == source).order_by(_c.received_at.desc()).limit(count)
+    newest = (
+        sa.select(_c.state).where(ARRIVED, _c.source == source).order_by(_c.received_at.desc()).limit(count)
+    )
     return list(conn.scalars(newest))
 
 
@@ -30,7 +34,7 @@ def arrivals(conn: Connection, source: str, since: float, hours: int) -> list[in
     hour = sa.cast(sa.func.floor((_c.received_at - since) / HOUR), sa.Integer)
     query = (
         sa.select(hour.label("hour"), sa.func.count())
-        .where(_c.source == source, _c.received_at >= since, _c.received_at < since + hours * HOUR)
+        .where(ARRIVED, _c.source == source, _c.received_at >= since, _c.received_at < since + hours * HOUR)
         .group_by(sa.text("hour"))
     )
     counts = {row[0]: row[1] for row in conn.execute(query)}

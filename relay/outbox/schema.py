@@ -81,7 +81,12 @@ partial_index(
 )
 partial_index("deliveries_held", _c.source, _c.size, where="state = 'held'")
 partial_index("deliveries_left", _c.changed_at, where=_LEFT)
-_arrivals = sa.Index("deliveries_arrivals", _c.source, _c.received_at)
+_ARRIVED = "received_at > 0"
+_arrivals = partial_index("deliveries_arrivals", _c.source, _c.received_at, where=_ARRIVED)
+ARRIVED = sa.text(f"deliveries.{_ARRIVED}")
+"""All rows, said in the words of an index that only who says so may use. SQLite would take a plain one for
+every question about a source, and walk through all that is done."""
+_waiting = partial_index("deliveries_waiting", _c.state, _c.seq, where=_UNFINISHED)
 UNFINISHED = sa.text(f"deliveries.{_UNFINISHED}")
 """Rows that are not done. Asked for in the very words of the index, without which SQLite does not use it."""
 LEFT = sa.text("deliveries.state = 'delivered' AND deliveries.payload IS NOT NULL")
@@ -182,6 +187,7 @@ def _audited(conn: Connection) -> None:
 
 def _arrivals_indexed(conn: Connection) -> None:
     _arrivals.create(conn, checkfirst=True)
+    _waiting.create(conn, checkfirst=True)
 
 
 def _plain_keys(conn: Connection) -> None:
