@@ -42,9 +42,12 @@ class Watch:
         """Note what began and what is over, and have it told."""
         details = {alert.key: alert.detail for alert in alerts}
         for content in self._changes(details):
-            level = logging.WARNING
-            about = {"alert": content["alert"], "problem": content["detail"]}
-            events.note(f"alert.{content['state']}", level=level, **about)
+            events.note(
+                f"alert.{content['state']}",
+                level=logging.WARNING,
+                alert=content["alert"],
+                problem=content["detail"],
+            )
         self._look_back()
         self._begin_telling()
 
