@@ -126,12 +126,22 @@ def test_no_jobs_are_no_empty_table(site: Site) -> None:
 # --- tail -------------------------------------------------------------------------------------------------
 
 
+def heed_interrupts() -> None:
+    """What runs in the background of a shell ignores Ctrl-C, and so would its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_tail_follows_what_arrives_and_what_becomes_of_it() -> None:
     with RelayProcess(TABLE) as relay:
         relay.api("POST", "/api/destinations/ocamba/pause")
         first = relay.form({"email": "a@example.com"}, "newsletter").receipt or ""
         with subprocess.Popen(
-            [*RELAY, "tail"], cwd=relay.cwd, env=relay.env, stdout=subprocess.PIPE, text=True
+            [*RELAY, "tail"],
+            cwd=relay.cwd,
+            env=relay.env,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=heed_interrupts,  # noqa: PLW1509 - it only sets a signal
         ) as tail:
             assert tail.stdout
             assert first in tail.stdout.readline()
@@ -142,4 +152,7 @@ def test_tail_follows_what_arrives_and_what_becomes_of_it() -> None:
             line = tail.stdout.readline()
             assert second in line and " discarded " in line
             tail.send_signal(signal.SIGINT)
-            assert tail.wait(20) == 0
+            try:
+                assert tail.wait(20) == 0
+            finally:
+                tail.kill()
