@@ -47,12 +47,20 @@ bench: $(VENV)/.installed-dev ## measure how fast it accepts and sends (minutes)
 	@$(PY) -m benchmarks.run $(ARGS)
 
 .PHONY: docs
-docs: $(VENV)/.installed-dev ## rewrite what is generated: README's table of settings, docs/senders.md
+docs: $(VENV)/.installed-dev ## rewrite what is generated: docs/senders.md, docs/http.md
 	@$(PY) -m tests.test_docs
 
 .PHONY: image
 image: $(VENV)/.installed-dev ## build the Dockerfile without an engine, and run it (root; minutes)
 	@.ci/image
+
+.PHONY: site
+site: $(VENV)/.installed-dev ## make a site of docs/ in build/site; needs no network
+	@$(VENV)/bin/zensical build --clean --strict
+
+.PHONY: screenshots
+screenshots: $(VENV)/.installed-dev ## take the pictures in docs/images again (needs Chromium)
+	@$(PY) -m docs.screenshots
 
 .PHONY: lock
 lock: $(VENV)/.installed-dev ## pin the requirements again (UPGRADE=--upgrade: to the newest)

@@ -13,14 +13,13 @@ from relay.cli.main import commands
 from relay.config import environment, settings
 from relay.config.destinations import DestinationSchema
 from relay.config.schemas import Strict
-from tests import senders_page
+from tests import http_page, senders_page
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
 SENDERS = ROOT / "docs/senders.md"
-README = ROOT / "README.md"
-_TABLE = re.compile(r"(?<=<!-- settings -->\n).*?(?=<!-- /settings -->)", re.S)
+HTTP = ROOT / "docs/http.md"
 
 
 def _schemas(base: type[Schema]) -> Iterator[type[Schema]]:
@@ -33,18 +32,25 @@ def _schemas(base: type[Schema]) -> Iterator[type[Schema]]:
 _SCHEMAS = sorted(_schemas(Strict), key=lambda one: one.__name__)
 
 
-def table() -> str:
-    """The README's table of settings."""
-    rows = [
-        f"| `{one.name}` | {f'`{one.default}`' if one.default else 'unset'} | {one.meaning} |"
-        for one in environment.VARIABLES
-    ]
-    return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows]) + "\n"
+def test_the_first_page_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 1200
 
 
-def test_readme_lists_every_setting_as_the_program_knows_it() -> None:
-    found = _TABLE.search(README.read_text(encoding="utf-8"))
-    assert found and found[0] == table(), "run `make docs`"
+def test_page_of_addresses_is_what_the_description_says() -> None:
+    assert HTTP.read_text(encoding="utf-8") == http_page.page(), "run `make docs`"
+
+
+def test_every_page_is_in_the_sites_menu() -> None:
+    menu = (ROOT / "zensical.toml").read_text(encoding="utf-8")
+    assert set(re.findall(r'"([a-z]+\.md)"', menu)) == {page.name for page in ROOT.glob("docs/*.md")}
+
+
+def test_every_test_that_security_names_is_there() -> None:
+    """A claim of docs/security.md stands only as long as its test."""
+    text = (ROOT / "docs/security.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/.]+)`", text)
+    assert named
+    assert [one for one in named if not (ROOT / one).exists()] == []
 
 
 def test_page_of_senders_is_what_the_presets_say() -> None:
@@ -142,4 +148,4 @@ def test_commands_that_are_named_exist(page: Path) -> None:
 
 if __name__ == "__main__":
     SENDERS.write_text(senders_page.page(), encoding="utf-8")
-    README.write_text(_TABLE.sub(lambda _: table(), README.read_text(encoding="utf-8")), encoding="utf-8")
+    HTTP.write_text(http_page.page(), encoding="utf-8")
