@@ -133,6 +133,8 @@ def let_pass(conn: Connection, receipt: str, window: float | None, now: float) -
         return False
     values = {"lane": FRESH, "due_at": now, "changed_at": now}
     if same := move_with_key(conn, row, plain_key_of(row), window, values):
+        # Other names of it lead to that one, too: they were told, and would be gone with the row.
+        conn.execute(sa.update(aliases).where(aliases.c.of == receipt).values(of=same.receipt))
         conn.execute(sa.delete(deliveries).where(_c.receipt == receipt))
         alias = {"receipt": receipt, "of": same.receipt, "received_at": row["received_at"]}
         conn.execute(sa.insert(aliases).values(alias))

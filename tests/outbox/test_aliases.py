@@ -1,12 +1,14 @@
 """A repeat whose sender is not to know that it is one has a receipt of its own."""
 
+from dataclasses import replace
+
 import pytest
 import sqlalchemy as sa
 
-from relay.delivery import DELIVERED, HELD, INVALID, PARKED, QUEUED, REFUSED
+from relay.delivery import CHECK, DELIVERED, HELD, INVALID, PARKED, QUEUED, REFUSED
 from relay.outbox.outbox import Outbox
 from relay.outbox.schema import aliases
-from tests.outbox.outboxes import Store, bring_to, count, put, row
+from tests.outbox.outboxes import Store, bring_to, count, entry, put, row
 
 
 def names(outbox: Outbox) -> int:
@@ -64,3 +66,19 @@ def test_one_commit_holds_the_repeat_and_its_name(outbox: Outbox) -> None:
 
     assert all(outbox.get(receipt) for receipt in told)
     assert (len(set(told)), count(outbox), names(outbox)) == (10, 1, 9)
+
+
+def test_names_of_a_row_that_repeats_another_lead_to_that_one(outbox: Outbox) -> None:
+    """Posted twice with one token, and meanwhile once more with another: all three were told a receipt."""
+    made = entry(outbox, lane=CHECK, silent=True)
+    unchecked = replace(made, repeat_key=b"one token", plain_key=made.repeat_key)
+    first = outbox.put(unchecked).delivery.receipt
+    twice = entry(outbox, lane=CHECK, silent=True)
+    again = outbox.put(replace(twice, repeat_key=b"one token", plain_key=twice.repeat_key))
+    assert again.is_alias
+    sent = put(outbox, silent=True).delivery.receipt
+
+    assert outbox.pass_check(first, 600.0)
+
+    assert row(outbox, first)["receipt"] == row(outbox, again.delivery.receipt)["receipt"] == sent
+    assert (count(outbox), names(outbox)) == (1, 2)
