@@ -26,6 +26,8 @@ def opened(vault: Vault, receipt: str, box: bytes) -> dict[str, Any]:
 
 def parsed(source: Source, payload: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a kept body. Raises CannotDo."""
+    if "body" not in payload:
+        raise CannotDo("is without the body that was sent: of a suspect no more is kept than would be sent")
     try:
         return source.read(payload["body"], payload["content_type"]).fields
     except BadBody as problem:

@@ -7,7 +7,7 @@ import pytest
 
 from relay.operator.diagnosis import usual
 from tests.kit.canary import leaks
-from tests.kit.people import UNKNOWN, Moods, email, in_state, receipt_of
+from tests.kit.people import TRAP, UNKNOWN, Moods, email, in_state, receipt_of
 from tests.kit.relay import RelayProcess
 from tests.kit.upstream import ScriptedUpstream
 
@@ -190,3 +190,15 @@ def test_a_contact_without_consent_cannot_be_put_in(relay: RelayProcess) -> None
     assert [relay.state(one) for one in (invalid, refused)] == ["invalid", "refused"]
     assert patch(relay, refused, {"values": {"email": email("right")}}).status == 200
     assert relay.wait_state(refused, "delivered")["consent"] == consent
+
+
+def test_a_suspect_that_was_sent_and_refused_can_be_corrected(relay: RelayProcess) -> None:
+    """Of a suspect no body was kept, only what would be sent."""
+    receipt = receipt_of(relay.form({"email": email("refused"), TRAP: "bot"}))
+    assert relay.api("POST", f"/api/submissions/{receipt}/replay").status == 200
+    relay.wait_state(receipt, "refused")
+
+    answer = patch(relay, receipt, {"values": {"email": email("fine")}})
+
+    assert answer.status == 200, answer.json
+    relay.wait_state(receipt, "delivered")
