@@ -78,8 +78,9 @@ class Import:
         rows = self.table.rows()
         while batch := list(itertools.islice(rows, _BATCH)):
             entries: list[Entry] = []
+            at = outbox.time()
             for row in batch:
-                made = self._entry(row, outbox.vault)
+                made = self._entry(row, outbox.vault, at)
                 if isinstance(made, Entry):
                     entries.append(made)
                 else:
@@ -93,7 +94,7 @@ class Import:
             tell(found)
         return found
 
-    def _entry(self, row: Row, vault: Vault) -> Entry | Problem:
+    def _entry(self, row: Row, vault: Vault, at: float) -> Entry | Problem:
         if row.problem:
             return Problem(row.line, row.problem, row.cells)
         fields, mapping = self._fields(row.cells), self.source.mapping
@@ -102,14 +103,14 @@ class Import:
         if not mapped.ok:
             why = "; ".join(f"{name}: {' '.join(said)}" for name, said in mapped.errors.items())
             return Problem(row.line, why, row.cells)
-        return self._made(fields, mapped, vault)
+        return self._made(fields, mapped, vault, at)
 
-    def _made(self, fields: dict[str, Any], mapped: Mapped, vault: Vault) -> Entry:
-        sent = submission_of(self.source, fields, 0.0)
+    def _made(self, fields: dict[str, Any], mapped: Mapped, vault: Vault, at: float) -> Entry:
+        sent = submission_of(self.source, fields, at)
         # Nobody is asked for a captcha here.
         entry = entry_of(replace(self.source, captcha=None), sent, mapped, QUEUED, None, vault)
         # The same row is a repeat however long ago it was imported.
-        return replace(entry, delivery=replace(entry.delivery, lane=RETRY), window=None)
+        return replace(entry, delivery=replace(entry.delivery, lane=RETRY), window=None, is_silent=False)
 
     def _fields(self, cells: Mapping[str, str]) -> dict[str, Any]:
         """Return the body that a row stands for; a profile field stands where its rule looks first."""

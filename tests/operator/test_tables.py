@@ -5,6 +5,7 @@ import io
 import json
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,16 @@ def test_a_missing_consent_is_never_overridden(operator: Operator) -> None:
     assert [problem.line for problem in found.problems] == [3, 4]
     assert taken(operator, "email\ndan@example.com\n", "asking").refused == 1
     assert [email for email, _, _ in profiles(operator)] == ["ada@example.com"]
+
+
+def test_the_proof_of_consent_says_when_it_came_in(operator: Operator) -> None:
+    before = time.time()
+
+    taken(operator, "email,news\nada@example.com,yes\n", "asking")
+
+    (found,) = operator.page(Filter())["submissions"]
+    proof = found["consent"]["email"]
+    assert proof["ticked"] and datetime.fromisoformat(proof["at"]).timestamp() >= before - 1
 
 
 def test_what_cannot_be_used_is_said_by_line_and_given_back(operator: Operator) -> None:
