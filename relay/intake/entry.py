@@ -84,15 +84,15 @@ def _twin_key(
 
     A form's visitor may post twice under two keys, and who saw a signed message can give it another id.
     """
-    if state == INVALID:
-        return None
+    twin = None if state == INVALID else plain_twin_key(source, sent.raw, mapped, vault)
+    return twin if twin is None or owner is None else vault.hash(*owner, twin)
+
+
+def plain_twin_key(source: Source, raw: bytes, mapped: Mapped, vault: Vault) -> bytes | None:
+    """Return the twin key of what was mapped and is no suspect."""
     if source.is_form:
-        twin = content_key(vault, source.name, "", mapped)
-    elif source.can_be_multiplied:
-        twin = vault.hash("signed", source.name, sent.raw)
-    else:
-        return None
-    return twin if owner is None else vault.hash(*owner, twin)
+        return content_key(vault, source.name, "", mapped)
+    return vault.hash("signed", source.name, raw) if source.can_be_multiplied else None
 
 
 def _twin_window(source: Source) -> float | None:

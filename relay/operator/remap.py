@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from relay.config.settings import Settings
-from relay.intake.entry import consent_proof, contact_hash, content_key, update_body
+from relay.delivery import INVALID
+from relay.intake.entry import consent_proof, contact_hash, content_key, plain_twin_key, update_body
 from relay.operator.errors import CannotDo
 from relay.outbox.hints import sealed_hint
 from relay.outbox.moves import Mended
@@ -67,6 +68,9 @@ def mended_by(
         hint=sealed_hint(payload, row["receipt"], vault),
         # From now on a repeat is recognised by what it says, not by its bytes.
         plain_key=content_key(vault, source.name, payload.get("key") or "", mapped),
+        twin_key=plain_twin_key(source, payload.get("body", b""), mapped, vault)
+        if row["state"] == INVALID
+        else None,
         email_hash=contact_hash(vault, email),
         phone_hash=contact_hash(vault, phone),
         dropped=json.dumps(mapped.dropped) if mapped.dropped else None,

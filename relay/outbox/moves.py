@@ -56,6 +56,8 @@ class Mended:
     phone_hash: bytes | None
     dropped: str | None
     consent: str | None
+    twin_key: bytes | None = None
+    """What a repeat is recognised by whatever key it carries; None: as it is."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ def requeue(
         return Changed(row)
     key = mended.plain_key if mended else plain_key_of(row)
     values = {**_again(row, now), **(_mended_columns(mended) if mended else {})}
+    if mended and mended.twin_key and _is_free(conn, mended.twin_key):
+        values["twin_key"] = mended.twin_key
     if same := move_with_key(conn, row, key, window, values):
         return same
     if act is not None:
@@ -244,6 +248,10 @@ def _free(conn: Connection, row: Mapping[str, Any], key: bytes) -> None:
     owner = sa.select(_c.receipt, _c.fence).where(_c.repeat_key == key, _c.receipt != row["receipt"])
     for receipt, fence in conn.execute(owner).all():
         give_key_up(conn, receipt, fence)
+
+
+def _is_free(conn: Connection, twin_key: bytes) -> bool:
+    return conn.scalar(sa.select(_c.receipt).where(_c.twin_key == twin_key)) is None
 
 
 def _change(conn: Connection, row: Mapping[str, Any], values: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.kit.client import Answer, request
+from tests.kit.processes import eventually
 from tests.kit.relay import HOOK, NEWSLETTER, RelayProcess, config
 from tests.kit.upstream import ScriptedUpstream
 
@@ -21,6 +22,9 @@ SOURCES: dict[str, Any] = {
     "token": HOOK | WAITING,
     "signed": HOOK | WAITING | {"verify": SIGNED, "id_header": "X-Delivery", "repeat_window": "1s"},
     "nameless": HOOK | WAITING | {"verify": SIGNED, "repeat_window": "1s"},
+    "mended": HOOK
+    | WAITING
+    | {"verify": SIGNED, "id_header": "X-Delivery", "fields": {"email": "contact.mail"}},
     "keyed": HOOK | WAITING | {"verify": SIGNED, "id_header": "Idempotency-Key"},
     "timed": HOOK
     | WAITING
@@ -166,4 +170,24 @@ def test_many_at_once_are_one(relay: RelayProcess, upstream: ScriptedUpstream) -
     with ThreadPoolExecutor(12) as pool:
         posted = pool.map(lambda n: post(relay, "signed", body(address), X_Delivery=f"at-{n}"), range(24))
         assert len({answer.receipt for answer in posted}) == 1
+    assert profiles(upstream, address) == 1
+
+
+def test_what_was_mapped_again_by_hand_cannot_be_multiplied(
+    relay: RelayProcess, upstream: ScriptedUpstream
+) -> None:
+    """Kept as invalid, the configuration mended, replayed: then its bytes come under another id."""
+    address = person()
+    first = post(relay, "mended", body(address), X_Delivery="m-0")
+    assert first.status == 422
+    mended = SOURCES | {"mended": SOURCES["mended"] | {"fields": {"email": "email"}}}
+    relay.configure(config(upstream.url, mended, limits="500/second; 100000/minute"))
+    relay.hup()
+    eventually(lambda: "config.reloaded" in relay.output(), 10, "the reload")
+    assert relay.api("POST", f"/api/submissions/{first.receipt}/replay").status == 200
+    relay.wait_state(first.receipt or "", "delivered")
+
+    again = post(relay, "mended", body(address), X_Delivery="m-1")
+
+    assert (again.status, again.json.get("repeat"), again.receipt) == (200, True, first.receipt)
     assert profiles(upstream, address) == 1
