@@ -27,7 +27,7 @@ def contradictions(
             what = 'of this kind needs a secret, like secret = "env:NAME", and a verify that uses it'
             yield Problem(f"{where}.handshake", what)
     if proof.is_open:
-        yield Remark(f"{where}.verify", 'is "none": it takes submissions without proof')
+        yield Remark(f"{where}.verify", 'verify = "none" takes submissions without proof')
     for bare in origin.lonely_www(loaded.get("origins", ())):
         yield Advice(f"{where}.origins", f"has www only; people who come by {bare} are refused")
     yield from _unset_yes(loaded.get("consent", {}), where)
