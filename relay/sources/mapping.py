@@ -134,9 +134,9 @@ class Mapping:
         """
         body = self.body(fields_)
         consent, withheld = self._consent(body)
-        given = {name: value for name, value in corrected.items() if not is_blank(value)}
+        given, wrong = self._given(body, corrected)
         found = self._schema.validate(given, partial=True)
-        wrong = {name: [str(message) for message in messages] for name, messages in found.items()}
+        wrong |= {name: [str(message) for message in messages] for name, messages in found.items()}
         wrong |= {name: [NO_CONSENT] for name in given if name in withheld}
         if wrong:
             return Mapped(errors=wrong, consent=consent)
@@ -144,6 +144,23 @@ class Mapping:
         values = {name: value for name, value in values.items() if name not in corrected} | given
         errors = {name: said for name, said in errors.items() if name not in corrected}
         return self._load(body, values, errors, consent, withheld)
+
+    def _given(
+        self, body: Body[str, Any], corrected: Body[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, list[str]]]:
+        """Return what a person says; a number is read with the country that stands beside it, as before."""
+        given: dict[str, Any] = {}
+        wrong: dict[str, list[str]] = {}
+        for name, value in corrected.items():
+            rule = self.rules.get(name)
+            try:
+                found = rule.with_country(value, body, self._region_from) if rule else value
+            except ValidationError as problem:
+                wrong[name] = [str(message) for message in problem.messages]
+                continue
+            if not is_blank(value):
+                given[name] = found
+        return given, wrong
 
     def _find(self, body: Body[str, Any], withheld: set[str]) -> tuple[dict[str, Any], dict[str, list[str]]]:
         values: dict[str, Any] = {}

@@ -664,3 +664,25 @@ def test_mapping_never_raises_and_what_it_maps_is_sound(
         json.dumps([mapped.profile, mapped.extra], allow_nan=False)
     else:
         assert all(isinstance(name, str) and all(said) for name, said in mapped.errors.items())
+
+
+@pytest.mark.parametrize(
+    ("country", "said", "means"),
+    [
+        ("AT", "0664 1234568", "+436641234568"),
+        ("AT", "+49 30 1234567", "+49301234567"),
+        ("Narnia", "+43 664 1234568", "+436641234568"),
+        ("", "030 1234567", "+49301234567"),
+        ("Narnia", "0664 1234568", None),
+    ],
+)
+def test_a_number_that_is_corrected_is_of_the_country_beside_it(
+    country: str, said: str, means: str | None
+) -> None:
+    """It would be somebody else's in the country of the source."""
+    rule = Rule("phone", first=(Path("phone"),))
+    mapping = Mapping({"mobile_phone_number": rule}, region="DE", region_from=Path("country"))
+
+    found = mapping.correct({"phone": "?", "country": country}, {"mobile_phone_number": said})
+
+    assert found.profile.get("mobile_phone_number") == means
