@@ -168,3 +168,5 @@ class Dispatcher:
                     self._pay()
             except Unavailable as problem:
                 events.note("outbox.unavailable", level=logging.ERROR, problem=str(problem))
+            except Exception as problem:  # noqa: BLE001 - the next round finds what this one did not
+                events.note("dispatcher.fault", level=logging.ERROR, error=events.where_from(problem))

@@ -95,7 +95,11 @@ class Lane:
     def _run(self) -> None:
         while not self._stopping:
             self._woken.clear()
-            seconds = self._step()
+            try:
+                seconds = self._step()
+            except Exception as problem:  # noqa: BLE001 - the lane must live, also through a lack of memory
+                events.note("dispatcher.fault", level=logging.ERROR, error=events.where_from(problem))
+                seconds = _AFTER_FAULT_SECONDS
             if seconds > 0:
                 self._woken.wait(min(seconds, _IDLE_SECONDS))
 
