@@ -22,6 +22,14 @@ class Outgoing(socket.socket):
     """A socket that keeps what its client does not take at once; the main loop sends it later."""
 
     unsent = b""
+    is_ended = False
+    """Whether a thread that reads meets the end, although the client may send on. The main loop still sees
+    what
+    comes: shut down for reading, the socket would be closed on a client that has not read its answer."""
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """Return what has come; a thread, which waits, gets nothing more of a request that was cut."""
+        return b"" if self.is_ended and not flags else super().recv(size, flags)
 
     def sendall(self, data: Any, *flags: int) -> None:
         """Keep an answer until it is all there: each system call costs a turn of the threads."""
@@ -100,7 +108,5 @@ class Connection(TConn):  # type: ignore[misc]
         """Let gunicorn read what was collected; where that is not all, it meets the end and never waits."""
         self.arriving = None
         self.is_cut = arriving.verdict != WHOLE
-        if self.is_cut:
-            with contextlib.suppress(OSError):
-                self.sock.shutdown(socket.SHUT_RD)
+        self.sock.is_ended = self.is_cut
         self.parser.unreader.unread(arriving.request())

@@ -46,7 +46,7 @@ COLLECTED_IN_ALL = 64 * 1024 * 1024
 """Requests that have not been answered hold at most so many bytes together."""
 ONE_CLIENT = 1 / 4
 """The share of all connections that one client may have where no proxy is trusted."""
-_PARTING_BYTES = 64 * 1024
+_PARTING_BYTES = 8 * 1024 * 1024
 _LOOK_SECONDS = 0.5
 _NO_FILES_SECONDS = 0.1
 _UNREADABLE = {
