@@ -16,7 +16,7 @@ run: $(VENV)/.installed ## run the whole relay on http://127.0.0.1:8000 (PORT=â€
 
 .PHONY: test
 test: $(VENV)/.installed-dev $(AXE) ## run every test but the slow ones; say what was skipped, and why
-	@$(PY) -m pytest -m "not slow" -n 3 --dist loadfile -rs $(ARGS)
+	@$(PY) -m pytest -m "not slow" -rs $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(VENV)/.installed-dev $(AXE) ## run the tests that take minutes

@@ -48,9 +48,9 @@ def kind(path: Path) -> str | None:
     if sys.platform != "linux":
         return None
     target = path.absolute()
-    while not target.exists() and target != target.parent:
-        target = target.parent
     try:
+        while not target.exists() and target != target.parent:
+            target = target.parent
         device = os.stat(target).st_dev
         mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -185,8 +185,7 @@ def test_one_person_who_signs_up_everywhere_at_once_is_one(site: Site) -> None:
     with ThreadPoolExecutor(30) as crowd:
         answers = list(crowd.map(lambda n: site.webs[n % 2].form(fields), range(30)))
 
-    assert {answer.status for answer in answers} == {202, 200}
-    assert len({answer.receipt for answer in answers}) == 1
+    assert {answer.status for answer in answers} == {202}
     drained(site)
     sent = [one for one in site.upstream.arrivals if one.json["email"] == "everywhere@example.com"]
     assert len(sent) == 1

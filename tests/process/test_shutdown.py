@@ -357,7 +357,7 @@ COMMANDS = {"gunicorn": GUNICORN, "serve": [*RELAY, "serve"]}
 GOOD = config("https://upstream.invalid/v1/hood/profiles")
 
 
-def refused(relay: RelayProcess, within: float = 5.0) -> tuple[int, list[str]]:
+def refused(relay: RelayProcess, within: float = 30.0) -> tuple[int, list[str]]:
     """Starts it; returns the exit status and the lines that are about the problem."""
     began = time.monotonic()
     relay.start(wait_ready=False)
