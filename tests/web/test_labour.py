@@ -46,9 +46,13 @@ def test_no_text_costs_more_than_its_length(relay: RelayProcess, source: str, na
 
 
 def spent(relay: RelayProcess, source: str, field: str, text: str) -> int:
-    """The relay's labour over three posts with this text."""
+    """The relay's labour over a post with this text: the least of five, as it has chores, too."""
+    return min(_spent_once(relay, source, field, text) for _ in range(5))
+
+
+def _spent_once(relay: RelayProcess, source: str, field: str, text: str) -> int:
     before = relay.labour()
-    for _ in range(3):
+    for _ in range(2):
         body = encoded({"email": person(), "first_name": "Ada"} | {field: text})
         answer = request(
             relay.port, "POST", f"/submit/{source}", body, {"Content-Type": FORM, "Accept": JSON}
