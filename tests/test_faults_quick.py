@@ -37,150 +37,148 @@ def holds(results: Results, fault: str) -> None:
 
 
 @tries("no-files")
-def test_27_idle_connections_that_take_every_file_lose_nobody(results: Results, fault: str) -> None:
+def test_idle_connections_that_take_every_file_lose_nobody(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("crash-intake")
-def test_69_killed_at_any_call_while_storing_it_loses_nobody_and_stores_nobody_twice(
+def test_killed_at_any_call_while_storing_it_loses_nobody_and_stores_nobody_twice(
     results: Results, fault: str
 ) -> None:
     holds(results, fault)
 
 
 @tries("crash-dispatch")
-def test_70_and_72_killed_at_any_call_while_sending_it_sends_nobody_twice_unmarked(
+def test_killed_at_any_call_while_sending_it_sends_nobody_twice_unmarked(
     results: Results, fault: str
 ) -> None:
     holds(results, fault)
 
 
 @tries("crash-created", "crash-unclear")
-def test_71_killed_after_upstream_created_the_profile_is_marked_and_not_made_again(
+def test_killed_after_upstream_created_the_profile_is_marked_and_not_made_again(
     results: Results, fault: str
 ) -> None:
     holds(results, fault)
 
 
 @tries("crash-load")
-def test_73_killed_at_random_moments_under_load_it_loses_nobody(results: Results, fault: str) -> None:
+def test_killed_at_random_moments_under_load_it_loses_nobody(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("crash-part")
-def test_74_only_the_worker_or_only_the_master_is_killed(results: Results, fault: str) -> None:
+def test_only_the_worker_or_only_the_master_is_killed(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("crash-start")
-def test_76_killed_at_any_call_of_its_first_start_it_starts_again(results: Results, fault: str) -> None:
+def test_killed_at_any_call_of_its_first_start_it_starts_again(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("power", "power-order")
-def test_77_of_a_power_cut_only_the_last_transaction_bears_the_mark(results: Results, fault: str) -> None:
+def test_of_a_power_cut_only_the_last_transaction_bears_the_mark(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("upstream-dies", "upstream-dies-retry")
-def test_80_an_upstream_that_creates_and_dies_is_marked(results: Results, fault: str) -> None:
+def test_an_upstream_that_creates_and_dies_is_marked(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("upstream-away")
-def test_82_an_upstream_that_is_away_is_waited_for(results: Results, fault: str) -> None:
+def test_an_upstream_that_is_away_is_waited_for(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("upstream-flaps")
-def test_94_an_upstream_that_comes_and_goes_loses_nobody(results: Results, fault: str) -> None:
+def test_an_upstream_that_comes_and_goes_loses_nobody(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("crash-quota")
-def test_98_killed_in_a_loop_it_keeps_the_windows(results: Results, fault: str) -> None:
+def test_killed_in_a_loop_it_keeps_the_windows(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("disk-full", "disk-enospc", "disk-enospc-long", "disk-full-start")
-def test_108_a_disk_that_is_full_takes_nobody_and_loses_nobody(results: Results, fault: str) -> None:
+def test_a_disk_that_is_full_takes_nobody_and_loses_nobody(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("disk-eio-sync", "disk-eio-write")
-def test_110_after_a_failed_sync_nothing_is_acknowledged(results: Results, fault: str) -> None:
+def test_after_a_failed_sync_nothing_is_acknowledged(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("disk-eio-read", "file-damaged", "file-foreign")
-def test_111_what_cannot_be_read_is_refused_and_left_as_it_is(results: Results, fault: str) -> None:
+def test_what_cannot_be_read_is_refused_and_left_as_it_is(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("file-wal", "file-shm", "file-read-only", "file-keys")
-def test_112_missing_and_spoilt_files_are_made_again_or_named(results: Results, fault: str) -> None:
+def test_missing_and_spoilt_files_are_made_again_or_named(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("lock", "lock-start")
-def test_113_a_foreign_lock_is_waited_for_or_told(results: Results, fault: str) -> None:
+def test_a_foreign_lock_is_waited_for_or_told(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("backup")
-def test_115_a_copy_made_under_load_holds_what_was_committed(results: Results, fault: str) -> None:
+def test_a_copy_made_under_load_holds_what_was_committed(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("postgres")
-def test_118_a_database_that_goes_away_under_load_loses_nobody(results: Results, fault: str) -> None:
+def test_a_database_that_goes_away_under_load_loses_nobody(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("file-newer")
-def test_120_a_newer_database_is_refused(results: Results, fault: str) -> None:
+def test_a_newer_database_is_refused(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("clock-jumps", "clock-waiting", "clock-down")
-def test_121_a_clock_that_is_set_sends_nothing_early_and_holds_nothing_up(
-    results: Results, fault: str
-) -> None:
+def test_a_clock_that_is_set_sends_nothing_early_and_holds_nothing_up(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("sleep-service", "sleep-worker")
-def test_124_a_machine_that_slept_sends_no_burst(results: Results, fault: str) -> None:
+def test_a_machine_that_slept_sends_no_burst(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("clock-boot")
-def test_125_after_a_reboot_the_quota_is_still_kept(results: Results, fault: str) -> None:
+def test_after_a_reboot_the_quota_is_still_kept(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("sleep-lease", "sleep-claim")
-def test_129_a_dispatcher_that_oversleeps_is_overtaken(results: Results, fault: str) -> None:
+def test_a_dispatcher_that_oversleeps_is_overtaken(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("stop-load")
-def test_135_ended_under_load_it_loses_nobody(results: Results, fault: str) -> None:
+def test_ended_under_load_it_loses_nobody(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("stop-stalled")
-def test_136_a_stalled_client_holds_up_no_end(results: Results, fault: str) -> None:
+def test_a_stalled_client_holds_up_no_end(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("restart-retries")
-def test_140_after_a_restart_retries_are_spread_and_fresh_ones_go_first(results: Results, fault: str) -> None:
+def test_after_a_restart_retries_are_spread_and_fresh_ones_go_first(results: Results, fault: str) -> None:
     holds(results, fault)
 
 
 @tries("start-port")
-def test_141_a_port_that_is_taken_is_told(results: Results, fault: str) -> None:
+def test_a_port_that_is_taken_is_told(results: Results, fault: str) -> None:
     holds(results, fault)
 
 

@@ -1,4 +1,4 @@
-"""Group G of the catalogue of faults: never more calls than upstream allows, and hardly fewer.
+"""Never more calls than upstream allows, and hardly fewer.
 
 Windows of a few seconds stand in for the minute, so that many of them pass; the marked tests take the
 real ones. What needs no process of its own runs at the same time as the others, each on an account of
@@ -111,7 +111,7 @@ def _pump(source: socket.socket, target: socket.socket, late: float) -> None:
 
 
 @scenario()
-def test_97_and_106_a_crowd_after_an_idle_time_is_paced_and_the_quota_used(way: Door) -> None:
+def test_a_crowd_after_an_idle_time_is_paced_and_the_quota_used(way: Door) -> None:
     way.many(60, threads=8)
     way.wait_delivered(60, timeout=40)
     times = [arrival.at for arrival in way.upstream.arrivals]
@@ -121,21 +121,21 @@ def test_97_and_106_a_crowd_after_an_idle_time_is_paced_and_the_quota_used(way: 
 
 
 @scenario(strict=True, copies=5)
-def test_99_strict_windows_of_any_phase_see_no_call_too_many(way: Door) -> None:
+def test_strict_windows_of_any_phase_see_no_call_too_many(way: Door) -> None:
     way.many(50)
     way.wait_delivered(50, timeout=60)
     assert way.upstream.violations == 0
 
 
 @scenario(strict=True, proxy=True, copies=3)
-def test_100_nor_do_they_when_the_network_bunches_calls(way: Door) -> None:
+def test_nor_do_they_when_the_network_bunches_calls(way: Door) -> None:
     way.many(40)
     way.wait_delivered(40, timeout=60)
     assert way.upstream.violations == 0
 
 
 @scenario(strict=True)
-def test_102_another_client_of_the_account_is_made_room_for(way: Door) -> None:
+def test_another_client_of_the_account_is_made_room_for(way: Door) -> None:
     """It takes 10 of every 20; its calls are not ours to pace, and what we lose is made up for later."""
     over = threading.Event()
     other = threading.Thread(target=_somebody_else, args=(way.upstream.port, over), daemon=True)
@@ -159,7 +159,7 @@ def _somebody_else(port: int, over: threading.Event) -> None:
 
 
 @scenario(form={"honeypot": TRAP}, limits="15/second; 40/4 second", windows=((15, 1.0), (40, 4.0)))
-def test_103_and_104_fresh_ones_overtake_replays_and_starve_none(way: Door) -> None:
+def test_fresh_ones_overtake_replays_and_starve_none(way: Door) -> None:
     """What was held waits to be replayed: retries by the hundred without a call."""
     for _ in range(100):
         _caught(way)
@@ -186,7 +186,7 @@ def _caught(way: Door) -> str:
 
 
 @scenario(form={"honeypot": TRAP})
-def test_103_replays_go_on_while_fresh_ones_queue(way: Door) -> None:
+def test_replays_go_on_while_fresh_ones_queue(way: Door) -> None:
     """Every tenth slot is theirs."""
     replayed = [_caught(way) for _ in range(3)]
     way.many(50)
@@ -199,7 +199,7 @@ def test_103_replays_go_on_while_fresh_ones_queue(way: Door) -> None:
 
 
 @scenario()
-def test_107_pausing_and_resuming_makes_no_burst(way: Door) -> None:
+def test_pausing_and_resuming_makes_no_burst(way: Door) -> None:
     way.many(45)
     for _ in range(4):
         assert way.relay.api("POST", f"/api/destinations/{way.name}/pause").status == 200
@@ -279,14 +279,14 @@ def killed_again_and_again(
         assert found == []
 
 
-def test_98_restarts_never_exceed_the_windows() -> None:
+def test_restarts_never_exceed_the_windows() -> None:
     print(f"TEST_SEED={SEED}")
     pauses = [CHANCE.uniform(0.3, 1.5) for _ in range(4)]
     killed_again_and_again(150, "10/second; 30/4 second", ((10, 1.0), (30, 4.0)), pauses)
 
 
 @pytest.mark.slow
-def test_98_five_minutes_of_restarts_never_exceed_the_real_windows(seed: int) -> None:
+def test_five_minutes_of_restarts_never_exceed_the_real_windows(seed: int) -> None:
     chance = random.Random(seed)
     pauses: list[float] = []
     while sum(pauses) < 300:
@@ -311,7 +311,7 @@ Real = tuple[RelayProcess, ScriptedUpstream]
 
 
 @pytest.mark.slow
-def test_97_of_the_real_minute_hardly_a_call_is_lost(real: Real) -> None:
+def test_of_the_real_minute_hardly_a_call_is_lost(real: Real) -> None:
     relay, upstream = real
     crowd = Submitters(relay.port, count=1000, threads=8).start().join()
     first = upstream.arrivals[0].at
@@ -324,7 +324,7 @@ def test_97_of_the_real_minute_hardly_a_call_is_lost(real: Real) -> None:
 
 
 @pytest.mark.slow
-def test_102_another_client_takes_two_thirds_of_the_real_minute(real: Real) -> None:
+def test_another_client_takes_two_thirds_of_the_real_minute(real: Real) -> None:
     relay, upstream = real
     over = threading.Event()
 
@@ -346,7 +346,7 @@ def test_102_another_client_takes_two_thirds_of_the_real_minute(real: Real) -> N
 
 
 @pytest.mark.slow
-def test_103_and_104_fresh_ones_overtake_five_thousand_replays(real: Real) -> None:
+def test_fresh_ones_overtake_five_thousand_replays(real: Real) -> None:
     relay, upstream = real
     trapped = Submitters(relay.port, count=5000, threads=8, make=_trapped).start().join()
     replayed = relay.api("POST", "/api/replay", {"state": "held"}).json
@@ -371,7 +371,7 @@ def _trapped(number: int) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 @pytest.mark.slow
-def test_107_a_thousand_waiting_and_a_person_at_the_switch(real: Real, seed: int) -> None:
+def test_a_thousand_waiting_and_a_person_at_the_switch(real: Real, seed: int) -> None:
     relay, upstream = real
     chance = random.Random(seed)
     crowd = Submitters(relay.port, count=1000, threads=8).start().join()

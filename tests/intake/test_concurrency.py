@@ -1,4 +1,4 @@
-"""Group K of the catalogue of faults (132-134): reloads in mid-stream, threads that die, and a long run.
+"""Reloads in mid-stream, threads that die, and a long run.
 
 128-131 are tried beside what they are about: test_intake, tests/outbox, test_operator, test_postgres_process.
 """
@@ -35,7 +35,7 @@ FIELDS = ("full_name", "mobile_phone_number")
 PHONES = {"a": "+4915112340001", "b": "+4915112340002"}
 
 
-def test_132_no_call_and_no_profile_mixes_two_configurations(seed: int) -> None:
+def test_no_call_and_no_profile_mixes_two_configurations(seed: int) -> None:
     """Two configurations that have nothing in common take turns under load; then it is told to stop.
 
     Every profile has both its values from one of them, and every call has its address and its token from
@@ -116,7 +116,7 @@ STATUS = {"outbox-writer": 74} | dict.fromkeys(("lane-ocamba", *OTHERS), 1)
 @pytest.mark.parametrize(
     "thread", ["outbox-writer", "lane-ocamba", *(pytest.param(n, marks=pytest.mark.slow) for n in OTHERS)]
 )
-def test_133_when_a_thread_dies_the_process_ends_and_nobody_is_lost(
+def test_when_a_thread_dies_the_process_ends_and_nobody_is_lost(
     upstream: ScriptedUpstream, tmp_path: Path, thread: str
 ) -> None:
     wish = tmp_path / "dying"
@@ -140,7 +140,7 @@ WARM_SECONDS, SOAK_SECONDS = 40, 120
 
 
 @pytest.mark.slow
-def test_134_a_long_run_under_load_uses_no_more_in_the_end(upstream: ScriptedUpstream) -> None:
+def test_a_long_run_under_load_uses_no_more_in_the_end(upstream: ScriptedUpstream) -> None:
     """Two hundred people at once, and an operator who looks on; measured once it is warm, and at the end."""
     seconds = WARM_SECONDS + SOAK_SECONDS
     with RelayProcess(config(upstream.url, **WIDE)) as relay:

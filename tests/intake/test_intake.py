@@ -487,7 +487,7 @@ def test_without_any_consent_nothing_is_taken(relay: RelayProcess, source: str) 
 
 
 @pytest.mark.parametrize("source", ["pot", "patientpot"])
-def test_32_a_filled_honeypot_looks_like_success_and_is_held(
+def test_a_filled_honeypot_looks_like_success_and_is_held(
     relay: RelayProcess, upstream: ScriptedUpstream, source: str
 ) -> None:
     email, human = person(), person()

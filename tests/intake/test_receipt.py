@@ -40,7 +40,6 @@ FORM = source("form", 0)
 
 @pytest.mark.parametrize("state", STATES)
 def test_a_form_that_does_not_wait_says_received_whatever_became_of_it(state: str) -> None:
-    """Catalogue 55."""
     assert public_state(state, silent=True) == "received"
 
 
@@ -107,14 +106,12 @@ def test_an_eta_is_whole_seconds_or_null(eta: float | None, shown: int | None) -
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("dropped", [(), ("mobile_phone_number",)])
 def test_a_silent_form_always_answers_the_same(state: str, dropped: tuple[str, ...]) -> None:
-    """Catalogue 32, 55."""
     sent = delivery(state, dropped=dropped, profile_id=ID, trace_id="t-1")
     found = answer(FORM, sent, profile={"id": ID}, eta_seconds=3)
     assert found == (202, {"receipt": "r1", "state": "received"})
 
 
 def test_a_held_submission_looks_exactly_like_success() -> None:
-    """Catalogue 32."""
     for kind in (FORM, source("form", 3), source()):
         assert answer(kind, delivery(HELD, reason="honeypot")) == answer(kind, delivery(QUEUED))
 
@@ -161,7 +158,6 @@ def test_what_upstream_says_about_a_person_is_never_stored() -> None:
     ],
 )
 def test_times_are_utc(at: float | None, text: str | None) -> None:
-    """Catalogue 123."""
     assert iso(at) == text
 
 

@@ -1,7 +1,6 @@
 """Proofs over real sockets: valid messages of every scheme, all that may be wrong with them, replays.
 
-The numbers are those of the catalogue of faults (group C). The messages are signed here, by code that
-shares nothing with the relay.
+The messages are signed here, by code that shares nothing with the relay.
 """
 
 import base64
@@ -238,19 +237,19 @@ def refused_alike(relay: RelayProcess, messages: dict[str, Message]) -> None:
 
 
 @pytest.mark.parametrize("name", SCHEMES)
-def test_39_a_valid_proof_is_taken(relay: RelayProcess, name: str) -> None:
+def test_a_valid_proof_is_taken(relay: RelayProcess, name: str) -> None:
     answer = post(relay, made(name, somebody()))
     assert answer.status == 202, answer.text
     relay.wait_state(answer.receipt or "", "delivered")
 
 
-def test_39_a_token_may_stand_in_the_query_or_the_body(relay: RelayProcess) -> None:
+def test_a_token_may_stand_in_the_query_or_the_body(relay: RelayProcess) -> None:
     assert post(relay, Message("inquery", somebody(), {}, f"a=b&key={SECRET}")).status == 202
     assert post(relay, Message("bearer", somebody(), {}, f"token={SECRET}")).status == 202
     assert post(relay, Message("inbody", somebody(auth={"key": SECRET}), {})).status == 202
 
 
-def test_39_a_caller_that_waits_learns_the_id(relay: RelayProcess) -> None:
+def test_a_caller_that_waits_learns_the_id(relay: RelayProcess) -> None:
     answer = post(relay, replace(made("hex", somebody()), source="waiting"))
     assert answer.status == 201 and answer.json["profile"]["id"]
 
@@ -315,12 +314,12 @@ def spoiled(name: str) -> dict[str, Message]:
 
 
 @pytest.mark.parametrize("name", SCHEMES)
-def test_40_a_proof_that_is_wrong_is_refused(relay: RelayProcess, name: str) -> None:
+def test_a_proof_that_is_wrong_is_refused(relay: RelayProcess, name: str) -> None:
     refused_alike(relay, spoiled(name))
 
 
 @pytest.mark.parametrize("name", SIGNED)
-def test_40_a_body_that_is_not_the_signed_one_is_refused(relay: RelayProcess, name: str) -> None:
+def test_a_body_that_is_not_the_signed_one_is_refused(relay: RelayProcess, name: str) -> None:
     body = somebody()
     message = made(name, body)
     flipped = bytearray(body)
@@ -338,7 +337,7 @@ def test_40_a_body_that_is_not_the_signed_one_is_refused(relay: RelayProcess, na
     )
 
 
-def test_40_what_is_signed_for_one_source_is_not_for_another(relay: RelayProcess) -> None:
+def test_what_is_signed_for_one_source_is_not_for_another(relay: RelayProcess) -> None:
     body = somebody()
     refused_alike(
         relay,
@@ -355,7 +354,7 @@ def test_40_what_is_signed_for_one_source_is_not_for_another(relay: RelayProcess
 @pytest.mark.parametrize(
     "query", ["", "key=", "key=%20", "key=wrong", "KEY=" + SECRET, "key=" + SECRET + "%00"]
 )
-def test_40_a_token_in_the_query_must_be_the_secret(relay: RelayProcess, query: str) -> None:
+def test_a_token_in_the_query_must_be_the_secret(relay: RelayProcess, query: str) -> None:
     refused_alike(relay, {"it": Message("inquery", somebody(), {}, query)})
 
 
@@ -363,12 +362,12 @@ def test_40_a_token_in_the_query_must_be_the_secret(relay: RelayProcess, query: 
     "auth",
     [None, {}, {"key": None}, {"key": ""}, {"key": [SECRET]}, {"key": {"a": SECRET}}, {"key": 7}, SECRET],
 )
-def test_40_a_token_in_the_body_must_be_the_secret(relay: RelayProcess, auth: Any) -> None:
+def test_a_token_in_the_body_must_be_the_secret(relay: RelayProcess, auth: Any) -> None:
     refused_alike(relay, {"it": Message("inbody", somebody(auth=auth), {})})
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'"x"', b"{", b"\xff", b'{"auth": ' + b"[" * 500])
-def test_40_a_body_without_a_proof_tells_nothing_more(relay: RelayProcess, body: bytes) -> None:
+def test_a_body_without_a_proof_tells_nothing_more(relay: RelayProcess, body: bytes) -> None:
     refused_alike(relay, {"it": Message("inbody", body, {})})
 
 
@@ -395,7 +394,7 @@ TIMES = {
 
 
 @pytest.mark.parametrize("name", ["pairs", "stamped"])
-def test_41_a_time_that_is_odd_or_far_away_is_refused(relay: RelayProcess, name: str) -> None:
+def test_a_time_that_is_odd_or_far_away_is_refused(relay: RelayProcess, name: str) -> None:
     """All of them rightly signed."""
     messages, now, body = {}, int(time.time()), somebody()
     for what, written in TIMES.items():
@@ -417,13 +416,13 @@ def test_41_a_time_that_is_odd_or_far_away_is_refused(relay: RelayProcess, name:
 
 
 @pytest.mark.parametrize("name", STAMPED)
-def test_41_a_time_within_the_tolerance_is_taken(relay: RelayProcess, name: str) -> None:
+def test_a_time_within_the_tolerance_is_taken(relay: RelayProcess, name: str) -> None:
     for seconds in (-290, 290):
         assert post(relay, made(name, somebody(), now=time.time() + seconds)).status == 202
     refused_alike(relay, {"late": made(name, somebody(), now=time.time() - 310)})
 
 
-def test_41_seconds_are_not_milliseconds(relay: RelayProcess) -> None:
+def test_seconds_are_not_milliseconds(relay: RelayProcess) -> None:
     body, now = somebody(), int(time.time())
     signature = mac(b"%d." % now + body, SECRET).hex()
     refused_alike(relay, {"s": Message("millis", body, {"X-Signature": signature, "X-Time": str(now)})})
@@ -438,7 +437,7 @@ def calls_for(upstream: ScriptedUpstream, body: bytes) -> int:
 
 
 @pytest.mark.parametrize("name", ["pairs", "identified"])
-def test_42_a_message_replayed_is_one_row_and_one_profile(
+def test_a_message_replayed_is_one_row_and_one_profile(
     relay: RelayProcess, upstream: ScriptedUpstream, name: str
 ) -> None:
     body = somebody(event_id=f"evt_{uuid.uuid4().hex}")
@@ -461,7 +460,7 @@ def test_42_a_message_replayed_is_one_row_and_one_profile(
     assert calls_for(upstream, body) == 1
 
 
-def test_43_the_same_id_with_other_content_is_kept_and_marked(
+def test_the_same_id_with_other_content_is_kept_and_marked(
     relay: RelayProcess, upstream: ScriptedUpstream
 ) -> None:
     identity = f"evt_{uuid.uuid4().hex}"
@@ -477,7 +476,7 @@ def test_43_the_same_id_with_other_content_is_kept_and_marked(
     assert marked >= {answers[1].receipt, answers[2].receipt}
 
 
-def test_44_the_same_id_from_two_sources_is_two_sign_ups(
+def test_the_same_id_from_two_sources_is_two_sign_ups(
     relay: RelayProcess, upstream: ScriptedUpstream
 ) -> None:
     body = somebody(event_id=f"evt_{uuid.uuid4().hex}")
@@ -522,7 +521,7 @@ class Load:
         return {status for at, status in self.statuses if at > moment}
 
 
-def test_45_of_two_secrets_one_is_taken_away_by_a_reload(upstream: ScriptedUpstream, tmp_path: Path) -> None:
+def test_of_two_secrets_one_is_taken_away_by_a_reload(upstream: ScriptedUpstream, tmp_path: Path) -> None:
     for name, text in {"old": SECRET, "new": OTHER}.items():
         (tmp_path / name).write_text(text + "\n")
     both = [f"file:{tmp_path}/old", f"file:{tmp_path}/new"]
@@ -577,7 +576,7 @@ def measured(verifier: Verifier, body: bytes, seed: int) -> float:
     return welch(*times)
 
 
-def test_46_how_wrong_a_signature_is_cannot_be_timed(seed: int) -> None:
+def test_how_wrong_a_signature_is_cannot_be_timed(seed: int) -> None:
     """2,000 wrong signatures that share none of their bytes with the right one, and 2,000 that share 31.
 
     A machine that is busy with something else is given two more chances; a comparison that stops at the
@@ -624,7 +623,7 @@ def lacking(what: str, folder: Path, url: str = "http://127.0.0.1:1/") -> dict[s
 
 
 @pytest.mark.parametrize("what", LACKING)
-def test_47_a_source_without_its_secret_is_not_started(what: str, tmp_path: Path) -> None:
+def test_a_source_without_its_secret_is_not_started(what: str, tmp_path: Path) -> None:
     file = tmp_path / "relay.toml"
     file.write_text(toml(lacking(what, tmp_path)), encoding="utf-8")
     with pytest.raises(Unusable) as refused:
@@ -634,7 +633,7 @@ def test_47_a_source_without_its_secret_is_not_started(what: str, tmp_path: Path
     assert not any("hunter2" in line or "not/base64" in line for line in said)
 
 
-def test_47_the_server_ends_and_says_why(upstream: ScriptedUpstream, tmp_path: Path) -> None:
+def test_the_server_ends_and_says_why(upstream: ScriptedUpstream, tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir()
     with pytest.raises(StartFailed) as failed:
@@ -643,7 +642,7 @@ def test_47_the_server_ends_and_says_why(upstream: ScriptedUpstream, tmp_path: P
     assert "sources.crm.secret" in failed.value.output and "Traceback" not in failed.value.output
 
 
-def test_47_a_reload_cannot_take_the_secret_away(upstream: ScriptedUpstream, tmp_path: Path) -> None:
+def test_a_reload_cannot_take_the_secret_away(upstream: ScriptedUpstream, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text(SECRET)
     table = {"kind": "webhook", "verify": PLAIN, "fields": FIELDS, "wait": 0, "secret": f"file:{secret}"}
@@ -670,7 +669,7 @@ NASTY = {
 
 
 @pytest.mark.parametrize("what", NASTY)
-def test_64_nothing_that_is_sent_breaks_a_line_of_the_log(relay: RelayProcess, what: str) -> None:
+def test_nothing_that_is_sent_breaks_a_line_of_the_log(relay: RelayProcess, what: str) -> None:
     text, before = NASTY[what], len(relay.log_lines())
     header = text.replace("\r", "").replace("\n", "").replace("\x1b", "").replace("\x07", "")
     names = (

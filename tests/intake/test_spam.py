@@ -1,7 +1,6 @@
 """Floods, bots and those who imitate others: what is limited, what is held, and how it is released.
 
-A suspect is told what everybody is told; it is never sent, never lost, and a person can let it go. The
-numbers are those of the catalogue of faults (group B).
+A suspect is told what everybody is told; it is never sent, never lost, and a person can let it go.
 """
 
 import re
@@ -181,7 +180,7 @@ def is_held(relay: RelayProcess, upstream: ScriptedUpstream, answer: Answer, ema
 # --- 29 to 31: too fast -----------------------------------------------------------------------------------
 
 
-def test_29_who_floods_is_limited_and_others_are_not(upstream: ScriptedUpstream) -> None:
+def test_who_floods_is_limited_and_others_are_not(upstream: ScriptedUpstream) -> None:
     """Two hundred a second from one address for two seconds, and somebody else beside it."""
     table = {"form": FORM | {"client_limits": "5/second; 60/minute", "source_limits": "none"}}
     with RelayProcess(config(upstream.url, table, **WIDE), env={"RELAY_TRUSTED_PROXIES": "1"}) as relay:
@@ -215,7 +214,7 @@ def test_29_who_floods_is_limited_and_others_are_not(upstream: ScriptedUpstream)
     assert max(waits) < 0.5 and statistics.median(waits) < 0.1
 
 
-def test_30_a_flood_takes_no_more_than_its_turn(upstream: ScriptedUpstream) -> None:
+def test_a_flood_takes_no_more_than_its_turn(upstream: ScriptedUpstream) -> None:
     """Many addresses flood one form; another source goes on as if nothing were."""
     table = {"clean": FORM, "flooded": FORM | {"client_limits": "5/second; 60/minute"}}
     limits = {"limits": "5/second; 1000/minute"}
@@ -249,7 +248,7 @@ def test_30_a_flood_takes_no_more_than_its_turn(upstream: ScriptedUpstream) -> N
         assert waiting > count / 2, "the flood waits"
 
 
-def test_30_what_is_over_the_sources_limit_is_held(upstream: ScriptedUpstream) -> None:
+def test_what_is_over_the_sources_limit_is_held(upstream: ScriptedUpstream) -> None:
     table = {"flooded": FORM | {"source_limits": "20/hour"}, "clean": FORM}
     with RelayProcess(config(upstream.url, table, **WIDE), env={"RELAY_TRUSTED_PROXIES": "1"}) as relay:
         people = [person("bot") for _ in range(60)]
@@ -267,13 +266,13 @@ def knock(relay: RelayProcess, forwarded: str) -> int:
     return relay.form({"email": person()}, "limited", {"X-Forwarded-For": forwarded}).status
 
 
-def test_31_addresses_of_one_network_are_one_client(relay: RelayProcess) -> None:
+def test_addresses_of_one_network_are_one_client(relay: RelayProcess) -> None:
     assert [knock(relay, f"2001:db8:7:1::{number:x}") for number in range(1, 5)] == [202, 202, 429, 429]
     assert knock(relay, "2001:db8:7:1:ffff:ffff:ffff:ffff") == 429
     assert knock(relay, "2001:db8:7:2::1") == 202, "the network beside it"
 
 
-def test_31_an_address_is_the_same_however_it_is_written(relay: RelayProcess) -> None:
+def test_an_address_is_the_same_however_it_is_written(relay: RelayProcess) -> None:
     assert [knock(relay, "::ffff:192.0.2.44"), knock(relay, "192.0.2.44"), knock(relay, "192.0.2.44")] == [
         202,
         202,
@@ -283,13 +282,13 @@ def test_31_an_address_is_the_same_however_it_is_written(relay: RelayProcess) ->
     assert knock(relay, "2001:DB8:9::A") == 429
 
 
-def test_31_only_the_trusted_proxys_word_counts(relay: RelayProcess) -> None:
+def test_only_the_trusted_proxys_word_counts(relay: RelayProcess) -> None:
     """What stands further left in the header is the client's own claim."""
     assert [knock(relay, f"10.9.8.{n}, 203.0.113.77") for n in range(4)] == [202, 202, 429, 429]
     assert knock(relay, "203.0.113.77, 203.0.113.78") == 202
 
 
-def test_31_without_trusted_proxies_the_header_changes_nothing(upstream: ScriptedUpstream) -> None:
+def test_without_trusted_proxies_the_header_changes_nothing(upstream: ScriptedUpstream) -> None:
     table = {"limited": FORM | {"client_limits": "2/minute"}}
     with RelayProcess(config(upstream.url, table, **WIDE)) as relay:
         assert [relay.form({"email": person()}, "limited").status for _ in range(3)] == [202, 202, 429]
@@ -311,32 +310,32 @@ def form_of(relay: RelayProcess, source: str) -> str:
 
 
 @pytest.mark.parametrize("filled", ["x", "https://spam.example/", ["", "x"]])
-def test_32_a_filled_honeypot_is_held(relay: RelayProcess, upstream: ScriptedUpstream, filled: Any) -> None:
+def test_a_filled_honeypot_is_held(relay: RelayProcess, upstream: ScriptedUpstream, filled: Any) -> None:
     email = person()
     answer = relay.form({"email": email, "relay_leave_empty": filled}, "pot")
     assert is_held(relay, upstream, answer, email) == "honeypot"
 
 
 @pytest.mark.parametrize("empty", [None, "", " ", ["", ""]])
-def test_32_an_empty_honeypot_is_not(relay: RelayProcess, empty: Any) -> None:
+def test_an_empty_honeypot_is_not(relay: RelayProcess, empty: Any) -> None:
     fields = {"email": person()} if empty is None else {"email": person(), "relay_leave_empty": empty}
     answer = relay.form(fields, "pot")
     relay.wait_state(answer.receipt or "", "delivered")
 
 
-def test_32_the_forms_own_page_has_the_honeypot_where_nobody_sees_it(relay: RelayProcess) -> None:
+def test_the_forms_own_page_has_the_honeypot_where_nobody_sees_it(relay: RelayProcess) -> None:
     page = relay.get("/forms/pot").text
     assert 'name="relay_leave_empty"' in page
     assert "relay_leave_empty" not in relay.get("/forms/plain").text
 
 
-def test_32_a_form_that_comes_back_at_once_is_held(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
+def test_a_form_that_comes_back_at_once_is_held(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
     email = person()
     answer = relay.form({"email": email, "relay_ts": form_of(relay, "plain")}, "plain")
     assert is_held(relay, upstream, answer, email) == "too fast"
 
 
-def test_32_a_form_that_took_a_person_a_while_is_sent(relay: RelayProcess) -> None:
+def test_a_form_that_took_a_person_a_while_is_sent(relay: RelayProcess) -> None:
     stamp = form_of(relay, "quick")
     time.sleep(0.3)
     answer = relay.form({"email": person(), "relay_ts": stamp}, "quick")
@@ -344,7 +343,7 @@ def test_32_a_form_that_took_a_person_a_while_is_sent(relay: RelayProcess) -> No
 
 
 @pytest.mark.parametrize("stamp", ["1.2", "x", "0" * 15 + "." + "0" * 32, "１.２", "-1." + "a" * 32])
-def test_32_a_timestamp_of_somebody_elses_making_is_held(
+def test_a_timestamp_of_somebody_elses_making_is_held(
     relay: RelayProcess, upstream: ScriptedUpstream, stamp: str
 ) -> None:
     email = person()
@@ -352,7 +351,7 @@ def test_32_a_timestamp_of_somebody_elses_making_is_held(
     assert is_held(relay, upstream, answer, email) == "stale form"
 
 
-def test_32_a_timestamp_of_another_form_is_held(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
+def test_a_timestamp_of_another_form_is_held(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
     email, stamp = person(), form_of(relay, "quick")
     time.sleep(0.3)
     assert (
@@ -362,14 +361,12 @@ def test_32_a_timestamp_of_another_form_is_held(relay: RelayProcess, upstream: S
 
 
 @pytest.mark.parametrize("absent", [{}, {"relay_ts": ""}])
-def test_32_a_form_of_the_owners_own_making_is_not_judged(
-    relay: RelayProcess, absent: dict[str, str]
-) -> None:
+def test_a_form_of_the_owners_own_making_is_not_judged(relay: RelayProcess, absent: dict[str, str]) -> None:
     answer = relay.form({"email": person()} | absent, "plain")
     relay.wait_state(answer.receipt or "", "delivered")
 
 
-def test_32_a_browser_sees_the_same_page_either_way(relay: RelayProcess) -> None:
+def test_a_browser_sees_the_same_page_either_way(relay: RelayProcess) -> None:
     stamp = form_of(relay, "thanked")
     answers = [relay.form({"email": person()} | more, "thanked", HTML) for more in ({}, {"relay_ts": stamp})]
     assert [answer.status for answer in answers] == [303, 303]
@@ -390,9 +387,7 @@ def test_a_bot_that_repeats_itself_is_one_row(relay: RelayProcess) -> None:
 # --- 33: the recipient ------------------------------------------------------------------------------------
 
 
-def test_33_one_victim_is_written_to_a_few_times_only(
-    relay: RelayProcess, upstream: ScriptedUpstream
-) -> None:
+def test_one_victim_is_written_to_a_few_times_only(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
     """Five hundred sign-ups of one address over four sources, each a little different."""
     tag = uuid.uuid4().hex[:10]
 
@@ -422,7 +417,7 @@ def test_33_one_victim_is_written_to_a_few_times_only(
     relay.wait_state(answer.receipt or "", "delivered")
 
 
-def test_33_a_phone_number_is_a_recipient_too(relay: RelayProcess) -> None:
+def test_a_phone_number_is_a_recipient_too(relay: RelayProcess) -> None:
     number = f"+4915{uuid.uuid4().int % 10**9:09d}"
     written = [number, f"00{number[1:]}", f"{number[:5]} {number[5:]}"]
     states = []
@@ -466,19 +461,19 @@ def knocked(count: int) -> tuple[float, float, float]:
     return grown, early, late
 
 
-def test_34_two_hundred_thousand_clients_cost_little() -> None:
+def test_two_hundred_thousand_clients_cost_little() -> None:
     """Beyond a bound the clients seen longest ago are forgotten, so that a million cost no more."""
     grown, early, late = knocked(200_000)
     assert grown < 50 and late < 2 * early
 
 
 @pytest.mark.slow
-def test_34_a_million_clients_cost_no_more() -> None:
+def test_a_million_clients_cost_no_more() -> None:
     grown, early, late = knocked(1_000_000)
     assert grown < 50 and late < 2 * early
 
 
-def test_34_the_server_itself_does_not_grow(relay: RelayProcess) -> None:
+def test_the_server_itself_does_not_grow(relay: RelayProcess) -> None:
     def flood(start: int) -> None:
         for number in range(start, start + 150):
             knock(relay, f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}")
@@ -643,7 +638,7 @@ def held(relay: RelayProcess, count: int, source: str = "pot") -> dict[str, str]
     return {relay.form(fields | {"email": email}, source).receipt or "": email for email in people}
 
 
-def test_32_one_is_released_from_the_command_line(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
+def test_one_is_released_from_the_command_line(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
     ((receipt, email),) = held(relay, 1).items()
     listed = relay.cli("submissions", "list", "--state", "held", "--source", "pot")
     assert receipt in listed.stdout and "honeypot" in listed.stdout and email not in listed.stdout
@@ -655,7 +650,7 @@ def test_32_one_is_released_from_the_command_line(relay: RelayProcess, upstream:
     assert again.returncode == 1 and "is delivered" in again.stderr
 
 
-def test_32_all_are_released_by_a_filter(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
+def test_all_are_released_by_a_filter(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
     waiting = held(relay, 3)
     everybody = {row["receipt"] for row in relay.rows(False, state="held", source="pot")}
     elsewhere = {row["receipt"] for row in relay.rows(False, state="held")} - everybody
@@ -671,7 +666,7 @@ def test_32_all_are_released_by_a_filter(relay: RelayProcess, upstream: Scripted
     assert {relay.state(receipt) for receipt in list(elsewhere)[:20]} <= {"held"}, "other sources' stay"
 
 
-def test_32_a_filter_takes_a_hundred_at_most_and_says_so(relay: RelayProcess) -> None:
+def test_a_filter_takes_a_hundred_at_most_and_says_so(relay: RelayProcess) -> None:
     waiting = held(relay, 5)
     done = relay.cli("submissions", "discard", "--source", "pot", "--limit", "3", "--yes")
     assert done.returncode == 0 and "stopped after 3, there may be more" in done.stderr
@@ -681,7 +676,7 @@ def test_32_a_filter_takes_a_hundred_at_most_and_says_so(relay: RelayProcess) ->
     assert {relay.state(receipt) for receipt in waiting} == {"discarded"}
 
 
-def test_32_a_person_is_released_by_name_from_the_command_line(
+def test_a_person_is_released_by_name_from_the_command_line(
     relay: RelayProcess, upstream: ScriptedUpstream
 ) -> None:
     waiting = held(relay, 2)

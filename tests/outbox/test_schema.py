@@ -1,7 +1,4 @@
-"""The tables and their steps: forward only, several processes at once, refused when newer, killed half-way.
-
-Catalogue: E 76, S 120.
-"""
+"""The tables and their steps: forward only, several processes at once, refused when newer, killed midway."""
 
 import hashlib
 import os
@@ -134,7 +131,7 @@ def test_many_that_migrate_at_once_take_each_step_once(url: str) -> None:
         one.dispose()
 
 
-def test_120_a_newer_database_is_refused(engine: sa.Engine) -> None:
+def test_a_newer_database_is_refused(engine: sa.Engine) -> None:
     migrate(engine, LATER)
 
     with pytest.raises(Newer, match=f"version {len(LATER)}.* knows {len(STEPS)}"):
@@ -143,7 +140,7 @@ def test_120_a_newer_database_is_refused(engine: sa.Engine) -> None:
     assert "colour" in columns(engine)
 
 
-def test_120_an_outbox_leaves_a_newer_database_untouched(tmp_path: Path) -> None:
+def test_an_outbox_leaves_a_newer_database_untouched(tmp_path: Path) -> None:
     path = tmp_path / "relay.db"
     engine = engine_for(f"sqlite:///{path}")
     migrate(engine, LATER)
@@ -160,7 +157,7 @@ def test_120_an_outbox_leaves_a_newer_database_untouched(tmp_path: Path) -> None
 
 
 @pytest.mark.postgres
-def test_120_an_outbox_leaves_a_newer_postgresql_untouched(postgres_url: str) -> None:
+def test_an_outbox_leaves_a_newer_postgresql_untouched(postgres_url: str) -> None:
     engine = engine_for(postgres_url)
     migrate(engine, LATER)
 
@@ -215,7 +212,7 @@ def python(program: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_76_processes_that_start_together_on_an_empty_database_agree(url: str) -> None:
+def test_processes_that_start_together_on_an_empty_database_agree(url: str) -> None:
     """None is turned away, there is one hash key, and the tables are made once."""
     processes = [python(PREPARE, url, KEY) for _ in range(4)]
 
@@ -230,7 +227,7 @@ def test_76_processes_that_start_together_on_an_empty_database_agree(url: str) -
     engine.dispose()
 
 
-def test_76_one_killed_in_the_middle_of_a_step_leaves_the_older_version(url: str) -> None:
+def test_one_killed_in_the_middle_of_a_step_leaves_the_older_version(url: str) -> None:
     engine = engine_for(url)
     migrate(engine)
     with engine.begin() as conn:
@@ -255,7 +252,7 @@ def test_76_one_killed_in_the_middle_of_a_step_leaves_the_older_version(url: str
     engine.dispose()
 
 
-def test_76_one_killed_while_it_makes_the_tables_leaves_an_empty_database(tmp_path: Path) -> None:
+def test_one_killed_while_it_makes_the_tables_leaves_an_empty_database(tmp_path: Path) -> None:
     path = tmp_path / "relay.db"
     with python(STUCK, f"sqlite:///{path}") as process:
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""Group S of the catalogue of faults, and what memory does: little space, odd disks, long readers, much data.
+"""Little space, odd disks, long readers, much data, and what memory does.
 
 Full and failing disks, damaged files, locks and power cuts are tried by tests/faults/storage.py.
 """
@@ -55,7 +55,7 @@ def refused(relay: RelayProcess) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("spare", [0, 2])
-def test_78_without_memory_nobody_who_was_told_yes_is_lost(upstream: ScriptedUpstream, spare: int) -> None:
+def test_without_memory_nobody_who_was_told_yes_is_lost(upstream: ScriptedUpstream, spare: int) -> None:
     """For a while the worker gets no memory, or hardly any; if that ends it, another is started."""
     with RelayProcess(config(upstream.url, **WIDE)) as relay:
         with Submitters(relay.port, threads=12, seconds=4, resend=True, pause=0.02, make=heavy()) as crowd:
@@ -101,7 +101,7 @@ def limit_memory(pid: int, spare: int | None) -> None:
 # --- 109: little space ------------------------------------------------------------------------------------
 
 
-def test_109_before_the_disk_is_full_nothing_more_is_taken_and_what_is_there_is_sent(
+def test_before_the_disk_is_full_nothing_more_is_taken_and_what_is_there_is_sent(
     upstream: ScriptedUpstream, tmp_path: Path
 ) -> None:
     with small_disk("64m") as disk:
@@ -146,7 +146,7 @@ def leave(disk: Path, size: int) -> Path:
     return path
 
 
-def test_109_on_a_full_disk_the_ballast_makes_room_to_record_what_was_sent(tmp_path: Path) -> None:
+def test_on_a_full_disk_the_ballast_makes_room_to_record_what_was_sent(tmp_path: Path) -> None:
     """The disk fills up while a call is under way: that it was delivered is recorded all the same."""
     with small_disk("64m") as disk, ScriptedUpstream(lambda _: delay(2)) as upstream:
         relay = RelayProcess(config(upstream.url, **WIDE), folder=disk, env=EPHEMERAL, start=False)
@@ -194,7 +194,7 @@ SPOILT: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize("name", SPOILT)
-def test_112_what_may_not_be_written_is_named_and_left_as_it_is(
+def test_what_may_not_be_written_is_named_and_left_as_it_is(
     upstream: ScriptedUpstream, tmp_path: Path, name: str
 ) -> None:
     spoil, which = SPOILT[name]
@@ -263,7 +263,7 @@ NETWORK = [
 
 
 @pytest.mark.parametrize("kind", NETWORK)
-def test_114_on_a_network_file_system_it_is_not_started(tmp_path: Path, kind: str) -> None:
+def test_on_a_network_file_system_it_is_not_started(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "state"
     folder.mkdir()
     wrap = on(kind, folder, tmp_path)
@@ -274,7 +274,7 @@ def test_114_on_a_network_file_system_it_is_not_started(tmp_path: Path, kind: st
         assert not relay.database_path.exists()
 
 
-def test_114_a_network_file_system_can_be_insisted_on(tmp_path: Path) -> None:
+def test_a_network_file_system_can_be_insisted_on(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir()
     wrap = on("nfs4", folder, tmp_path)
@@ -284,7 +284,7 @@ def test_114_a_network_file_system_can_be_insisted_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["overlay", "tmpfs"])
-def test_114_on_a_disk_that_a_container_loses_it_warns(tmp_path: Path, kind: str) -> None:
+def test_on_a_disk_that_a_container_loses_it_warns(tmp_path: Path, kind: str) -> None:
     with small_disk("64m") as disk:
         wrap: list[str] = []
         folder = disk
@@ -305,7 +305,7 @@ def test_114_on_a_disk_that_a_container_loses_it_warns(tmp_path: Path, kind: str
 # --- 116: long readers ------------------------------------------------------------------------------------
 
 
-def test_116_long_reads_beside_a_load_neither_grow_the_wal_nor_delay_the_door(
+def test_long_reads_beside_a_load_neither_grow_the_wal_nor_delay_the_door(
     upstream: ScriptedUpstream,
 ) -> None:
     with RelayProcess(config(upstream.url, **WIDE)) as relay:
@@ -361,9 +361,7 @@ def holds_a_snapshot(relay: RelayProcess, done: threading.Event) -> None:
 # --- 117: an old SQLite -----------------------------------------------------------------------------------
 
 
-def test_117_an_old_sqlite_is_named_and_one_process_writes(
-    upstream: ScriptedUpstream, tmp_path: Path
-) -> None:
+def test_an_old_sqlite_is_named_and_one_process_writes(upstream: ScriptedUpstream, tmp_path: Path) -> None:
     """Without pysqlite3 it is Python's own. That a second server is refused: test_shutdown.py."""
     (tmp_path / "pysqlite3.py").write_text("raise ImportError")
     own = {"PYTHONPATH": str(tmp_path)}
@@ -379,7 +377,7 @@ def test_117_an_old_sqlite_is_named_and_one_process_writes(
         assert judge(crowd.ledger, upstream.arrivals, relay.rows(), limits=WINDOWS, finished=True) == []
 
 
-def test_117_a_new_sqlite_is_not_named(upstream: ScriptedUpstream) -> None:
+def test_a_new_sqlite_is_not_named(upstream: ScriptedUpstream) -> None:
     with RelayProcess(config(upstream.url)) as relay:
         assert "3.51.3" not in relay.readiness().text
 
@@ -402,7 +400,7 @@ SELECT printf('old%d', n), 'newsletter', 'ocamba', 'refused', n, n, n FROM numbe
 
 
 @pytest.mark.slow
-def test_119_a_million_delivered_ones_cost_those_who_come_nothing(upstream: ScriptedUpstream) -> None:
+def test_a_million_delivered_ones_cost_those_who_come_nothing(upstream: ScriptedUpstream) -> None:
     """While many whose time is over are deleted besides."""
     with RelayProcess(config(upstream.url, **WIDE)) as relay:
         relay.term(30)

@@ -1,7 +1,6 @@
 """Several real processes on one PostgreSQL: two that only accept, two that only send, one Redis.
 
-Catalogue: S 118, 120; K 128, 129; G 101; E 74 (dispatchers). Who sends is told by its log, what arrived by
-upstream's ledger, and the judge compares.
+Who sends is told by its log, what arrived by upstream's ledger, and the judge compares.
 """
 
 import secrets
@@ -122,7 +121,7 @@ def drained(site: Site, timeout: float = 60.0) -> None:
 # --- accepting and sending apart ----------------------------------------------------------------------
 
 
-def test_101_what_two_take_two_others_send_within_the_windows(site: Site) -> None:
+def test_what_two_take_two_others_send_within_the_windows(site: Site) -> None:
     """G 101: the windows hold for all of them together, and are used."""
     site.upstream.forget()
     before = [site.sent_by(process) for process in site.senders]
@@ -216,7 +215,7 @@ def test_what_only_sends_accepts_nothing_and_what_only_accepts_sends_nothing(sit
 # --- a database that fails ----------------------------------------------------------------------------
 
 
-def test_118_backends_that_end_under_load_lose_nobody_and_store_nobody_twice(
+def test_backends_that_end_under_load_lose_nobody_and_store_nobody_twice(
     site: Site, postgres_cluster: services.Postgres
 ) -> None:
     site.upstream.forget()
@@ -246,7 +245,7 @@ def test_118_backends_that_end_under_load_lose_nobody_and_store_nobody_twice(
     assert judge(submitted, site.upstream.arrivals, rows, limits=WINDOWS) == []
 
 
-def test_118_while_nothing_can_be_written_nothing_is_taken(
+def test_while_nothing_can_be_written_nothing_is_taken(
     site: Site, postgres_cluster: services.Postgres
 ) -> None:
     """Such as after a failover to a standby: connections work, writing does not."""
@@ -289,7 +288,7 @@ def answered(process: RelayProcess, name: str, ledger: list[Sent]) -> Answer:
     return answer
 
 
-def test_118_a_database_that_goes_and_comes_back_is_found_again(own_cluster: services.Postgres) -> None:
+def test_a_database_that_goes_and_comes_back_is_found_again(own_cluster: services.Postgres) -> None:
     url = own_cluster.create_database()
     ledger: list[Sent] = []
     with ExitStack() as stack:
@@ -323,7 +322,7 @@ def test_118_a_database_that_goes_and_comes_back_is_found_again(own_cluster: ser
 
 
 @pytest.mark.slow
-def test_118_a_database_that_hangs_for_a_while_stores_nobody_twice(own_cluster: services.Postgres) -> None:
+def test_a_database_that_hangs_for_a_while_stores_nobody_twice(own_cluster: services.Postgres) -> None:
     """As in a failover: connections stay open, and nothing is answered on them."""
     url = own_cluster.create_database()
     with ExitStack() as stack:
@@ -347,7 +346,7 @@ def test_118_a_database_that_hangs_for_a_while_stores_nobody_twice(own_cluster: 
         assert judge(crowd.ledger, upstream.arrivals, accepting.rows(), limits=WINDOWS, finished=True) == []
 
 
-def test_120_a_newer_database_is_refused_by_every_process(
+def test_a_newer_database_is_refused_by_every_process(
     postgres_url: str, postgres_cluster: services.Postgres
 ) -> None:
     settings = config("http://127.0.0.1:9/", SOURCES)
@@ -396,7 +395,7 @@ def test_a_terminated_dispatcher_records_what_is_in_flight(postgres_url: str) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ambiguous", ["park", "retry"])
-def test_129_one_that_sleeps_past_its_lease_is_overtaken(postgres_url: str, ambiguous: str) -> None:
+def test_one_that_sleeps_past_its_lease_is_overtaken(postgres_url: str, ambiguous: str) -> None:
     """Its call went out before; when it wakes up its result is of no use any more."""
     go = threading.Event()
     with ExitStack() as stack:
@@ -432,7 +431,7 @@ def test_129_one_that_sleeps_past_its_lease_is_overtaken(postgres_url: str, ambi
 
 
 @pytest.mark.slow
-def test_74_a_killed_dispatchers_work_is_taken_over(postgres_url: str) -> None:
+def test_a_killed_dispatchers_work_is_taken_over(postgres_url: str) -> None:
     go = threading.Event()
     with ExitStack() as stack:
         upstream = stack.enter_context(ScriptedUpstream([hold(go)]))

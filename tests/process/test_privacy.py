@@ -1,7 +1,4 @@
-"""What must never be seen: secrets and people, in answers, logs, metrics, files, process titles.
-
-Names' numbers are those of the catalogue of faults.
-"""
+"""What must never be seen: secrets and people, in answers, logs, metrics, files, process titles."""
 
 import json
 import os
@@ -237,7 +234,7 @@ class Sweep:
 
 
 @pytest.mark.parametrize("level", ["INFO", "DEBUG"])
-def test_58_65_no_secret_and_nobody_is_seen_anywhere(upstream: ScriptedUpstream, level: str) -> None:
+def test_no_secret_and_nobody_is_seen_anywhere(upstream: ScriptedUpstream, level: str) -> None:
     with RelayProcess(config(upstream.url, SOURCES, **WIDE), env={"RELAY_LOG_LEVEL": level}) as relay:
         sweep = Sweep(relay)
         sweep.run()
@@ -287,7 +284,7 @@ def blobs(folder: Path) -> set[bytes]:
     return found
 
 
-def test_66_a_delivered_payload_is_gone_from_every_file(upstream: ScriptedUpstream) -> None:
+def test_a_delivered_payload_is_gone_from_every_file(upstream: ScriptedUpstream) -> None:
     with RelayProcess(config(upstream.url, SOURCES, **WIDE)) as relay:
         assert relay.api("POST", "/api/destinations/ocamba/pause").status == 200
         before = blobs(relay.folder)
@@ -305,7 +302,7 @@ def test_66_a_delivered_payload_is_gone_from_every_file(upstream: ScriptedUpstre
         eventually(lambda: not left(), 10, "the end of the payloads")
 
 
-def test_66_erasing_a_contact_leaves_nothing_of_it(upstream: ScriptedUpstream) -> None:
+def test_erasing_a_contact_leaves_nothing_of_it(upstream: ScriptedUpstream) -> None:
     held, sent = Person(), Person()
     with RelayProcess(config(upstream.url, SOURCES, **WIDE)) as relay:
         before = blobs(relay.folder)
@@ -333,7 +330,7 @@ def test_66_erasing_a_contact_leaves_nothing_of_it(upstream: ScriptedUpstream) -
 
 @pytest.mark.parametrize("repeated", [1, 400_000], ids=["short", "10 MB"])
 @pytest.mark.parametrize("code", [400, 422, 201])
-def test_60_what_upstream_echoes_stays_inside(code: int, repeated: int) -> None:
+def test_what_upstream_echoes_stays_inside(code: int, repeated: int) -> None:
     someone = Person()
 
     def echo(arrival: Arrival) -> Reaction:
@@ -383,7 +380,7 @@ FORGED = [
 ]
 
 
-def test_64_every_event_is_one_line(upstream: ScriptedUpstream) -> None:
+def test_every_event_is_one_line(upstream: ScriptedUpstream) -> None:
     with RelayProcess(config(upstream.url, SOURCES, **WIDE), env={"RELAY_LOG_LEVEL": "DEBUG"}) as relay:
         for text in FORGED:
             quoted = urllib.parse.quote(text)
@@ -413,7 +410,7 @@ def test_64_every_event_is_one_line(upstream: ScriptedUpstream) -> None:
 
 
 @pytest.mark.parametrize("mask", ["022", "000"])
-def test_67_files_are_for_their_owner_only(upstream: ScriptedUpstream, mask: str, tmp_path: Path) -> None:
+def test_files_are_for_their_owner_only(upstream: ScriptedUpstream, mask: str, tmp_path: Path) -> None:
     state = tmp_path / "state"
     wrap = ["sh", "-c", f'umask {mask}; exec "$@"', "sh"]
     with RelayProcess(
@@ -438,7 +435,7 @@ def open_to_others(path: Path) -> bool:
     return bool(stat.S_IMODE(path.stat().st_mode) & 0o077)
 
 
-def test_67_a_secret_that_everybody_can_read_is_named(upstream: ScriptedUpstream, tmp_path: Path) -> None:
+def test_a_secret_that_everybody_can_read_is_named(upstream: ScriptedUpstream, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("canary-token-in-a-file")
     token.chmod(0o644)
@@ -456,7 +453,7 @@ def test_67_a_secret_that_everybody_can_read_is_named(upstream: ScriptedUpstream
 # --- 68: development switches -------------------------------------------------------------------------
 
 
-def test_68_switches_for_development_open_nothing(upstream: ScriptedUpstream) -> None:
+def test_switches_for_development_open_nothing(upstream: ScriptedUpstream) -> None:
     switches = {
         "FLASK_DEBUG": "1",
         "FLASK_ENV": "development",
@@ -482,7 +479,7 @@ def test_68_switches_for_development_open_nothing(upstream: ScriptedUpstream) ->
         assert "DEBUG" in refused.output
 
 
-def test_59_a_fault_says_nothing(upstream: ScriptedUpstream) -> None:
+def test_a_fault_says_nothing(upstream: ScriptedUpstream) -> None:
     """The outbox is taken away under the running server: generic answers, and a log without anybody."""
     someone = Person()
     with RelayProcess(config(upstream.url, SOURCES, **WIDE)) as relay:

@@ -1,4 +1,4 @@
-"""Groups X (135-142) and E (69, 73, 74, lightly) of the catalogue of faults: ends and beginnings.
+"""Ends and beginnings.
 
 Upstream takes a moment for every call, so that there is always something in flight. Destinations park what
 is unclear: then nothing waits for a minute, and the judge can look at the end of every story.
@@ -104,15 +104,13 @@ def ended_again_and_again(
         assert not any(row["may_be_duplicate"] for row in relay.rows())
 
 
-def test_135_and_137_every_way_of_ending_it_under_load_loses_nobody(
-    upstream: ScriptedUpstream, seed: int
-) -> None:
+def test_every_way_of_ending_it_under_load_loses_nobody(upstream: ScriptedUpstream, seed: int) -> None:
     chance = random.Random(seed)
     ended_again_and_again(upstream, chance, chance.sample(ENDINGS, len(ENDINGS)), 0.8)
 
 
 @pytest.mark.slow
-def test_135_nor_do_twenty_terminations(upstream: ScriptedUpstream, seed: int) -> None:
+def test_nor_do_twenty_terminations(upstream: ScriptedUpstream, seed: int) -> None:
     ended_again_and_again(upstream, random.Random(seed), [TERM] * 20, 4)
 
 
@@ -133,7 +131,7 @@ def a_stalled_client() -> None:
         assert len(relay.rows()) == 1
 
 
-def test_136_a_stalled_client_does_not_hold_up_the_end(meanwhile: Meanwhile) -> None:
+def test_a_stalled_client_does_not_hold_up_the_end(meanwhile: Meanwhile) -> None:
     meanwhile(a_stalled_client)
 
 
@@ -270,12 +268,12 @@ def _trapped(number: int) -> tuple[dict[str, Any], dict[str, str]]:
     return {"email": email, "relay_leave_empty": "x"}, {"email": email}
 
 
-def test_140_after_a_restart_fresh_ones_go_before_due_retries() -> None:
+def test_after_a_restart_fresh_ones_go_before_due_retries() -> None:
     restarted_with_due_retries(120, 30, "10/second; 20/3 second", ((10, 1.0), (20, 3.0)), 20)
 
 
 @pytest.mark.slow
-def test_140_also_before_ten_thousand() -> None:
+def test_also_before_ten_thousand() -> None:
     restarted_with_due_retries(10_000, 300, "10/second; 150/minute", ((10, 1.0), (150, 60.0)), 180)
 
 
@@ -303,16 +301,16 @@ def killed_under_load(upstream: ScriptedUpstream, chance: random.Random, kills: 
         assert all(row["may_be_duplicate"] for row in rows if row["state"] == "parked")
 
 
-def test_73_kills_under_load_lose_nobody_and_send_nobody_twice(upstream: ScriptedUpstream, seed: int) -> None:
+def test_kills_under_load_lose_nobody_and_send_nobody_twice(upstream: ScriptedUpstream, seed: int) -> None:
     killed_under_load(upstream, random.Random(seed), 3)
 
 
 @pytest.mark.slow
-def test_73_what_was_in_flight_is_sent_again_after_a_minute(upstream: ScriptedUpstream, seed: int) -> None:
+def test_what_was_in_flight_is_sent_again_after_a_minute(upstream: ScriptedUpstream, seed: int) -> None:
     killed_under_load(upstream, random.Random(seed), 12, ambiguous="retry")
 
 
-def test_74_a_worker_or_a_master_that_is_killed_alone_loses_nobody(upstream: ScriptedUpstream) -> None:
+def test_a_worker_or_a_master_that_is_killed_alone_loses_nobody(upstream: ScriptedUpstream) -> None:
     with RelayProcess(settings(upstream, deadline=2)) as relay, load(relay, resend=True) as crowd:
         upstream.wait_for(8)
         master, workers = relay.pid, relay.worker_pids()
@@ -330,7 +328,7 @@ def test_74_a_worker_or_a_master_that_is_killed_alone_loses_nobody(upstream: Scr
         assert {sent.status for sent in crowd.ledger[:-8]} <= {200, 202}
 
 
-def test_75_a_payload_that_cannot_be_read_stops_nobody_else(upstream: ScriptedUpstream) -> None:
+def test_a_payload_that_cannot_be_read_stops_nobody_else(upstream: ScriptedUpstream) -> None:
     with RelayProcess(settings(upstream, parallel=1, retry=["20s"])) as relay:
         assert relay.api("POST", "/api/destinations/ocamba/pause").status == 200
         receipts = [str(relay.form({"email": f"ada-{n}@example.com"}).receipt) for n in range(5)]
@@ -373,7 +371,7 @@ def refused(relay: RelayProcess, within: float = 30.0) -> tuple[int, list[str]]:
 
 
 @pytest.mark.parametrize("mode", COMMANDS)
-def test_141_an_address_in_use(mode: str) -> None:
+def test_an_address_in_use(mode: str) -> None:
     with socket.create_server((HOST, 0)) as other:
         port = other.getsockname()[1]
         with RelayProcess(GOOD, mode=mode, port=port, start=False) as relay:
@@ -434,7 +432,7 @@ PROBLEMS: dict[str, tuple[Callable[[RelayProcess], None], list[str]]] = {
 
 
 @pytest.mark.parametrize("kind", PROBLEMS)
-def test_141_what_is_wrong_is_said_in_a_line_each(kind: str) -> None:
+def test_what_is_wrong_is_said_in_a_line_each(kind: str) -> None:
     spoil, words = PROBLEMS[kind]
     with RelayProcess(GOOD, start=False) as relay:
         spoil(relay)
@@ -446,7 +444,7 @@ def test_141_what_is_wrong_is_said_in_a_line_each(kind: str) -> None:
 
 
 @pytest.mark.parametrize("limits", ["0/second", "-1/second", "10/second; 5/minute", "fast", "none", ""])
-def test_105_limits_that_make_no_sense_are_refused(limits: str) -> None:
+def test_limits_that_make_no_sense_are_refused(limits: str) -> None:
     with RelayProcess(config("http://127.0.0.1:9/", limits=limits), start=False) as relay:
         status, lines = refused(relay)
     assert status == 2
@@ -454,7 +452,7 @@ def test_105_limits_that_make_no_sense_are_refused(limits: str) -> None:
     assert "destinations.ocamba.limits" in line
 
 
-def test_141_serve_says_the_same() -> None:
+def test_serve_says_the_same() -> None:
     """Without a token it would take the sandbox; so here the secret is what is missing."""
     with RelayProcess(GOOD | {"colour": "red"}, mode="serve", start=False) as relay:
         status, lines = refused(relay)
@@ -523,7 +521,7 @@ def answers(port: int) -> bool:
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("rounds", [1, pytest.param(5, marks=pytest.mark.slow)])
-def test_138_restarting_one_after_the_other_behind_a_proxy_fails_nobody(
+def test_restarting_one_after_the_other_behind_a_proxy_fails_nobody(
     upstream: ScriptedUpstream, postgres_url: str, tmp_path: Path, rounds: int
 ) -> None:
     env = {"RELAY_SECRET_KEYS": "ab" * 32, "OCAMBA_TOKEN": "one-token-for-both", "RELAY_TRUSTED_PROXIES": "1"}
@@ -564,7 +562,7 @@ def zombies(parent: int) -> int:
     return sum(state == "Z" and int(ppid) == parent for state, ppid, *_ in fields)
 
 
-def test_139_as_process_1_it_reaps_orphans_and_ends_when_asked(upstream: ScriptedUpstream) -> None:
+def test_as_process_1_it_reaps_orphans_and_ends_when_asked(upstream: ScriptedUpstream) -> None:
     """Orphans of a command that was run beside it are its children; how they end is nothing to it."""
     wrap = namespaced("--fork", "--pid", "--mount-proc", "--kill-child")
     with RelayProcess(settings(upstream), wrap=wrap) as relay:
@@ -619,7 +617,7 @@ def closed_ancestor(path: Path) -> Path | None:
     return next((folder for folder in way if not folder.stat().st_mode & 0o001), None)
 
 
-def test_142_confined_as_in_a_container_it_works(upstream: ScriptedUpstream, tmp_path: Path) -> None:
+def test_confined_as_in_a_container_it_works(upstream: ScriptedUpstream, tmp_path: Path) -> None:
     """Nothing can be written but its folder, as an ordinary user without any capability, in 128 MB."""
     folder = tmp_path / "var"
     folder.mkdir()

@@ -401,7 +401,7 @@ def test_an_old_message_is_not_taken_again(message: Message) -> None:
 
 
 @pytest.mark.parametrize("message", [PAIRS, TIMESTAMPED, STANDARD], ids=["pairs", "header", "standard"])
-def test_122_a_proof_that_is_right_but_for_its_time_is_told_from_a_wrong_one(message: Message) -> None:
+def test_a_proof_that_is_right_but_for_its_time_is_told_from_a_wrong_one(message: Message) -> None:
     def only_untimely(body: bytes, secret: bytes) -> bool:
         evidence = Evidence(headers=message.headers, query={}, body=body)
         return message.verifier.is_only_untimely(evidence, (secret,), NOW + 600)

@@ -1,4 +1,4 @@
-"""Group T of the catalogue of faults: clocks that are wrong, that are set, and that tell odd dates.
+"""Clocks that are wrong, that are set, and that tell odd dates.
 
 libfaketime gives a server a wall clock that can be set while it runs; its monotonic clock stays true, and
 so does everybody else's.
@@ -52,7 +52,7 @@ def skews(relay: RelayProcess) -> list[dict[str, Any]]:
     return [line.data for line in relay.log_lines() if line.data and line.data.get("event") == "clock.skew"]
 
 
-def test_122_a_clock_that_is_slow_is_named_and_once_it_is_set_signatures_are_taken(tmp_path: Path) -> None:
+def test_a_clock_that_is_slow_is_named_and_once_it_is_set_signatures_are_taken(tmp_path: Path) -> None:
     clock = WallClock(tmp_path)
     clock.set(-600)
     with ScriptedUpstream() as upstream, relay_with(clock, upstream) as relay:
@@ -87,7 +87,7 @@ QUICK = ("summer time ends", "32 bits end")
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in EDGES]
 )
-def test_123_times_are_utc_and_in_order_over_odd_dates(tmp_path: Path, name: str) -> None:
+def test_times_are_utc_and_in_order_over_odd_dates(tmp_path: Path, name: str) -> None:
     """The server is in Berlin, and starts a little before the edge."""
     edge = calendar.timegm((*EDGES[name], 0, 0, 0))
     clock = WallClock(tmp_path)
@@ -120,7 +120,7 @@ def moment(text: str) -> float:
     return found.timestamp()
 
 
-def test_123_a_second_that_comes_twice_changes_no_order(tmp_path: Path) -> None:
+def test_a_second_that_comes_twice_changes_no_order(tmp_path: Path) -> None:
     """What a machine sees of a leap second: its clock goes back by one."""
     clock = WallClock(tmp_path)
     with ScriptedUpstream() as upstream, relay_with(clock, upstream) as relay:
@@ -143,7 +143,7 @@ def test_123_a_second_that_comes_twice_changes_no_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("code", "wrong"), [(429, HOUR), (503, -HOUR)])
-def test_126_a_date_to_come_back_at_is_read_by_the_clock_that_named_it(code: int, wrong: int) -> None:
+def test_a_date_to_come_back_at_is_read_by_the_clock_that_named_it(code: int, wrong: int) -> None:
     def answer(_: Any) -> Any:
         now = time.time() + wrong
         return status(
@@ -186,7 +186,7 @@ STEPS: dict[str, list[Step]] = {
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_127_a_forms_time_expires_by_the_clock_whichever_way_it_is_set(tmp_path: Path, name: str) -> None:
+def test_a_forms_time_expires_by_the_clock_whichever_way_it_is_set(tmp_path: Path, name: str) -> None:
     """A time from the future is as odd as one that is too old: the form is held, never sent."""
     clock = WallClock(tmp_path)
     with ScriptedUpstream() as upstream, relay_with(clock, upstream) as relay:

@@ -129,7 +129,6 @@ def test_a_delivery_keeps_its_time_and_upstreams_id() -> None:
 
 
 def test_a_delivery_needs_no_id() -> None:
-    """Catalogue 79."""
     found = settled(Delivered(201))
     assert (found.state, found.profile_id) == (DELIVERED, None)
 
@@ -146,14 +145,12 @@ def test_another_2xx_is_delivered_and_says_so(status: int) -> None:
 
 @pytest.mark.parametrize("status", [400, 403, 409, 413, 415, 422])
 def test_a_refusal_is_final_and_keeps_its_trace_id(status: int) -> None:
-    """Catalogue 90."""
     found = settled(Refused(status, trace_id="t-1"))
     assert (found.state, found.reason, found.trace_id) == (REFUSED, f"upstream answered {status}", "t-1")
 
 
 @pytest.mark.parametrize("unclear", [SILENCE, ERROR])
 def test_a_refusal_after_an_unclear_attempt_is_probably_delivered(unclear: Outcome) -> None:
-    """Catalogue 91."""
     found = settled(Refused(400), again(settled(unclear)))
     assert found.state == PARKED
     assert found.reason is not None
@@ -175,7 +172,6 @@ def test_a_refusal_after_what_surely_did_not_arrive_is_a_refusal(harmless: Outco
     ids=["429", "-1", "401", "not sent", "403"],
 )
 def test_what_is_not_about_this_submission_costs_no_attempt(outcome: Outcome) -> None:
-    """Catalogue 87, 88."""
     found = settled(outcome, sending(attempts=3, silent=1, errors=2))
     assert (found.attempts, found.silent, found.errors) == (3, 1, 2)
     assert not found.may_be_duplicate
@@ -221,7 +217,6 @@ def waits(outcome: Outcome, jitter: float, count: int) -> list[float]:
 
 @pytest.mark.parametrize(("jitter", "factor"), [(0.0, 0.8), (0.5, 1.0), (0.999999, 1.2)])
 def test_the_schedule_is_spread_by_a_fifth_and_its_last_wait_repeats(jitter: float, factor: float) -> None:
-    """Catalogue 85."""
     schedule = [*OCAMBA.retry, OCAMBA.retry[-1], OCAMBA.retry[-1]]
     assert waits(UNREACHED, jitter, 12) == pytest.approx([factor * wait for wait in schedule], rel=1e-5)
 
@@ -239,13 +234,12 @@ def test_every_wait_is_within_a_fifth_of_its_due_length(
 
 @pytest.mark.parametrize("outcome", [UNREACHED, ERROR, SILENCE])
 def test_no_two_waits_are_equal(outcome: Outcome) -> None:
-    """Catalogue 85: what failed together does not come back together."""
+    """What failed together does not come back together."""
     due = {settled(outcome, jitter=step / 20).due_at for step in range(20)}
     assert len(due) == 20
 
 
 def test_a_503_is_not_tried_again_earlier_than_it_asked() -> None:
-    """Catalogue 86."""
     for jitter in (0.0, 0.999):
         assert settled(Later(503, 120, "503"), jitter=jitter).due_at >= NOW + 120
     late = settled(Later(503, 10, "503"), sending(attempts=3))
@@ -264,7 +258,6 @@ def test_a_wait_of_the_schedule_counts_an_attempt() -> None:
 @pytest.mark.parametrize("outcome", [ERROR, SILENCE])
 @pytest.mark.parametrize("by", [OCAMBA, PARKING])
 def test_an_unclear_attempt_says_may_be_duplicate(outcome: Outcome, by: Destination) -> None:
-    """Catalogue 71, I3."""
     assert settled(outcome, by=by).may_be_duplicate
 
 
@@ -275,7 +268,6 @@ def test_what_may_be_a_duplicate_stays_one(outcome: Outcome) -> None:
 
 
 def test_silence_is_sent_at_most_three_times_a_minute_apart() -> None:
-    """Catalogue 80."""
     assert waits(SILENCE, 0.0, 10) == [60, 60]
     assert waits(SILENCE, 0.5, 10) == pytest.approx([66, 66])
 

@@ -37,7 +37,7 @@ def http_date(seconds: float) -> str:
     return format_datetime(DATE + timedelta(seconds=seconds), usegmt=True)
 
 
-# --- statuses (catalogue 85, 92) ----------------------------------------------------------------------
+# --- statuses ----------------------------------------------------------------------
 
 ROWS: list[tuple[type[Outcome], str, list[int]]] = [
     (Delivered, "delivered", [200, 201, 202, 204, 206, 299]),
@@ -73,7 +73,7 @@ def test_what_is_misconfigured_names_the_status(status: int) -> None:
     assert read(status) == Misconfigured(status, str(status))
 
 
-# --- silence (catalogue 80, 82) -----------------------------------------------------------------------
+# --- silence -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("why", ["refused", "dns", "timeout", "not connected", "tls"])
@@ -88,12 +88,11 @@ def test_what_was_written_and_not_answered_is_unclear(why: str) -> None:
 
 
 def test_a_bad_certificate_is_a_matter_of_configuration() -> None:
-    """Catalogue 63."""
     found = outcome.read(NoAnswer("certificate", may_have_arrived=False), NOW)
     assert found == Misconfigured(None, "certificate")
 
 
-# --- 201 (catalogue 79) ---------------------------------------------------------------------------------
+# --- 201 ---------------------------------------------------------------------------------
 
 BODIES: dict[str, tuple[bytes, str | None]] = {
     "20 digits as text": (b'{"id": "17430755068336100383"}', ID),
@@ -132,7 +131,7 @@ def test_what_upstream_knows_of_a_person_is_in_no_representation() -> None:
     assert "jane" not in repr(Answer(201, {}, b"jane"))
 
 
-# --- 429 (catalogue 87) ----------------------------------------------------------------------------------
+# --- 429 ----------------------------------------------------------------------------------
 
 REST_OF_MINUTE = 50.0
 WAITS: dict[str, tuple[dict[str, str], float]] = {
@@ -175,7 +174,6 @@ WAITS: dict[str, tuple[dict[str, str], float]] = {
 
 @pytest.mark.parametrize(("headers", "seconds"), WAITS.values(), ids=WAITS.keys())
 def test_a_429_says_how_long_to_wait(headers: dict[str, str], seconds: float) -> None:
-    """Catalogue 87, 126."""
     found = read(429, headers)
     assert isinstance(found, Wait)
     assert (found.seconds, found.parallel) == (seconds, False)
@@ -208,7 +206,6 @@ def test_the_rest_of_the_minute_is_never_nothing(second: float) -> None:
     ],
 )
 def test_a_503_may_say_when_to_come_back(headers: dict[str, str], seconds: float | None) -> None:
-    """Catalogue 86."""
     assert read(503, headers) == Later(503, seconds, "503")
 
 
@@ -235,7 +232,7 @@ def test_an_error_keeps_its_trace_id(status: int) -> None:
     ],
 )
 def test_a_trace_id_that_is_none_is_left_out(body: Any) -> None:
-    """Catalogue 60: upstream may echo what it was sent."""
+    """Upstream may echo what it was sent."""
     assert read(400, body=body).trace_id is None
 
 
@@ -243,7 +240,7 @@ def test_a_success_has_no_trace_id() -> None:
     assert read(201, body={"trace_id": "9f1c-42"}).trace_id is None
 
 
-# --- what remains of the quota (catalogue 102) ---------------------------------------------------------
+# --- what remains of the quota ---------------------------------------------------------
 
 
 @pytest.mark.parametrize(

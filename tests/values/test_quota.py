@@ -66,7 +66,7 @@ def test_limits_are_written_in_the_librarys_notation(text: str, windows: tuple[W
         ("10/second; 25/10 second; 20/minute", "20/minute makes 25/10 second impossible"),
     ],
 )
-def test_105_impossible_limits_are_refused(text: str, says: str) -> None:
+def test_impossible_limits_are_refused(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         parse_windows(text)
 
@@ -190,14 +190,13 @@ LIMITS = st.sampled_from(
 def test_no_window_of_any_phase_sees_more_than_its_limit(
     windows: tuple[Window, ...], seed: int, slowest: float, lost: float
 ) -> None:
-    """I4; catalogue 97, 99, 100."""
     network = Network(windows, seed, slowest, lost).send(170)
     for window in windows:
         assert network.worst(window) <= window.limit
 
 
 def test_a_fast_upstream_is_used_fully() -> None:
-    """Catalogue 97, 106: ten in the first second, then all that the minute allows."""
+    """Ten in the first second, then all that the minute allows."""
     network = Network(ACCOUNT, seed=7, slowest=0.0).send(600)
     assert sum(start < NOW + 1 for start in network.starts) == 10
     steady = [start for start in network.starts if NOW + 60 <= start < NOW + 180]
@@ -306,7 +305,6 @@ def test_each_window_counts(door: Doorkeeper) -> None:
 
 
 def test_each_client_source_and_kind_is_counted_for_itself(door: Doorkeeper) -> None:
-    """Catalogue 30, 33."""
     for key in [
         ("client", "a", "1"),
         ("client", "a", "2"),
@@ -338,7 +336,7 @@ def test_threads_together_get_exactly_the_limit(door: Doorkeeper) -> None:
 
 
 def test_many_clients_cost_little_memory_and_no_time() -> None:
-    """Catalogue 34: what is kept is bounded, and the last of many is as fast as the first."""
+    """What is kept is bounded, and the last of many is as fast as the first."""
     door = Doorkeeper("memory://")
     started = time.thread_time()
     for number in range(5_000):
@@ -378,7 +376,6 @@ def test_no_thread_is_left_behind(door: Doorkeeper) -> None:
 
 
 def test_a_step_of_the_wall_clock_shuts_nobody_out(door: Doorkeeper) -> None:
-    """Catalogue 121."""
     with time_machine.travel(time.time() + 86400, tick=True):
         assert door.retry_after("1/second", "client", "1") is None
     time.sleep(1.01)

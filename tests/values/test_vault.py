@@ -72,7 +72,6 @@ def test_what_is_no_key_is_refused_without_its_value(text: str) -> None:
 
 
 def test_a_key_beside_the_database_is_made_once_for_its_owner(tmp_path: Path) -> None:
-    """Catalogue 67."""
     database = tmp_path / "var" / "relay.db"
     old = os.umask(0o022)
     try:
@@ -124,7 +123,6 @@ def test_a_database_without_its_keys_is_refused(tmp_path: Path) -> None:
 def test_a_file_without_a_good_key_is_refused_and_left_alone(
     tmp_path: Path, content: bytes, says: str
 ) -> None:
-    """Catalogue 111."""
     file = tmp_path / "relay.db.keys"
     file.write_bytes(content)
     with pytest.raises(KeyMissing, match=says) as refused:
@@ -251,7 +249,6 @@ def test_a_hash_key_is_sealed() -> None:
 
 
 def test_receipts_are_128_random_bits_also_among_threads() -> None:
-    """Catalogue 56."""
     vault = opened()
     start = threading.Barrier(8)
 
