@@ -219,15 +219,13 @@ class Source:
         return self.test is not None and _is_flagged(search(self.test, fields))
 
     def is_unknown(self, fields: abc.Mapping[str, Any], headers: abc.Mapping[str, str]) -> bool:
-        """Whether what tells a sign-up from other events is not there at all in what was proven.
+        """Whether what every message has (``shape``) is not there at all in what was proven.
 
         A sender that changes its format must not be told that its sign-ups are ignored.
         """
-        if not self.keeps_invalid or self.is_test(fields, headers):
+        if self.shape is None or not self.keeps_invalid or self.is_test(fields, headers):
             return False
-        if self.only_header and self.only_header.name.lower() not in headers:
-            return True
-        return self.shape is not None and not self.shape.exists(fields)
+        return not self.shape.exists(fields)
 
 
 def _is_true(found: Any) -> bool:

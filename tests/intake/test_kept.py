@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.kit.client import Answer, multipart, request
+from tests.kit.processes import eventually
 from tests.kit.relay import HOOK, NEWSLETTER, RelayProcess, config
 from tests.kit.upstream import ScriptedUpstream
 
@@ -30,6 +31,7 @@ SOURCES: dict[str, Any] = {
     "exact": ACCEPT | {"success_status": 200},
     "signed": ACCEPT | {"verify": SIGNED},
     "events": ACCEPT | {"shape": "event", "only": "event == 'signup'"},
+    "narrow": ACCEPT | {"only": "event == 'signup'"},
     "listed": ACCEPT | {"shape": "[event][?contains(['a', 'b'], @)] | [0]", "only": "event == 'a'"},
     "reported": HOOK | {"shape": "event", "only": "event == 'signup'", "test": "is_test"},
     "topics": ACCEPT | {"only_header": {"name": "X-Topic", "values": ["created"]}},
@@ -265,11 +267,21 @@ def test_an_unknown_shape_is_reported_where_failures_are(relay: RelayProcess) ->
     assert post(relay, "reported", b'{"is_test": true}').json == {"state": "ignored"}
 
 
-def test_a_topic_that_is_not_there_is_an_unknown_shape_and_another_is_none(relay: RelayProcess) -> None:
+def test_a_header_that_is_another_or_missing_leaves_a_message_out(relay: RelayProcess) -> None:
     body = json.dumps({"email": person()}).encode()
+    before = len(relay.rows(False))
     assert post(relay, "topics", body, X_Topic="deleted").json == {"state": "ignored"}
-    kept(relay, post(relay, "topics", body), "unknown shape")
+    assert post(relay, "topics", body).json == {"state": "ignored"}
+    assert len(relay.rows(False)) == before
     assert post(relay, "topics", body, Authorization="Bearer wrong").status == 401
+
+
+def test_where_only_looks_and_finds_nothing_a_message_is_left_out_without_a_shape(
+    relay: RelayProcess,
+) -> None:
+    other = json.dumps({"type": "signup", "email": person()}).encode()
+    assert post(relay, "narrow", other).json == {"state": "ignored"}
+    kept(relay, post(relay, "events", other), "unknown shape")
 
 
 def test_who_proved_nothing_has_no_shape(relay: RelayProcess) -> None:
@@ -277,18 +289,22 @@ def test_who_proved_nothing_has_no_shape(relay: RelayProcess) -> None:
     assert answer.status == 201 and answer.json["state"] == "delivered"
 
 
-def test_an_unknown_shape_is_sent_once_the_configuration_knows_it(
-    relay: RelayProcess, upstream: ScriptedUpstream
-) -> None:
-    address = person()
-    answer = post(relay, "topics", json.dumps({"email": address}).encode())
-    again = relay.api("POST", f"/api/submissions/{answer.receipt}/replay")
-    assert again.status == 200
-    relay.wait_state(answer.receipt or "", "delivered")
-    assert arrived(upstream, address) == {"email": address}
-    other = post(relay, "events", json.dumps({"type": "x", "email": person()}).encode())
-    refused = relay.api("POST", f"/api/submissions/{other.receipt}/replay")
-    assert refused.status in (409, 422) and relay.state(other.receipt or "") == "invalid"
+def test_an_unknown_shape_is_sent_once_the_configuration_knows_it() -> None:
+    address, changed = person(), {"shape": "type", "only": "type == 'signup'"}
+    with (
+        ScriptedUpstream() as upstream,
+        RelayProcess(config(upstream.url, {"events": SOURCES["events"]})) as relay,
+    ):
+        answer = post(relay, "events", json.dumps({"type": "signup", "email": address}).encode())
+        kept(relay, answer, "unknown shape")
+        refused = relay.api("POST", f"/api/submissions/{answer.receipt}/replay")
+        assert refused.status in (409, 422) and relay.state(answer.receipt or "") == "invalid"
+        relay.configure(config(upstream.url, {"events": ACCEPT | changed}))
+        relay.hup()
+        eventually(lambda: "config.reloaded" in relay.output(), 5, "the reload")
+        assert relay.api("POST", f"/api/submissions/{answer.receipt}/replay").status == 200
+        relay.wait_state(answer.receipt or "", "delivered")
+        assert arrived(upstream, address) == {"email": address}
 
 
 # --- handshakes -----------------------------------------------------------------------------------------
