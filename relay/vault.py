@@ -61,7 +61,7 @@ def keys_beside(database: Path) -> tuple[str, ...]:
         if database.exists() and database.stat().st_size:
             raise KeyMissing(f"{path} is missing, and {database} cannot be read without it")
         make_private_folder(path.parent)
-        _write_first(path, new_key() + "\n")
+        write_first(path, new_key() + "\n")
     keep_private(path)
     keys = tuple(path.read_text(encoding="utf-8", errors="replace").replace(",", " ").split())
     try:
@@ -74,7 +74,7 @@ def keys_beside(database: Path) -> tuple[str, ...]:
     return keys
 
 
-def _write_first(path: Path, text: str) -> None:
+def write_first(path: Path, text: str) -> None:
     """Create a file that nobody else can read; if another process was first, leave that one."""
     handle, draft = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # 0600, new, and no link
     with open(handle, "w", encoding="utf-8") as file:

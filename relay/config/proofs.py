@@ -1,13 +1,13 @@
 """The proof that a source asks for, and its secrets."""
 
 import re
-import secrets as random
 from dataclasses import dataclass
 from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validates_schema
 
 from relay.config.environment import Problem
+from relay.config.made_up import secret_of
 from relay.config.reading import Reference, SecretReference, Surroundings
 from relay.config.schemas import Duration, Strict, Text, choice, header_name
 from relay.sources.proof import BEARER, ENCODINGS, PLACEHOLDERS, SCHEMES, SECRET_ENCODINGS, Verifier
@@ -143,7 +143,7 @@ def _read_keys(
     problems: list[Problem] = []
     for reference in references:
         if around.sandbox_url and around.lacks(reference):
-            text = made_up = _made_up(name, verifier)
+            text = made_up = secret_of(name, verifier, around.database)
         else:
             text, said = around.secret(reference, where)
             problems += said
@@ -161,14 +161,3 @@ def _key(verifier: Verifier, text: str, where: str) -> tuple[bytes, list[Problem
     except ValueError as problem:
         return b"", [Problem(where, f"the secret {problem}")]
     return key, [] if key.strip() else [Problem(where, "the secret is empty")]
-
-
-def _made_up(name: str, verifier: Verifier) -> str:
-    """Return a secret for the sandbox that stays the same while the process lives, also over reloads."""
-    text = _MADE_UP.setdefault(name, random.token_hex(16))  # 32 digits that are good base64 too
-    if verifier.secret_encoding == "utf8":
-        return text
-    return "whsec_" + text if verifier.secret_encoding == "whsec" else text
-
-
-_MADE_UP: dict[str, str] = {}

@@ -65,6 +65,8 @@ class Surroundings:
     """Where relay.toml is."""
     is_sandbox: bool = False
     """Whether the pretend upstream takes the place of a destination."""
+    database: Path | None = None
+    """The SQLite file that is written to."""
 
     def lacks(self, reference: Reference) -> bool:
         """Whether the variable of a secret is not set."""

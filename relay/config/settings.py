@@ -96,12 +96,16 @@ def load(
     tables, said = _read_toml(Path(values["RELAY_CONFIG"]))
     problems += said
     is_sandbox = (offline or sandbox_url is not None) and _lacks_token(tables, environ)
-    folder = Path(values["RELAY_CONFIG"]).absolute().parent
-    around = Surroundings(environ, values["RELAY_PUBLIC_URL"], sandbox_url, offline, folder, is_sandbox)
-    parts, said = _read_tables(tables, around, values)
-    problems += said
     if is_sandbox and not is_set(environ, "RELAY_DATABASE_URL"):
         values["RELAY_DATABASE_URL"] = SANDBOX_DATABASE
+    folder = Path(values["RELAY_CONFIG"]).absolute().parent
+    url = values["RELAY_DATABASE_URL"]
+    database = sqlite_path(url) if is_sqlite(url) else None
+    around = Surroundings(
+        environ, values["RELAY_PUBLIC_URL"], sandbox_url, offline, folder, is_sandbox, database
+    )
+    parts, said = _read_tables(tables, around, values)
+    problems += said
     problems += _check_together(values, around)
     if any(problem.is_fatal for problem in problems):
         raise Unusable(problem for problem in problems if problem.is_fatal)
