@@ -1,6 +1,7 @@
 """Field types: what a value must be, and what it becomes."""
 
 import datetime
+import functools
 import math
 import re
 from collections.abc import Callable, Iterator
@@ -90,13 +91,21 @@ class Phone(Single[str]):
         self.region = region
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
-        region = self.region
+        region, is_stated = self.region, isinstance(value, Telephone)
         if isinstance(value, Telephone):
             value, region = value.number, telephone.region_of(value.country)
         given = [one for one in _given(value) if not holds_no_number(one)] or [""]
-        return self.choose(
-            [_checked(lambda text: contact.phone(text, region), text_of(n) or "") for n in given]
-        )
+        return self.choose([_read_number(one, region, is_stated) for one in given])
+
+
+def _read_number(given: Any, region: str | None, is_stated: bool) -> str:
+    """Return a number in E.164. One that came as a number in JSON may have lost its zeros, which some
+    countries cannot do without. Raises ValidationError."""
+    read = functools.partial(contact.phone, region=region, is_stated=is_stated)
+    found = _checked(read, text_of(given) or "")
+    if isinstance(given, int | float) and not telephone.is_given_out(found):
+        raise ValidationError("Enter a valid phone number.")
+    return found
 
 
 def holds_no_number(value: Any) -> bool:

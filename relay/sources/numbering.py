@@ -13,6 +13,11 @@ _VANITY_KINDS = {
     PhoneNumberType.PREMIUM_RATE,
     PhoneNumberType.UAN,
 }
+_KINDS_OF_PEOPLE = {
+    PhoneNumberType.MOBILE,
+    PhoneNumberType.FIXED_LINE,
+    PhoneNumberType.FIXED_LINE_OR_MOBILE,
+}
 _NORTH_AMERICA = 1
 
 
@@ -20,13 +25,22 @@ class NoNumber(ValueError):
     """The text is no telephone number, or it is not certain whose."""
 
 
-def international(digits: str) -> PhoneNumber:
-    """Return a number that begins with its country's code. Raises NoNumber."""
-    return _possible(_parsed("+" + digits))
+def international(digits: str, without_zero: str | None = None) -> PhoneNumber:
+    """Return a number that begins with its country's code. Raises NoNumber.
+
+    ``without_zero``: it without the zero that was written in brackets, as it is dialled from abroad.
+    """
+    if without_zero is None:
+        return _possible(_parsed("+" + digits))
+    return _the_valid_one(_parsed("+" + without_zero), _try_parsed("+" + digits))
 
 
-def in_region(digits: str, region: str) -> PhoneNumber:
-    """Return what digits mean where they were typed: a national number, or one dialled from there."""
+def in_region(digits: str, region: str, *, is_stated: bool = False) -> PhoneNumber:
+    """Return what digits mean where they were typed: a national number, or one dialled from there.
+
+    ``is_stated``: their country stood beside them, so they are nobody else's without a plus.
+    Raises NoNumber.
+    """
     own = _parsed(digits, region)
     code = str(phonenumbers.country_code_for_region(region))
     if own.country_code_source == CountryCodeSource.FROM_NUMBER_WITH_IDD:
@@ -38,13 +52,17 @@ def in_region(digits: str, region: str) -> PhoneNumber:
         if own.country_code_source == CountryCodeSource.FROM_NUMBER_WITHOUT_PLUS_SIGN:
             national = _parsed(f"+{code}{digits}")
         return _certain(national, _parsed("+" + digits))
+    if not is_stated and _may_be_foreign(digits, own):
+        raise NoNumber
     return _possible(own)
 
 
 def _dialled_abroad(digits: str, dialled: PhoneNumber, code: str) -> PhoneNumber:
     """Return a number behind the prefix for calls abroad; other prefixes than 00 also begin numbers."""
-    if digits.startswith("00"):
-        return _possible(dialled)
+    if digits.startswith("00"):  # also what others dial, and a carrier's number may follow it
+        return _the_valid_one(dialled, _try_parsed("+" + digits[2:]))
+    if _may_be_foreign(digits, dialled):
+        raise NoNumber
     return _certain(_parsed(f"+{code}{digits}"), dialled)
 
 
@@ -67,6 +85,33 @@ def _certain(national: PhoneNumber, abroad: PhoneNumber) -> PhoneNumber:
     return national
 
 
+def _the_valid_one(first: PhoneNumber, second: PhoneNumber | None) -> PhoneNumber:
+    """Return what two readings agree on, or else the only valid one. Raises NoNumber."""
+    if second is None or formatted(first) == formatted(second):
+        return _possible(first)
+    valid = [number for number in (first, second) if phonenumbers.is_valid_number(number)]
+    if len(valid) != 1:
+        raise NoNumber
+    return valid[0]
+
+
+def _may_be_foreign(digits: str, national: PhoneNumber) -> bool:
+    """Whether digits may be a number from abroad whose plus was left out.
+
+    No digit but a plus makes the difference. So a valid one from abroad is only not meant where the national
+    one is valid and written as people there write it, or a mobile's, which many write without its zero.
+    """
+    if digits.startswith("0"):
+        return False
+    abroad = _try_parsed("+" + digits)
+    if abroad is None or not phonenumbers.is_valid_number(abroad) or formatted(abroad) == formatted(national):
+        return False
+    kind = phonenumbers.number_type(national)
+    written = phonenumbers.format_number(national, PhoneNumberFormat.NATIONAL)
+    is_whole = digits == re.sub(r"\D", "", written) and kind in _KINDS_OF_PEOPLE
+    return not (is_whole or kind == PhoneNumberType.MOBILE)
+
+
 def _has_prefix(number: PhoneNumber) -> bool:
     region = phonenumbers.region_code_for_country_code(number.country_code or 0)
     return phonenumbers.ndd_prefix_for_region(region, False) is not None
@@ -82,9 +127,11 @@ def with_or_without_plus(digits: str, region: str | None) -> PhoneNumber:
     if region is None:
         return international(digits)
     try:
-        national = in_region(digits, region)
+        national = in_region(digits, region, is_stated=True)
     except NoNumber:
         return international(digits)
+    if phonenumbers.is_valid_number(national) and _may_be_foreign(digits, national):
+        raise NoNumber
     abroad = _try_parsed("+" + digits)
     if phonenumbers.is_valid_number(national) or abroad is None or not _is_possible(abroad):
         return national

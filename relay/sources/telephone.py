@@ -46,13 +46,15 @@ _SAYS_NOTHING = frozenset(
 _PLACEHOLDERS = frozenset("xX_#*-.()/ +[]")
 _TWICE = re.compile(r"\+\s*([1-9][0-9]{0,2})(?:[\s()./-]*(?=\+)|[\s()./-]+(?=00\s*\1))")
 _DIAL_CODE = re.compile(r"[^+0-9]*(?:\+|00)\s*([1-9][0-9 -]{0,6})\)?[^+0-9]*")
+_ZERO = re.compile(r"(?<=\d)[\s./-]*\(0\)")  # +49 (0)30: to be left out where the code stands before it
 _SEPARATORS = re.compile(r"[/,;|]")
 _LISTING = frozenset(",;|")  # these stand between numbers; a slash also stands inside one
 
 
-def read(text: str, region: str | None = None) -> str:
+def read(text: str, region: str | None = None, *, is_stated: bool = False) -> str:
     """Return a number in E.164 (``+4930123456``); ``region`` is its country where it names none.
 
+    ``is_stated``: the country stood beside this number, and is not only where most of them are from.
     It is taken when it is *possible* for its country: numbering plans change more often than software.
     Raises NoNumber.
     """
@@ -62,8 +64,13 @@ def read(text: str, region: str | None = None) -> str:
         raise NoNumber
     text = _without_words(text)
     if beside := _TWICE.match(text):  # a widget's dial code, and the number typed with its own
-        region, text = region_of("+" + beside[1]), text[beside.end() :]
-    return formatted(_number(_one_number(text, region), region, may_have_lost_plus))
+        region, text, is_stated = region_of("+" + beside[1]), text[beside.end() :], True
+    return formatted(_number(_one_number(text, region), region, may_have_lost_plus, is_stated))
+
+
+def is_given_out(number: str) -> bool:
+    """Whether a number in E.164 is one that its country gives out, as far as is known."""
+    return phonenumbers.is_valid_number(phonenumbers.parse(number))
 
 
 def holds_none(text: str) -> bool:
@@ -175,19 +182,23 @@ def _is_valid(text: str, region: str | None) -> bool:
         return False
 
 
-def _number(text: str, region: str | None, may_have_lost_plus: bool = False) -> PhoneNumber:
+def _number(
+    text: str, region: str | None, may_have_lost_plus: bool = False, is_stated: bool = False
+) -> PhoneNumber:
     """Return the one number a text can be. Raises NoNumber."""
     if any(character.isalpha() for character in text):
         return vanity(text, region)
     if set("#~=*") & set(text):
         raise NoNumber
     digits = _digits(text)
-    if "+" in text:
-        return international(digits.removeprefix("00"))
+    zero = _ZERO.search(text)
+    if "+" in text or (zero and digits.startswith("00")):
+        without_zero = _digits(text[: zero.start()] + text[zero.end() :]) if zero else None
+        return international(digits.removeprefix("00"), without_zero and without_zero.removeprefix("00"))
     if may_have_lost_plus:
         return with_or_without_plus(digits, region)
     if region is None:
         if not digits.startswith("00"):
             raise NoNumber
         return international(digits[2:])
-    return in_region(digits, region)
+    return in_region(digits, region, is_stated=is_stated)

@@ -133,8 +133,12 @@ def _filled(
 
 
 def as_typed(text: str) -> str:
-    """Return a text as a person can read it: with the plus that its encoding left in doubt."""
-    return text.replace(INVISIBLE_PLUS, "+")
+    """Return a text as a person can read it: with a blank where its encoding left a plus in doubt.
+
+    A browser writes that blank as a plus again, so the doubt stays; a plus would be certain, and perhaps
+    make a number of another country.
+    """
+    return text.replace(INVISIBLE_PLUS, " ")
 
 
 def _is_ticked(source: Source, name: str, typed: Mapping[str, Any]) -> bool:

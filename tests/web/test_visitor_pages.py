@@ -104,6 +104,18 @@ def test_posting_the_page_that_came_back_signs_up_with_everything(relay: RelayPr
     assert post(relay, again).status == 303
 
 
+def test_a_number_after_a_blank_gets_no_plus_on_the_way(relay: RelayProcess) -> None:
+    """A browser writes the blank as a plus; after a mistake elsewhere it must not come back as one."""
+    first = post(relay, {"email": "wrong", "phone": " 17012345678"})
+
+    assert named(first, "phone")[0]["value"] == " 17012345678"
+    again = {one["name"]: one.get("value", "") for one in inputs(first)} | {"email": "blank@example.com"}
+    taken = post(relay, again)
+    row = relay.submission((taken.header("Location") or "").rpartition("/")[2])
+    assert row["state"] != "invalid" and row["contact_hint"] in (None, "b***@example.com")
+    assert relay.api("POST", "/api/find", {"contact": "+4917012345678"}).json["submissions"]
+
+
 def test_one_mistake_is_said_once_and_two_are_listed(relay: RelayProcess) -> None:
     one = post(relay, {"email": "wrong"})
     two = post(relay, {"email": "wrong", "phone": "12"})
