@@ -12,17 +12,21 @@ from pathlib import Path
 from werkzeug.datastructures import LanguageAccept
 
 _FILES = Path(__file__).parent / "languages"
+_A_WHILE_SECONDS = 90
 _NUMBER = re.compile(r"[0-9]+")
 
 
 @dataclass(frozen=True)
 class Language:
-    """``texts``: of the pages, by name. The others: translations by English wording, ``{}`` = a number."""
+    """``texts``: of the pages, by name. ``validation`` and ``problems``: translations by English wording,
+    ``{}`` = a number."""
 
     code: str
     texts: Mapping[str, str]
     validation: Mapping[str, str] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
+    visitors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What a visitor is told whose sign-up cannot be taken, by status."""
 
     def say(self, message: str) -> str:
         """Return a message of the relay in this language; one that is unknown stays English."""
@@ -35,6 +39,12 @@ class Language:
             if numbers and pattern in known:
                 return known[pattern].format(*numbers)
         return message
+
+
+def too_many(language: Language, retry_after: float | None) -> str:
+    """Return what a visitor is told who has to wait."""
+    told = language.visitors["429"]
+    return told["later"] if (retry_after or 0) > _A_WHILE_SECONDS else told["text"]
 
 
 def _load(path: Path) -> Language:

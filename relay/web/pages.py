@@ -21,7 +21,7 @@ from relay.sources import stamp as timestamp
 from relay.sources.origin import ANY
 from relay.sources.source import Handshake, Source
 from relay.web import colours, forms, front
-from relay.web.language import ENGLISH, Language, choose
+from relay.web.language import ENGLISH, Language, choose, too_many
 from relay.web.problems import shown, wants_page
 from relay.web.texts import texts_of
 
@@ -127,6 +127,8 @@ def form_again(source: Source, refusal: Refusal) -> Response:
     """The form once more: reasons beside the fields, and what was typed."""
     language = language_for(source)
     detail = "" if refusal.errors else language.say(refusal.detail)
+    if refusal.status == 429:
+        detail = too_many(language, refusal.retry_after)
     form = forms.form(_relay(), source, language, refusal.typed, refusal.errors, detail)
     form = replace(form, suggestion=refusal.suggestion)
     headers = {"referer": request.headers.get("Referer", "")}
@@ -236,8 +238,11 @@ def surroundings() -> dict[str, Any]:
     """What the templates know on every page, also on one that tells of a problem."""
     settings = _relay().settings
     source = settings.sources.get((request.view_args or {}).get("name", ""))
-    return _words(language_for(source)) | {
+    language = language_for(source)
+    return _words(language) | {
         "source": source,
+        "visitors": language.visitors,
+        "own": texts_of(source, language),
         "is_sandbox": settings.is_sandbox,
         "request_id": request.environ.get("relay.request_id", ""),
     }

@@ -29,6 +29,7 @@ TITLES = {
     503: "Not available now",
 }
 RETRY_SECONDS = 30
+_FOR_VISITORS = ("/submit/", "/forms/")
 PROBLEM = "application/problem+json"
 
 
@@ -68,7 +69,10 @@ def shown(status: int, detail: str, **members: Any) -> Response:
     if not wants_page():
         return problem(status, detail, **members)
     title = TITLES.get(status, "The request failed")
-    page = render_template("problem.html", title=title, detail=detail)
+    is_for_visitors = request.path.startswith(_FOR_VISITORS)
+    page = render_template(
+        "problem.html", status=status, title=title, detail=detail, is_for_visitors=is_for_visitors
+    )
     return _waiting(Response(page, status, mimetype="text/html"))
 
 

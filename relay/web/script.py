@@ -5,6 +5,7 @@ from pathlib import Path
 from flask import Blueprint, Response, current_app, request
 from werkzeug.datastructures import LanguageAccept
 
+from relay.intake.intake import TOO_FAST
 from relay.process.relay import Relay
 from relay.sources import stamp as timestamp
 from relay.web import forms
@@ -45,6 +46,7 @@ def stamp(name: str) -> Response:
         **{name: language.texts[name] for name in ("did_you_mean", "keep_typed", "use_meant")},
         "thanks": texts_of(source, language).get("thanks_text") or language.texts["thanks_text"],
         "again": language.texts["again"],
+        TOO_FAST: language.visitors["429"]["text"],
     }
     body = {
         timestamp.FIELD: forms.new_stamp(relay, source),

@@ -199,14 +199,18 @@ def test_who_is_too_many_keeps_what_was_typed(relay: RelayProcess, visit: Visit)
         page.wait_for_url(re.compile("/receipts/|/submit/"))
         if "/submit/" in page.url:
             break
-    expect(page.get_by_role("alert")).to_contain_text("Too many submissions from here")
+    expect(page.get_by_role("alert")).to_contain_text("Many sign-ups came from your connection")
     expect(page.get_by_role("alert")).to_be_focused()
     expect(page.get_by_label("E-mail address")).to_have_value(f"many{number}@example.com")
 
 
 @pytest.mark.parametrize(
     ("path", "heading"),
-    [("/forms/off", "Not available now"), ("/forms/nobody", "Not found"), ("/receipts/17", "Not found")],
+    [
+        ("/forms/off", "Not at the moment"),
+        ("/forms/nobody", "There is no form here"),
+        ("/receipts/17", "Not found"),
+    ],
 )
 def test_a_problem_is_a_page_too(relay: RelayProcess, phone: Page, path: str, heading: str) -> None:
     phone.goto(relay.url + path)

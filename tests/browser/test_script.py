@@ -176,7 +176,7 @@ def test_a_stranger_is_told_by_the_relay_itself(relay: RelayProcess, stranger: S
     page = visit(stranger.serve("/", with_script(relay, form(relay))))
     page.get_by_label("E-mail").fill("stranger@example.com")
     page.get_by_role("button").click()
-    expect(page.get_by_role("heading")).to_have_text("Not from this site")
+    expect(page.get_by_role("heading")).to_have_text("This page’s form does not work here")
     assert relay.rows(contact="stranger@example.com") == []
 
 

@@ -79,6 +79,9 @@ def test_every_message_is_translated_and_no_other(language: Language) -> None:
 def test_every_text_of_the_pages_is_there(language: Language) -> None:
     assert language.texts.keys() == ENGLISH.texts.keys()
     assert all(text.strip() for text in language.texts.values())
+    assert language.visitors.keys() == ENGLISH.visitors.keys()
+    for status, told in language.visitors.items():
+        assert told.keys() == ENGLISH.visitors[status].keys() and all(map(str.strip, told.values()))
 
 
 def _used() -> Iterator[str]:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from relay.web.language import LANGUAGES
 from tests.kit.client import Answer
+from tests.kit.processes import eventually
 from tests.kit.relay import NEWSLETTER, RelayProcess, config
 from tests.kit.upstream import ScriptedUpstream
 
@@ -33,6 +35,10 @@ def relay() -> Iterator[RelayProcess]:
         "anywhere": NEWSLETTER | {"origins": ["*"]},
         "unframed": NEWSLETTER | many | {"frame": False},
         "consenting": NEWSLETTER | many | {"consent": CONSENT, "page": PAGE},
+        "busy": NEWSLETTER | many | {"client_limits": "1/minute", "page": {"title": "The letter"}},
+        "daily": NEWSLETTER | many | {"client_limits": "1/day"},
+        "small": NEWSLETTER | many | {"max_body": "1KiB"},
+        "closed": NEWSLETTER | many | {"enabled": False},
         "trap": NEWSLETTER | many | {"honeypot": "leave_empty"},
     }
     with ScriptedUpstream() as upstream, RelayProcess(config(upstream.url, sources)) as running:
@@ -270,3 +276,73 @@ def test_nobody_can_choose_an_address_that_was_not_offered(relay: RelayProcess) 
 
 def test_a_form_that_does_not_ask_is_not_asked(relay: RelayProcess) -> None:
     assert post(relay, {"email": "carl@gmial.com"}).status == 303
+
+
+# --- when nothing could be taken ------------------------------------------------------------------------
+
+TECHNICAL = re.compile(
+    r"origin|config|source|submission|request|method|post\b|bytes?\b|content|webhook|relay\b|server|status|"
+    r"konfig|anfrage|methode|herkunft|quelle|configuration|requête|méthode|petición|solicitud|octets",
+    re.IGNORECASE,
+)
+
+
+def refused(relay: RelayProcess, case: str, language: str) -> Answer:
+    """A browser's post that comes to one of the refusals."""
+    named = {"Accept-Language": language}
+    if case == "foreign":
+        return post(relay, {"email": "foreign@example.com"}, "busy", Origin="https://evil.example", **named)
+    if case in ("busy", "daily"):
+        post(relay, {"email": "first@example.com"}, case)
+        return post(relay, {"email": "second@example.com"}, case, **named)
+    if case == "large":
+        return post(relay, {"email": "large@example.com", "about": "x" * 2000}, "small", **named)
+    return post(relay, {"email": "nobody@example.com"}, "closed" if case == "closed" else "nobody", **named)
+
+
+STATUSES = {"foreign": 403, "busy": 429, "daily": 429, "large": 413, "closed": 503, "unknown": 404}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("case", STATUSES)
+def test_who_cannot_be_taken_is_told_what_to_do_in_plain_words(
+    relay: RelayProcess, case: str, language: str
+) -> None:
+    answer = refused(relay, case, language)
+
+    assert answer.status == STATUSES[case]
+    told = LANGUAGES[language].visitors[str(STATUSES[case])]
+    words = unescape(answer.text)
+    assert told["later" if case == "daily" else "text"] in words
+    assert f'lang="{language}"' in words
+    seen = re.sub(r"<[^>]*>", " ", words[words.index("<main") :])
+    assert not TECHNICAL.search(seen), TECHNICAL.findall(seen)
+
+
+def test_a_stranger_is_led_to_the_form_of_ours(relay: RelayProcess) -> None:
+    answer = refused(relay, "foreign", "en")
+
+    assert '<a href="/forms/busy">The letter</a>' in answer.text
+    assert relay.get("/forms/busy", HTML).status == 200
+
+
+def test_who_has_to_wait_finds_everything_there(relay: RelayProcess) -> None:
+    answer = refused(relay, "busy", "en")
+
+    assert named(answer, "email")[0]["value"] == "second@example.com"
+    assert int(answer.header("Retry-After") or 0) >= 1
+    words = relay.get("/forms/busy/timestamp", {"Origin": SHOP}).json["texts"]
+    said = post(relay, {"email": "third@example.com"}, "busy", Accept="application/json")
+    assert words[said.json["detail"]] == LANGUAGES["en"].visitors["429"]["text"], "what the script says"
+
+
+def test_an_owner_and_a_machine_read_the_cause(relay: RelayProcess) -> None:
+    said = post(relay, {"email": "x@example.com"}, "busy", Accept="*/*", Origin="https://evil.example")
+
+    assert "origins" in said.json["detail"]
+
+    def is_logged() -> bool:
+        lines = [line.data for line in relay.log_lines() if line.data and line.data.get("status") == 403]
+        return bool(lines) and lines[-1]["origin"] == "https://evil.example"
+
+    eventually(is_logged, 5, "the log")
