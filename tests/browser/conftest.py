@@ -154,6 +154,13 @@ def relay(upstream: ScriptedUpstream, site: Site) -> Iterator[RelayProcess]:
         yield process
 
 
+CAME_BY = (
+    *("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "utm_id"),
+    *("gclid", "facebook", "landing_page", "referrer"),
+)
+"""The hidden fields of the source `tracked`."""
+
+
 def sources(site: Site) -> dict[str, Any]:
     """What the relay of these tests is configured with."""
     plain = NEWSLETTER | {"origins": [site.url], "honeypot": "relay_leave_empty", "min_seconds": 0}
@@ -189,6 +196,11 @@ def sources(site: Site) -> dict[str, Any]:
                 "mobile_phone_number": "phone",
                 "full_name": choices,
             },
+        },
+        "tracked": plain
+        | {
+            "utm": {"fbclid": "facebook", "utm_term": "", "utm_id": "utm_id"},
+            "update": {"custom_properties": {name: name for name in CAME_BY}},
         },
         "short": plain | {"fields": email, "client_limits": "2/hour"},
         "off": plain | {"enabled": False},

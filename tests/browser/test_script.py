@@ -1,12 +1,15 @@
 """relay.js and plain forms on other people's pages."""
 
 from collections.abc import Callable
+from html import escape
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Site
 from tests.browser.test_forms import arrived
+from tests.kit.processes import eventually
 from tests.kit.relay import RelayProcess
 from tests.kit.upstream import ScriptedUpstream
 
@@ -249,3 +252,70 @@ def test_it_keeps_what_was_typed_if_its_visitor_says_so(
     page.get_by_role("button", name="Keep what I typed").click()
     expect(page.get_by_role("status")).to_have_text("We have received your sign-up.")
     assert arrived(upstream, "keep@gmial.com")
+
+
+CAMPAIGN = {
+    "utm_source": "letter & post",
+    "utm_medium": "e-mail",
+    "utm_campaign": "Frühling",
+    "utm_term": "left out",
+    "utm_id": "17",
+    "gclid": "Cj0K_-9",
+    "fbclid": "IwAR2",
+}
+
+
+def came_by(upstream: ScriptedUpstream) -> dict[str, str]:
+    """The custom properties of the newest update."""
+    updates = eventually(
+        lambda: [a.json for a in upstream.arrivals if "custom_properties" in (a.json or {})],
+        what="an update",
+    )
+    return dict(updates[-1]["custom_properties"])
+
+
+def test_it_tells_how_a_visitor_came_and_stores_nothing(
+    relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit
+) -> None:
+    query = urlencode(CAMPAIGN | {"email": "secret@example.com"})
+    landing = f"/landing?{query}"
+    site.serve(landing, with_script(relay, form(relay, "tracked")))
+    page = visit(site.serve("/before?q=secret", f'<a href="{escape(landing)}#top">Join us</a>'))
+    page.get_by_role("link").click()
+    page.get_by_label("E-mail").fill("campaign@example.com")
+    page.get_by_role("button", name="Join").click()
+    expect(page.get_by_role("status")).to_be_visible()
+
+    expected = {name: value for name, value in CAMPAIGN.items() if name not in ("fbclid", "utm_term")}
+    expected |= {"facebook": "IwAR2", "landing_page": site.url + "/landing", "referrer": site.url + "/before"}
+    assert arrived(upstream, "campaign@example.com") == {"email": "campaign@example.com"}
+    assert came_by(upstream) == expected
+    assert page.context.cookies() == []
+    stored = (
+        "[localStorage.length, sessionStorage.length, document.cookie, (await indexedDB.databases()).length]"
+    )
+    assert page.evaluate(f"(async () => {stored})()") == [0, 0, "", 0]
+
+
+def test_what_the_page_itself_says_of_a_visitors_way_is_left_as_it_is(
+    relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit
+) -> None:
+    fields = FIELDS + '<input type="hidden" name="utm_source" value="its own">'
+    body = with_script(relay, form(relay, "tracked", fields=fields))
+    page = visit(site.serve("/own?utm_source=another&utm_medium=", body))
+    page.get_by_label("E-mail").fill("own-way@example.com")
+    page.get_by_role("button", name="Join").click()
+    expect(page.get_by_role("status")).to_be_visible()
+    assert arrived(upstream, "own-way@example.com")
+    eventually(lambda: came_by(upstream).get("utm_source") == "its own", what="the update")
+    assert came_by(upstream) == {"utm_source": "its own", "landing_page": site.url + "/own"}
+
+
+def test_a_source_that_does_not_ask_is_told_no_way(relay: RelayProcess, site: Site, visit: Visit) -> None:
+    page = visit(site.serve("/quiet?utm_source=x&gclid=y", with_script(relay, form(relay))))
+    bodies: list[str] = []
+    page.on("request", lambda request: bodies.append(request.post_data or "") if request.post_data else None)
+    page.get_by_label("E-mail").fill("quiet@example.com")
+    page.get_by_role("button", name="Join").click()
+    expect(page.get_by_role("status")).to_be_visible()
+    assert len(bodies) == 1 and "utm" not in bodies[0] and "gclid" not in bodies[0]
