@@ -5,6 +5,7 @@
 
 VENV := .venv
 PY   := $(VENV)/bin/python
+WORKERS ?= 4
 AXE  := tests/browser/node_modules/.package-lock.json
 PIP  := $(PY) -m pip --disable-pip-version-check install -qq --require-hashes
 LOCK := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -15,8 +16,9 @@ run: $(VENV)/.installed ## run the whole relay on http://127.0.0.1:8000 (PORT=â€
 	@exec $(PY) -m relay serve
 
 .PHONY: test
-test: $(VENV)/.installed-dev $(AXE) ## run every test but the slow ones; say what was skipped, and why
-	@$(PY) -m pytest -m "not slow" -rs $(ARGS)
+test: $(VENV)/.installed-dev $(AXE) ## run every test but the slow ones (WORKERS=4 at a time); say what was skipped, and why
+	@$(PY) -m pytest -m "timed and not slow" -rs -n 2 --dist loadfile $(ARGS) || [ $$? = 5 ]
+	@$(PY) -m pytest -m "not timed and not slow" -rs -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(VENV)/.installed-dev $(AXE) ## run the tests that take minutes

@@ -213,11 +213,13 @@ class Scenarios:
     """Tests of what happens at one door, which run at the same time: they mostly wait.
 
     `open_door` makes a door, without a reload, from the options a test is marked with; `copies` of it.
+    `at_once`: how many may run together where what they do is work.
     """
 
-    def __init__(self, open_door: Callable[..., Door], finished: bool = False) -> None:
+    def __init__(self, open_door: Callable[..., Door], finished: bool = False, at_once: int = 64) -> None:
         self._open = open_door
         self._finished = finished
+        self._at_once = at_once
         self._known: dict[str, tuple[Scenario, int, dict[str, Any]]] = {}
 
     def __call__(self, copies: int = 1, **options: Any) -> Callable[[Scenario], Callable[..., None]]:
@@ -241,7 +243,7 @@ class Scenarios:
             if name in asked
         ]
         site.reload()
-        with ThreadPoolExecutor(64) as pool:
+        with ThreadPoolExecutor(self._at_once) as pool:
             running = [(name, pool.submit(self._judged, run, way)) for name, run, way in ready]
 
             def wait(name: str) -> None:

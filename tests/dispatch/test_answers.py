@@ -32,6 +32,8 @@ from tests.kit.upstream import (
     wrong_length,
 )
 
+pytestmark = pytest.mark.timed
+
 scenario = Scenarios(with_script)
 
 

@@ -18,6 +18,8 @@ from tests.kit.upstream import (
     status,
 )
 
+pytestmark = pytest.mark.timed
+
 scenario = Scenarios(with_script)
 
 

@@ -96,16 +96,16 @@ SLOW = {
 def test_a_call_ends_at_its_deadline_and_delays_no_other(door: Open, kind: str) -> None:
     """Once the status line is there, what is missing changes nothing."""
     reaction, outcome = SLOW[kind]
-    way = door([reaction], deadline=0.6)
+    way = door([reaction], deadline=1.5)
     slow = way.submit()
     way.upstream.wait_for(1)
-    began = time.monotonic()
     assert way.call().status == 201
-    assert time.monotonic() - began < 0.5
+    if kind != "half a head":  # after which upstream hangs up
+        assert way.relay.submission(slow)["state"] == "sending", "it is still being waited for"
     row = way.attempted(slow)
     last = row["history"][-1]
     assert last["outcome"] == outcome
-    assert last["seconds"] <= 0.6 + LATE
+    assert last["seconds"] <= 1.5 + LATE
     assert len(way.calls) == 2
 
 

@@ -109,8 +109,18 @@ def night(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Night]:
 
 
 LENGTHS = (MINUTE, 100.0, 10 * MINUTE, HOUR, 3 * HOUR, 8 * HOUR)
+FEW = {
+    *itertools.product((MINUTE, HOUR, 8 * HOUR), FAULTS, ["honest"], [1, 5]),
+    *itertools.product([HOUR], ["502", "silence"], ["405", "404"], [3]),
+}
+"""Those that are tried each time; all of them take a minute of hard work."""
 OUTAGES = [
-    pytest.param(night, count, id=f"{count} queued, {night[0]:.0f} s, {night[1]}, HEAD {night[2]}")
+    pytest.param(
+        night,
+        count,
+        id=f"{count} queued, {night[0]:.0f} s, {night[1]}, HEAD {night[2]}",
+        marks=[] if (*night, count) in FEW else pytest.mark.slow,
+    )
     for *night, count in [
         *itertools.product(LENGTHS, FAULTS, ["honest"], [1, 3, 5, 20]),
         *itertools.product(LENGTHS[1::2], ["502", "silence"], ["405", "404"], [1, 3, 20]),

@@ -315,7 +315,7 @@ class ManyDispatchers(RuleBasedStateMachine):
 
 
 QUICK = settings(
-    max_examples=60,
+    max_examples=25,
     stateful_step_count=40,
     deadline=None,
     database=None,
@@ -372,6 +372,7 @@ class Unaccounted(Outbox):
         return decision
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bug", [Unfenced, Unmarked, Unaccounted])
 def test_the_model_finds_a_seeded_bug(bug: type[Outbox]) -> None:
     class Seeded(ManyDispatchers):

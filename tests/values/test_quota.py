@@ -338,10 +338,7 @@ def test_threads_together_get_exactly_the_limit(door: Doorkeeper) -> None:
 def test_many_clients_cost_little_memory_and_no_time() -> None:
     """What is kept is bounded, and the last of many is as fast as the first."""
     door = Doorkeeper("memory://")
-    started = time.thread_time()
-    for number in range(5_000):
-        door.retry_after(RULE, "client", "newsletter", f"10.0.{number >> 8}.{number & 255}")
-    first = time.thread_time() - started
+    first = _least_seconds(door, 0)
     tracemalloc.start()
     try:
         for number in range(2_000):
@@ -350,10 +347,18 @@ def test_many_clients_cost_little_memory_and_no_time() -> None:
     finally:
         tracemalloc.stop()
     assert per_key * MAX_KEYS < 50e6
-    started = time.thread_time()
-    for number in range(5_000):
-        door.retry_after(RULE, "client", "newsletter", f"10.2.{number >> 8}.{number & 255}")
-    assert time.thread_time() - started < 3 * first + 0.2
+    assert _least_seconds(door, 200) < 3 * first
+
+
+def _least_seconds(door: Doorkeeper, network: int) -> float:
+    """What a thousand new clients cost, at best of five thousand."""
+    took = []
+    for batch in range(network, network + 5):
+        started = time.thread_time()
+        for number in range(1_000):
+            door.retry_after(RULE, "client", "newsletter", f"10.{batch}.{number >> 8}.{number & 255}")
+        took.append(time.thread_time() - started)
+    return min(took)
 
 
 def test_the_keys_used_longest_ago_are_forgotten_first() -> None:
