@@ -28,6 +28,17 @@ test-slow: $(VENV)/.installed-dev $(AXE) ## run the tests that take minutes
 fuzz: $(VENV)/.installed-dev ## throw thousands of bodies and raw requests at it (TEST_FUZZ=20000, TEST_SEED=…)
 	@TEST_FUZZ=$${TEST_FUZZ:-20000} $(PY) -m pytest -m "not slow" -rs tests/web/test_fuzz_bodies.py tests/web/test_fuzz_sockets.py $(ARGS)
 
+.PHONY: schema
+schema: $(VENV)/.installed-dev ## have Schemathesis ask a running relay what its description allows (TEST_SCHEMA=50, TEST_SEED=…)
+	@TEST_SCHEMA=$${TEST_SCHEMA:-50} $(PY) -m pytest -rs tests/web/test_schema.py $(ARGS)
+
+.PHONY: sbom
+sbom: $(VENV)/.installed-dev ## write build/sbom.cdx.json, the bill of materials of what is shipped (CycloneDX)
+	@mkdir -p build
+	@$(VENV)/bin/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml \
+	    --mc-type application --output-reproducible --of JSON -o build/sbom.cdx.json
+	@echo "build/sbom.cdx.json"
+
 .PHONY: check
 check: $(VENV)/.installed-dev ## lint, formatting, types, and the files for deployment
 	$(PY) -m ruff check .

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from relay.config import settings
-from relay.web import description
+from relay.web import described, description
 
 ROOT = Path(__file__).resolve().parents[1]
 OPENING = """\
@@ -16,14 +16,20 @@ relay of your own describes its own sources at that address.
 What the answers to a submission mean is in [configuration](configuration.md#what-a-sender-is-answered), what
 operators may do in [operations](operations.md#the-same-through-the-api). Problems are
 `application/problem+json` (RFC 9457). Addresses under `/api` take `Authorization: Bearer` with an operator's
-token.
+token. Any address may also answer 400 (malformed), 408 (too slow), 413, 414, 431 (too long) and 503
+(nothing was accepted), before it is looked at whose it is.
 """
+_ANYWHERE = described.problems()
 
 
 def page() -> str:
     """Return docs/http.md."""
-    variables = {"RELAY_CONFIG": str(ROOT / "relay.toml"), "RELAY_ADMIN_TOKEN": "x" * 24}
-    described = description._describe(settings.load(variables, offline=True))
+    variables = {
+        "RELAY_CONFIG": str(ROOT / "relay.toml"),
+        "RELAY_ADMIN_TOKEN": "x" * 24,
+        "RELAY_METRICS_TOKEN": "x" * 24,
+    }
+    described = description.describe(settings.load(variables, offline=True))
     parts = [OPENING, "## Addresses\n"]
     for path, operations in described["paths"].items():
         for method, operation in operations.items():
@@ -42,12 +48,15 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
         text += f"Sent as `{kind}`: {_type(media['schema'])}\n\n"
     text += "| status | answer |\n|---|---|\n"
     for status, answer in sorted(operation["responses"].items()):
+        if answer["description"] == _ANYWHERE.get(status, {}).get("description"):
+            continue
         text += f"| {status} | {answer['description']}{_answered(answer)} |\n"
     return text
 
 
 def _answered(answer: dict[str, Any]) -> str:
-    types = {_type(media["schema"]) for media in answer.get("content", {}).values() if "schema" in media}
+    kinds = {kind: media["schema"] for kind, media in answer.get("content", {}).items()}
+    types = {_type(schema) for kind, schema in kinds.items() if kind.endswith("json")}
     return "".join(f": {one}" for one in sorted(types))
 
 

@@ -3,260 +3,35 @@
 from typing import Any
 
 from apispec import APISpec
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema
 
 from relay.config.operators import ROLES
-from relay.delivery import STATES
-from relay.operator import jobs
-from relay.operator.actions import POSSIBLE, REPLAY
 from relay.operator.exports import FORMATS
-from relay.outbox.jobs import CANCELLED, COUNTED, DONE, FAILED, RUNNING
+from relay.web import described_rows as rows
 from relay.web.asked import FILTERS, LISTED
-from relay.web.described import Described, json_of, problem_of
+from relay.web.described import TEXT, Answers, json_of, parameter, problem_of, problems
 
-
-class Send(Described):
-    """One call upstream."""
-
-    kind = fields.String()
-    started_at = fields.DateTime()
-    seconds = fields.Float(allow_none=True)
-    outcome = fields.String(allow_none=True)
-    status = fields.Integer(allow_none=True)
-
-
-class Submission(Described):
-    """What the operator sees: nothing that is personal but a hint."""
-
-    receipt = fields.String()
-    source = fields.String()
-    state = fields.String(validate=validate.OneOf(STATES))
-    reason = fields.String(allow_none=True)
-    attempts = fields.Integer()
-    may_be_duplicate = fields.Boolean()
-    received_at = fields.DateTime()
-    due_at = fields.DateTime(allow_none=True)
-    delivered_at = fields.DateTime(allow_none=True)
-    profile_id = fields.String(allow_none=True)
-    trace_id = fields.String(allow_none=True)
-    contact_hint = fields.String(allow_none=True)
-    dropped = fields.List(fields.String())
-    consent = fields.Dict(allow_none=True)
-    fence = fields.Integer(metadata={"description": "what `expect` takes, with the state"})
-
-
-class Diagnosis(Described):
-    """What the body of an invalid one has, and which rules found nothing in it: names, never values."""
-
-    says = fields.String()
-    has = fields.List(fields.Dict(fields.String(), fields.String()))
-    missing = fields.List(fields.Dict(fields.String(), fields.Raw()))
-
-
-class SubmissionWithHistory(Submission):
-    """One submission and every send of it."""
-
-    history = fields.List(fields.Nested(Send))
-    diagnosis = fields.Nested(Diagnosis)
-
-
-class Page(Described):
-    """A page of submissions; ``next`` is the ``before`` of the next one."""
-
-    submissions = fields.List(fields.Nested(Submission))
-    next = fields.String(allow_none=True)
-
-
-class Replay(Described):
-    """Which submissions to queue again."""
-
-    state = fields.String(validate=validate.OneOf(POSSIBLE[REPLAY]), required=True)
-    source = fields.String()
-    dry_run = fields.Boolean()
-
-
-class Count(Described):
-    """How many are, or would be, queued; the job that does it."""
-
-    count = fields.Integer()
-    job = fields.String()
-
-
-class DestinationStatus(Described):
-    """One destination."""
-
-    hold_until = fields.DateTime(allow_none=True)
-    hold_reason = fields.String(allow_none=True)
-    backlog = fields.Integer()
-    oldest_seconds = fields.Float(allow_none=True)
-    eta_seconds = fields.Integer(allow_none=True)
-    quota_used = fields.Dict(fields.String(), fields.Integer())
-
-
-class Expect(Described):
-    """The row as it was seen; if it has changed since, the answer is 409 and nothing is done."""
-
-    state = fields.String(validate=validate.OneOf(STATES), required=True)
-    fence = fields.Integer(required=True)
-
-
-class Acting(Described):
-    """What an action on one submission takes."""
-
-    expect = fields.Nested(Expect)
-
-
-class Correction(Acting):
-    """Corrected values by profile field; null leaves a field out."""
-
-    values = fields.Dict(fields.String(), fields.Raw(allow_none=True), required=True)
-
-
-class Contact(Described):
-    """Whom to look for."""
-
-    contact = fields.String(required=True, metadata={"description": "an e-mail address or a phone number"})
-
-
-class Personal(Described):
-    """What is personal in a submission: its profile, or its body where nothing could be mapped."""
-
-    receipt = fields.String()
-    profile = fields.Dict(fields.String(), fields.Raw())
-    update = fields.Dict(fields.String(), fields.Raw())
-    body = fields.Raw()
-
-
-class JobFilter(Described):
-    """Which submissions a job means."""
-
-    state = fields.String(validate=validate.OneOf(POSSIBLE[REPLAY]), required=True)
-    source = fields.String()
-    reason = fields.String()
-    since = fields.DateTime()
-    until = fields.DateTime()
-
-
-class NewJob(Described):
-    """What to do with many; a dry run says what would become of each."""
-
-    action = fields.String(validate=validate.OneOf(jobs.ACTIONS), required=True)
-    filter = fields.Nested(JobFilter, required=True)
-    dry_run = fields.Boolean()
-
-
-class MadeJob(Described):
-    """A job's name, and how many it means; ``more_than``: that there are more."""
-
-    job = fields.String()
-    count = fields.Integer()
-    more_than = fields.Boolean()
-
-
-class Job(Described):
-    """How far a job has come, and what became of the rows."""
-
-    job = fields.String()
-    action = fields.String(validate=validate.OneOf(jobs.ACTIONS))
-    filter = fields.Nested(JobFilter)
-    dry_run = fields.Boolean()
-    by = fields.String()
-    state = fields.String(validate=validate.OneOf([COUNTED, RUNNING, DONE, CANCELLED, FAILED]))
-    total = fields.Integer()
-    more_than = fields.Boolean()
-    done = fields.Integer()
-    outcomes = fields.Dict(fields.String(validate=validate.OneOf(jobs.OUTCOMES)), fields.Integer())
-    problem = fields.String(allow_none=True)
-    made_at = fields.DateTime()
-    ended_at = fields.DateTime(allow_none=True)
-
-
-class JobPage(Described):
-    """A page of jobs, newest first."""
-
-    jobs = fields.List(fields.Nested(Job))
-    next = fields.String(allow_none=True)
-
-
-class Act(Described):
-    """What somebody did."""
-
-    at = fields.DateTime()
-    by = fields.String()
-    action = fields.String()
-    receipt = fields.String(allow_none=True)
-    filter = fields.Dict(allow_none=True)
-    count = fields.Integer()
-    detail = fields.Dict(allow_none=True)
-
-
-class AuditPage(Described):
-    """A page of what was done, newest first."""
-
-    audit = fields.List(fields.Nested(Act))
-    next = fields.String(allow_none=True)
-
-
-class Refused(Described):
-    """How often a source refused something for one cause, within a week."""
-
-    cause = fields.String()
-    count = fields.Integer()
-    last = fields.DateTime()
-
-
-class SourceStatus(Described):
-    """What came to a source, and what of it needs somebody: by state and reason."""
-
-    source = fields.String()
-    kind = fields.String(allow_none=True)
-    enabled = fields.Boolean()
-    last = fields.DateTime(allow_none=True)
-    counts = fields.Dict(fields.String(), fields.Integer())
-    hours = fields.List(fields.Integer())
-    refusals = fields.List(fields.Nested(Refused))
-    needs_you = fields.Dict(fields.String(), fields.Dict(fields.String(), fields.Integer()))
-
-
-class Test(Described):
-    """Whether a test is sent, and to whom: the operator's own address."""
-
-    send = fields.Boolean()
-    email = fields.String()
-    mobile_phone_number = fields.String()
-
-
-class Tested(Described):
-    """What a test came to."""
-
-    receipt = fields.String()
-    state = fields.String()
-    reason = fields.String()
-    profile = fields.Dict(fields.String(), fields.Raw())
-    dropped = fields.List(fields.String())
-
-
-_SECURITY: list[dict[str, list[str]]] = [{"operator": []}]
+SECURITY: list[dict[str, list[str]]] = [{"operator": []}]
 _SUBMISSION = "/api/submissions/{receipt}"
 _PAGE = ("before", "limit")
 Operation = tuple[str, str, tuple[str, ...], type[Schema] | None, int, type[Schema] | None]
 OPERATIONS: tuple[Operation, ...] = (
-    ("get", "/api/submissions", LISTED, None, 200, Page),
-    ("post", "/api/find", (), Contact, 200, Page),
-    ("get", _SUBMISSION, (), None, 200, SubmissionWithHistory),
-    ("patch", _SUBMISSION, (), Correction, 200, Submission),
-    ("post", f"{_SUBMISSION}/replay", (), Acting, 200, Submission),
-    ("post", f"{_SUBMISSION}/discard", (), Acting, 200, Submission),
-    ("post", f"{_SUBMISSION}/reveal", (), None, 200, Personal),
-    ("post", "/api/replay", (), Replay, 200, Count),
-    ("post", "/api/jobs", (), NewJob, 202, MadeJob),
-    ("get", "/api/jobs", _PAGE, None, 200, JobPage),
-    ("get", "/api/jobs/{name}", (), None, 200, Job),
-    ("post", "/api/jobs/{name}/cancel", (), None, 200, Job),
-    ("get", "/api/audit", ("receipt", *_PAGE), None, 200, AuditPage),
-    ("post", "/api/sources/{name}/test", (), Test, 200, Tested),
-    ("post", "/api/destinations/{name}/pause", (), None, 200, DestinationStatus),
-    ("post", "/api/destinations/{name}/resume", (), None, 200, DestinationStatus),
+    ("get", "/api/submissions", LISTED, None, 200, rows.Page),
+    ("post", "/api/find", (), rows.Contact, 200, rows.Page),
+    ("get", _SUBMISSION, (), None, 200, rows.SubmissionWithHistory),
+    ("patch", _SUBMISSION, (), rows.Correction, 200, rows.Submission),
+    ("post", f"{_SUBMISSION}/replay", (), rows.Acting, 200, rows.Submission),
+    ("post", f"{_SUBMISSION}/discard", (), rows.Acting, 200, rows.Submission),
+    ("post", f"{_SUBMISSION}/reveal", (), None, 200, rows.Personal),
+    ("post", "/api/replay", (), rows.Replay, 200, rows.Count),
+    ("post", "/api/jobs", (), rows.NewJob, 202, rows.MadeJob),
+    ("get", "/api/jobs", _PAGE, None, 200, rows.JobPage),
+    ("get", "/api/jobs/{name}", (), None, 200, rows.Job),
+    ("post", "/api/jobs/{name}/cancel", (), None, 200, rows.Job),
+    ("get", "/api/audit", ("receipt", *_PAGE), None, 200, rows.AuditPage),
+    ("post", "/api/sources/{name}/test", (), rows.Test, 200, rows.Tested),
+    ("post", "/api/destinations/{name}/pause", (), None, 200, rows.DestinationStatus),
+    ("post", "/api/destinations/{name}/resume", (), None, 200, rows.DestinationStatus),
 )
 """Method, address, query, what is sent, and what is answered with which status."""
 
@@ -264,47 +39,43 @@ OPERATIONS: tuple[Operation, ...] = (
 def describe_api(spec: APISpec) -> None:
     """Describe every address of the API."""
     for method, path, query, sent, status, answered in OPERATIONS:
-        operation: dict[str, Any] = {
-            "responses": _responses(status, answered),
-            "security": _SECURITY,
-        }
-        operation["parameters"] = [_parameter(name, "query") for name in query]
+        found = {str(status): json_of(answered, "done") if answered else {"description": "done"}}
+        operation = _operation(found, query)
         if sent is not None:
             operation["requestBody"] = {"content": {"application/json": {"schema": sent}}}
-        inside = [_parameter(name, "path") for name in ("receipt", "name") if f"{{{name}}}" in path]
-        spec.path(path, parameters=inside, operations={method: operation})
-    _describe_by_name(spec, "/api/status", DestinationStatus, "by destination")
-    _describe_by_name(spec, "/api/sources", SourceStatus, "by source")
-    files = {"200": {"description": "a file", "content": {kind: {} for kind in set(FORMATS.values())}}}
-    parameters = [_parameter(name, "query") for name in (*FILTERS, "duplicate", "format", "people")]
-    export = {"responses": files, "parameters": parameters, "security": _SECURITY}
-    spec.path("/api/export", operations={"get": export})
+        _add(spec, path, method, operation)
+    _add(spec, "/api/status", "get", _by_name(spec, rows.DestinationStatus, "by destination"))
+    _add(spec, "/api/sources", "get", _by_name(spec, rows.SourceStatus, "by source"))
+    kinds = {kind: {"schema": TEXT} for kind in set(FORMATS.values())}
+    files = {"200": {"description": "a file", "content": kinds}}
+    _add(spec, "/api/export", "get", _operation(files, (*FILTERS, "duplicate", "format", "people")))
+    _add(spec, "/api/jobs/{name}/file", "get", _operation({}))
 
 
-def _describe_by_name(spec: APISpec, path: str, schema: type[Schema], what: str) -> None:
+def _add(spec: APISpec, path: str, method: str, operation: dict[str, Any]) -> None:
+    inside = [parameter(name, "path") for name in ("receipt", "name") if f"{{{name}}}" in path]
+    spec.path(path, parameters=inside, operations={method: operation})
+
+
+def _operation(found: Answers, query: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {
+        "responses": {**found, **_refusals()},
+        "security": SECURITY,
+        "parameters": [parameter(name, "query") for name in query],
+    }
+
+
+def _refusals() -> Answers:
+    roles = ", ".join(ROLES)
+    return {
+        **problems(401, 404, 422, 429, _403=f"the role is too small; there are {roles}"),
+        "409": problem_of("not possible as it is; with its fields where it has changed", rows.Changed),
+    }
+
+
+def _by_name(spec: APISpec, schema: type[Schema], what: str) -> dict[str, Any]:
     name = schema.__name__
     if name not in spec.components.schemas:
         spec.components.schema(name, schema=schema)
     each = {"type": "object", "additionalProperties": {"$ref": f"#/components/schemas/{name}"}}
-    found = {"200": {"description": what, "content": {"application/json": {"schema": each}}}}
-    spec.path(path, operations={"get": {"responses": found, "security": _SECURITY}})
-
-
-def _responses(status: int, answered: type[Schema] | None) -> dict[str, Any]:
-    roles = ", ".join(ROLES)
-    return {
-        str(status): json_of(answered, "done") if answered else {"description": "done"},
-        "400": problem_of("malformed"),
-        "401": problem_of("no operator's token"),
-        "403": problem_of(f"the role is too small; there are {roles}"),
-        "404": problem_of("unknown"),
-        "409": problem_of("not possible for it as it is; with its fields where it has changed"),
-        "422": problem_of("cannot be done with these values"),
-    }
-
-
-def _parameter(name: str, where: str) -> dict[str, Any]:
-    found = {"name": name, "in": where, "required": where == "path", "schema": {"type": "string"}}
-    if name == "contact":
-        found |= {"deprecated": True, "description": "names a person in logs of proxies: use /api/find"}
-    return found
+    return _operation({"200": {"description": what, "content": {"application/json": {"schema": each}}}})

@@ -1,10 +1,14 @@
 """What the description of the API says is what the API answers."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from flask import Flask
 
+import relay as package
+from relay.web import api, operations, pages, script, submit
 from tests.kit.people import SETTINGS, SOURCES, email, in_state
 from tests.kit.relay import RelayProcess, config
 from tests.kit.upstream import ScriptedUpstream
@@ -22,6 +26,20 @@ def schema_of(described: Any, method: str, path: str, status: int) -> Any:
     while "$ref" in found:
         found = described["components"]["schemas"][found["$ref"].rpartition("/")[2]]
     return found
+
+
+def test_every_address_is_described(relay: RelayProcess) -> None:
+    app = Flask(__name__)
+    for face in (submit, pages, script, operations, api):
+        app.register_blueprint(face.blueprint)
+    described = relay.get("/openapi.json").json
+    known = {re.sub(r"\{\w+\}|newsletter|hook|ocamba", "*", path) for path in described["paths"]}
+    for rule in app.url_map.iter_rules():
+        for verb in ("pause", "resume") if "verb" in rule.arguments else ("",):
+            path = re.sub(r"<any[^>]*>", verb, rule.rule)
+            path = re.sub(r"<\w+>", "*", path)
+            assert path in known or path in ("/static/*", "/forms/*/logo", "/static/<path:filename>"), path
+    assert described["info"]["version"] == package.__version__
 
 
 def test_every_address_answers_with_the_fields_that_are_described(relay: RelayProcess) -> None:
