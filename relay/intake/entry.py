@@ -15,6 +15,7 @@ from relay.sources import stamp
 from relay.sources.body import Submission
 from relay.sources.mapping import CONTACTS, Mapped
 from relay.sources.source import Source
+from relay.sources.text import usual
 from relay.vault import Vault
 
 
@@ -54,6 +55,7 @@ def entry_of(
         phone_hash=contact_hash(vault, phone),
         consent=consent_proof(mapped, sent.page, sent.received_at, sent.wording),
         hint=sealed_hint(payload, delivery.receipt, vault),
+        ignored_files=tuple(map(usual, sent.ignored_files)),
         budget=source.held_budget if state == HELD else None,
         is_silent=is_silent(source),
     )

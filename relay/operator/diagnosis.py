@@ -10,12 +10,8 @@ from relay.sources.mapping import CONTACTS
 from relay.sources.paths import plain
 from relay.sources.rules import Rule
 from relay.sources.source import Source
-from relay.sources.text import is_blank
+from relay.sources.text import UNUSUAL, is_blank, usual
 
-_USUAL = re.compile(r"[\w .\[\]-]{1,64}")
-_MOST_DIGITS = 5
-"""A name with more may be somebody's number."""
-_UNUSUAL = "(unusual name)"
 _MOST_KEYS = 60
 _DEEPEST = 5
 _ENTRIES = 3
@@ -63,7 +59,7 @@ def _missing(name: str, rule: Rule, fields: dict[str, Any], has: list[tuple[str,
 def _nearest(text: str, keys: list[str]) -> str | None:
     """Return the key whose last part is most like the last part of a path."""
     wanted = plain(_last(text))
-    by_last = {plain(_last(key)): key for key in reversed(keys) if key != _UNUSUAL}
+    by_last = {plain(_last(key)): key for key in reversed(keys) if key != UNUSUAL}
     inside = [last for last in by_last if last and wanted and (last in wanted or wanted in last)]
     close = inside or difflib.get_close_matches(wanted, by_last, n=1, cutoff=_NEAR)
     return by_last[close[0]] if close else None
@@ -88,12 +84,6 @@ def _keys(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, str
         return
     for number, entry in enumerate(value[:_ENTRIES]):
         yield from _keys(entry, f"{path}[{number}]", depth + 1)
-
-
-def usual(name: str) -> str:
-    """Return the name of a key if it can be shown: a sender may have put a person's data there."""
-    digits = sum(character.isdigit() for character in name)
-    return name if _USUAL.fullmatch(name) and digits <= _MOST_DIGITS else _UNUSUAL
 
 
 def _type(value: Any) -> str:

@@ -25,7 +25,7 @@ def shown(row: Mapping[str, Any], vault: Vault) -> dict[str, Any]:
         "profile_id": row["profile_id"],
         "trace_id": row["trace_id"],
         "contact_hint": opened_hint(row, vault),
-        "dropped": json.loads(row["dropped"] or "[]"),
+        "dropped": [*json.loads(row["dropped"] or "[]"), *json.loads(row["ignored_files"] or "[]")],
         "consent": json.loads(row["consent"]) if row["consent"] else None,
         "fence": row["fence"],
     }

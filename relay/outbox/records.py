@@ -38,6 +38,8 @@ class Entry:
     consent: str | None = None
     hint: bytes | None = factory(default=None, repr=False)
     budget: Budget | None = None
+    ignored_files: tuple[str, ...] = ()
+    """Fields that were left out because they held a file."""
     is_silent: bool = False
     """Whether its sender is not to know that it is a repeat, unless it says so by its own key."""
 

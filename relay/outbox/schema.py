@@ -36,6 +36,7 @@ deliveries = sa.Table(
     sa.Column("profile_id", sa.Text),
     sa.Column("trace_id", sa.Text),
     sa.Column("dropped", sa.Text),
+    sa.Column("ignored_files", sa.Text),
     sa.Column("consent", sa.Text),
     sa.Column("reply", sa.Text),
     sa.Column("payload", Bytes),
@@ -252,6 +253,10 @@ def _notices(conn: Connection) -> None:
     notices.create(conn, checkfirst=True)
 
 
+def _ignored_files(conn: Connection) -> None:
+    _add_column(conn, _c.ignored_files)
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     _first,
     _sessions,
@@ -266,6 +271,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _hints,
     _aliased,
     _notices,
+    _ignored_files,
 )
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed."""
 

@@ -178,7 +178,7 @@ HEALTH = sa.select(destinations).where(destinations.c.name == sa.bindparam("this
 _ROW_COLUMNS = (
     *("receipt", "source", "destination", "state", "reason", "lane", "received_at", "due_at", "changed_at"),
     *("dropped", "payload", "size", "contact_hint", "repeat_key", "plain_key", "twin_key", "id_hash"),
-    *("email_hash", "phone_hash", "consent"),
+    *("email_hash", "phone_hash", "consent", "ignored_files"),
 )
 
 
@@ -206,6 +206,7 @@ def row_of(entry: Entry) -> dict[str, Any]:
         "email_hash": entry.email_hash,
         "phone_hash": entry.phone_hash,
         "consent": entry.consent,
+        "ignored_files": json.dumps(entry.ignored_files) if entry.ignored_files else None,
     }
 
 

@@ -20,6 +20,9 @@ _NAME_PARTS = (
     ("full",),
     ("area", "phone"),
 )
+UNUSUAL = "(unusual name)"
+_USUAL = re.compile(r"[\w .\[\]-]{1,64}")
+_MOST_DIGITS = 5  # a name with more may be somebody's number
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _JOINERS = re.compile("[\u200c\u200d]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -89,3 +92,9 @@ def _one_text(values: list[Any]) -> str | None:
     if len({clean(text) for text in texts}) > 1:
         raise ValidationError("Given more than once, with different values.")
     return texts[0] if texts else None
+
+
+def usual(name: str) -> str:
+    """Return the name of a key if it can be shown: a sender may have put a person's data there."""
+    digits = sum(character.isdigit() for character in name)
+    return name if _USUAL.fullmatch(name) and digits <= _MOST_DIGITS else UNUSUAL

@@ -235,7 +235,16 @@ def test_a_file_is_left_out_and_named_and_the_sign_up_is_taken(
     assert answer.json["dropped"] == answer.json["ignored_files"] == ["cv"]
     relay.wait_state(answer.receipt or "", "delivered")
     assert arrived(upstream, address) == {"email": address}
-    assert relay.submission(answer.receipt or "")["contact_hint"] is None, "no payload is kept for a file"
+    row = relay.submission(answer.receipt or "")
+    assert row["contact_hint"] is None, "no payload is kept for a file"
+    assert row["dropped"] == ["cv"]
+
+
+def test_the_name_of_a_files_field_is_shown_only_if_it_is_no_persons(relay: RelayProcess) -> None:
+    body = with_file(person()).replace(b'name="cv"', b'name="ada@example.com"')
+    answer = post(relay, "report", body, "multipart/form-data; boundary=kit-boundary")
+    assert answer.json["ignored_files"] == ["ada@example.com"], "its sender knows it"
+    assert relay.submission(answer.receipt or "")["dropped"] == ["(unusual name)"]
 
 
 def test_a_file_larger_than_a_body_may_be_is_refused(relay: RelayProcess) -> None:

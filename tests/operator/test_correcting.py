@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from relay.operator.diagnosis import usual
+from relay.sources.text import usual
 from tests.kit.canary import leaks
 from tests.kit.people import TRAP, UNKNOWN, Moods, email, in_state, receipt_of
 from tests.kit.relay import RelayProcess
