@@ -272,7 +272,7 @@ def test_while_the_quota_is_used_up_callers_are_answered_at_once(way: Door) -> N
     way.relay.wait_state(str(answer.receipt), "delivered", timeout=15)
 
 
-# --- 98: restarts -------------------------------------------------------------------------------------
+# --- restarts -------------------------------------------------------------------------------------
 
 
 def killed_again_and_again(

@@ -29,7 +29,7 @@ def upstream() -> Iterator[ScriptedUpstream]:
         yield server
 
 
-# --- 132: reloads -----------------------------------------------------------------------------------------
+# --- reloads -----------------------------------------------------------------------------------------
 
 FIELDS = ("full_name", "mobile_phone_number")
 PHONES = {"a": "+4915112340001", "b": "+4915112340002"}
@@ -88,7 +88,7 @@ def plain() -> Callable[[int], Made]:
     return make
 
 
-# --- 133: threads that die --------------------------------------------------------------------------------
+# --- threads that die --------------------------------------------------------------------------------
 
 LAUNCH = """
 import ctypes, os, runpy, threading, time
@@ -134,7 +134,7 @@ def test_when_a_thread_dies_the_process_ends_and_nobody_is_lost(
         assert len(crowd.acknowledged) == len(crowd.ledger)
 
 
-# --- 134: a long run --------------------------------------------------------------------------------------
+# --- a long run --------------------------------------------------------------------------------------
 
 WARM_SECONDS, SOAK_SECONDS = 40, 120
 

@@ -3,152 +3,45 @@
 The messages are signed here, by code that shares nothing with the relay.
 """
 
-import base64
 import hashlib
-import hmac
 import json
-import math
-import random
 import re
-import statistics
 import threading
 import time
 import urllib.parse
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from relay.config import settings
-from relay.config.environment import Unusable
-from relay.sources.proof import Evidence, Verifier
-from tests.config.presets.case import netlify_token
+from tests.intake.signing import (
+    FIELDS,
+    KEY,
+    OTHER,
+    PLAIN,
+    PUBLIC_URL,
+    SCHEMES,
+    SECRET,
+    SIGNED,
+    STAMPED,
+    WIDE,
+    WRONG,
+    Message,
+    Scheme,
+    b64,
+    mac,
+    made,
+    post,
+    somebody,
+)
 from tests.kit.client import Answer, request
 from tests.kit.processes import eventually
-from tests.kit.relay import RelayProcess, StartFailed, config, toml
+from tests.kit.relay import RelayProcess, config
 from tests.kit.upstream import ScriptedUpstream
-
-FIELDS = {"email": "email", "full_name": "name"}
-PUBLIC_URL = "https://relay.example.com"
-WIDE = {"limits": "500/second; 100000/minute", "parallel": 16}
-WRONG = "canary-wrong-signature-8d1f"
-KEY = b"thirty-two bytes of a signing key"
-SECRET = "canary-signing-secret-5c0e7a9b41"
-OTHER = "canary-another-sources-secret-77"
-
-
-@dataclass(frozen=True)
-class Message:
-    """One POST, as its sender makes it."""
-
-    source: str
-    body: bytes
-    headers: dict[str, str]
-    query: str = ""
-
-    def with_header(self, name: str, value: str | None) -> "Message":
-        rest = {key: text for key, text in self.headers.items() if key != name}
-        return replace(self, headers=rest if value is None else {**rest, name: value})
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """A way to sign: the table of the configuration, where the proof stands, and how it is made."""
-
-    verify: dict[str, Any] | None
-    proof: Callable[[bytes, str, int], str]
-    """Makes the header's value from the body, the secret and the time in seconds."""
-    header: str = "X-Signature"
-    more: Callable[[int], dict[str, str]] = lambda now: {}
-    secret: str = SECRET
-    other: str = OTHER
-    is_signed: bool = True
-    """Whether the proof is about the body."""
-
-
-def mac(text: bytes, secret: str, digest: Any = hashlib.sha256) -> bytes:
-    return hmac.new(secret.encode(), text, digest).digest()
-
-
-def b64(raw: bytes) -> str:
-    return base64.b64encode(raw).decode()
-
-
-def whsec(key: bytes) -> str:
-    return "whsec_" + b64(key)
-
-
-def standard(body: bytes, secret: str, now: int) -> str:
-    key = base64.b64decode(secret.removeprefix("whsec_"))
-    return "v1," + b64(hmac.new(key, f"msg_1.{now}.".encode() + body, hashlib.sha256).digest())
-
-
-def bearer(_: bytes, secret: str, now: int) -> str:
-    return f"Bearer {secret}"
-
-
-PLAIN = {"scheme": "hmac-sha256", "header": "X-Signature"}
-STAMP = "{timestamp}.{body}"
-SCHEMES = {
-    "hex": Scheme(PLAIN, lambda body, secret, _: mac(body, secret).hex()),
-    "prefixed": Scheme(
-        PLAIN | {"prefix": "sha256=", "encoding": "base64"},
-        lambda body, secret, _: "sha256=" + b64(mac(body, secret)),
-    ),
-    "sha1": Scheme(
-        PLAIN | {"scheme": "hmac-sha1", "prefix": "sha1="},
-        lambda body, secret, _: "sha1=" + mac(body, secret, hashlib.sha1).hex(),
-    ),
-    "sha512": Scheme(
-        PLAIN | {"scheme": "hmac-sha512"}, lambda body, secret, _: mac(body, secret, hashlib.sha512).hex()
-    ),
-    "pairs": Scheme(
-        PLAIN | {"pairs": ",", "signed": STAMP},
-        lambda body, secret, now: f"t={now},v1={mac(b'%d.' % now + body, secret).hex()}",
-    ),
-    "stamped": Scheme(
-        PLAIN | {"signed": STAMP, "timestamp_header": "X-Time"},
-        lambda body, secret, now: mac(b"%d." % now + body, secret).hex(),
-        more=lambda now: {"X-Time": str(now)},
-    ),
-    "millis": Scheme(
-        PLAIN | {"signed": STAMP, "timestamp_header": "X-Time", "timestamp_unit": "ms"},
-        lambda body, secret, now: mac(b"%d000." % now + body, secret).hex(),
-        more=lambda now: {"X-Time": f"{now}000"},
-    ),
-    "standard": Scheme(
-        PLAIN
-        | {"prefix": "v1,", "separator": " ", "encoding": "base64", "signed": "{id}.{timestamp}.{body}"}
-        | {"id_header": "X-Id", "timestamp_header": "X-Time", "secret_encoding": "whsec"},
-        standard,
-        more=lambda now: {"X-Id": "msg_1", "X-Time": str(now)},
-        secret=whsec(KEY),
-        other=whsec(KEY[::-1]),
-    ),
-    "addressed": Scheme(
-        PLAIN | {"signed": "{method}{url}{body}"},
-        lambda body, secret, _: mac(f"POST{PUBLIC_URL}/submit/addressed".encode() + body, secret).hex(),
-    ),
-    "jwt": Scheme(
-        {"scheme": "jwt", "header": "X-Signature", "issuer": "netlify", "body_claim": "sha256"},
-        lambda body, secret, _: netlify_token(secret, body),
-    ),
-    "bearer": Scheme(None, bearer, header="Authorization", is_signed=False),
-    "basic": Scheme(
-        {"scheme": "basic"},
-        lambda body, secret, _: "Basic " + b64(secret.encode()),
-        header="Authorization",
-        secret=f"user:{SECRET}",
-        other=f"user:{OTHER}",
-        is_signed=False,
-    ),
-}
-SIGNED = [name for name, scheme in SCHEMES.items() if scheme.is_signed]
-STAMPED = ["pairs", "stamped", "millis", "standard"]
 
 
 def source(scheme: Scheme, variable: str) -> dict[str, Any]:
@@ -186,28 +79,6 @@ def relay(upstream: ScriptedUpstream) -> Iterator[RelayProcess]:
         yield process
 
 
-def somebody(**more: Any) -> bytes:
-    """A body of somebody nobody has heard of, with blanks that re-serialising would change."""
-    return json.dumps(
-        {"email": f"{uuid.uuid4().hex[:12]}@example.com", "name": "Ada", **more}, indent=1
-    ).encode()
-
-
-def made(name: str, body: bytes, *, secret: str | None = None, now: float | None = None) -> Message:
-    """A valid message of a scheme."""
-    scheme, at = SCHEMES[name], int(time.time() if now is None else now)
-    proof = scheme.proof(body, scheme.secret if secret is None else secret, at)
-    return Message(name, body, {scheme.header: proof, **scheme.more(at)})
-
-
-def post(relay: RelayProcess, message: Message, **headers: str) -> Answer:
-    sent = {"Content-Type": "application/json", **message.headers, **headers}
-    # http.client speaks latin-1; what is not goes as UTF-8 bytes, as a careless client would send it.
-    coded = {name: value.encode("utf-8").decode("latin-1") for name, value in sent.items()}
-    path = f"/submit/{message.source}" + (f"?{message.query}" if message.query else "")
-    return request(relay.port, "POST", path, message.body, coded)
-
-
 def rejected(relay: RelayProcess) -> list[dict[str, Any]]:
     lines = (line.data for line in relay.log_lines())
     return [data for data in lines if data and data.get("event") == "submission.rejected"]
@@ -233,7 +104,7 @@ def refused_alike(relay: RelayProcess, messages: dict[str, Message]) -> None:
     assert all(line["level"] == "warning" and line["client"] == "127.0.0.1" for line in noted)
 
 
-# --- 39: what is valid ------------------------------------------------------------------------------------
+# --- what is valid ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SCHEMES)
@@ -278,7 +149,7 @@ def test_a_handshake_signs_nothing_that_could_be_a_message(relay: RelayProcess, 
     assert answer.status == 400 and mac(body.encode(), SECRET).hex() not in answer.text
 
 
-# --- 40: what is not --------------------------------------------------------------------------------------
+# --- what is not --------------------------------------------------------------------------------------
 
 
 def spoiled(name: str) -> dict[str, Message]:
@@ -371,7 +242,7 @@ def test_a_body_without_a_proof_tells_nothing_more(relay: RelayProcess, body: by
     refused_alike(relay, {"it": Message("inbody", body, {})})
 
 
-# --- 41: the time -----------------------------------------------------------------------------------------
+# --- the time -----------------------------------------------------------------------------------------
 
 TIMES = {
     "too early": lambda now: str(now - 301 - 5),
@@ -428,7 +299,7 @@ def test_seconds_are_not_milliseconds(relay: RelayProcess) -> None:
     refused_alike(relay, {"s": Message("millis", body, {"X-Signature": signature, "X-Time": str(now)})})
 
 
-# --- 42 to 44: the same again -----------------------------------------------------------------------------
+# --- the same again -----------------------------------------------------------------------------
 
 
 def calls_for(upstream: ScriptedUpstream, body: bytes) -> int:
@@ -488,7 +359,7 @@ def test_the_same_id_from_two_sources_is_two_sign_ups(
     assert calls_for(upstream, body) == 2
 
 
-# --- 45: two secrets --------------------------------------------------------------------------------------
+# --- two secrets --------------------------------------------------------------------------------------
 
 
 class Load:
@@ -549,113 +420,7 @@ def test_of_two_secrets_one_is_taken_away_by_a_reload(upstream: ScriptedUpstream
         assert relay.worker_pids() == pids, "without a restart"
 
 
-# --- 46: the time a refusal takes -------------------------------------------------------------------------
-
-
-def welch(one: list[float], other: list[float]) -> float:
-    """Welch's t of two samples, each without its slowest tenth: what the machine did besides."""
-    kept = [sorted(sample)[: len(sample) * 9 // 10] for sample in (one, other)]
-    means = [statistics.fmean(sample) for sample in kept]
-    errors = [statistics.variance(sample) / len(sample) for sample in kept]
-    return (means[0] - means[1]) / math.sqrt(sum(errors))
-
-
-def measured(verifier: Verifier, body: bytes, seed: int) -> float:
-    right = mac(body, SECRET).hex()
-    wrongs = ["0" if right[0] != "0" else "1", right[:62]]
-    shown = [(wrong + ("f" if right[-1] != "f" else "e") * 64)[:64] for wrong in wrongs]
-    times: list[list[float]] = [[], []]
-    order = [0, 1] * 2000
-    random.Random(seed).shuffle(order)
-    secrets = (SECRET.encode(),)
-    for kind in order:
-        evidence = Evidence({"x-signature": shown[kind]}, {}, body)
-        started = time.perf_counter_ns()
-        assert not verifier.proves(evidence, secrets, 0)
-        times[kind].append(time.perf_counter_ns() - started)
-    return welch(*times)
-
-
-def test_how_wrong_a_signature_is_cannot_be_timed(seed: int) -> None:
-    """2,000 wrong signatures that share none of their bytes with the right one, and 2,000 that share 31.
-
-    A machine that is busy with something else is given two more chances; a comparison that stops at the
-    first difference would fail all three.
-    """
-    verifier = Verifier(**PLAIN)
-    found = []
-    for attempt in range(3):
-        found.append(abs(measured(verifier, somebody(), seed + attempt)))
-        if found[-1] < 4.5:
-            return
-    pytest.fail(f"Welch |t| is {found}")
-
-
-# --- 47: no secret, no start ------------------------------------------------------------------------------
-
-LACKING: dict[str, dict[str, Any]] = {
-    "no secret": {"verify": PLAIN},
-    "no secret, a preset": {"preset": "stripe"},
-    "a variable that is not set": {"verify": PLAIN, "secret": "env:NOT_SET"},
-    "an empty variable": {"verify": PLAIN, "secret": "env:EMPTY"},
-    "a blank variable": {"verify": PLAIN, "secret": "env:BLANK"},
-    "an empty file": {"verify": PLAIN, "secret": "file:{folder}/empty"},
-    "a missing file": {"verify": PLAIN, "secret": "file:{folder}/missing"},
-    "an empty list": {"verify": PLAIN, "secret": []},
-    "an empty list, no table": {"secret": []},
-    "an empty text": {"secret": ""},
-    "one of two": {"verify": PLAIN, "secret": ["env:GOOD", "env:EMPTY"]},
-    "nothing at all": {},
-    "no key after the prefix": {"preset": "standard-webhooks", "secret": "env:NO_KEY"},
-    "no base64": {"preset": "standard-webhooks", "secret": "env:GOOD"},
-    "the secret itself": {"verify": PLAIN, "secret": "hunter2-hunter2"},
-    "a handshake without a secret": {"verify": "none", "handshake": {"kind": "hmac", "query": "challenge"}},
-}
-POOR = {"EMPTY": "", "BLANK": " \n", "NO_KEY": "whsec_", "GOOD": "not/base64!"}
-
-
-def lacking(what: str, folder: Path, url: str = "http://127.0.0.1:1/") -> dict[str, Any]:
-    (folder / "empty").write_text("\n")
-    table = {"kind": "webhook", "fields": FIELDS, **LACKING[what]}
-    if isinstance(table.get("secret"), str):
-        table["secret"] = table["secret"].replace("{folder}", str(folder))
-    return config(url, {"crm": table})
-
-
-@pytest.mark.parametrize("what", LACKING)
-def test_a_source_without_its_secret_is_not_started(what: str, tmp_path: Path) -> None:
-    file = tmp_path / "relay.toml"
-    file.write_text(toml(lacking(what, tmp_path)), encoding="utf-8")
-    with pytest.raises(Unusable) as refused:
-        settings.load({"RELAY_CONFIG": str(file), "OCAMBA_TOKEN": "token", **POOR})
-    said = [str(problem) for problem in refused.value.problems]
-    assert said and all("sources.crm" in line for line in said)
-    assert not any("hunter2" in line or "not/base64" in line for line in said)
-
-
-def test_the_server_ends_and_says_why(upstream: ScriptedUpstream, tmp_path: Path) -> None:
-    folder = tmp_path / "state"
-    folder.mkdir()
-    with pytest.raises(StartFailed) as failed:
-        RelayProcess(lacking("an empty variable", tmp_path, upstream.url), env=POOR, folder=folder)
-    assert failed.value.returncode == 2
-    assert "sources.crm.secret" in failed.value.output and "Traceback" not in failed.value.output
-
-
-def test_a_reload_cannot_take_the_secret_away(upstream: ScriptedUpstream, tmp_path: Path) -> None:
-    secret = tmp_path / "secret"
-    secret.write_text(SECRET)
-    table = {"kind": "webhook", "verify": PLAIN, "fields": FIELDS, "wait": 0, "secret": f"file:{secret}"}
-    with RelayProcess(config(upstream.url, {"hex": table}, **WIDE)) as relay:
-        secret.write_text("")
-        relay.hup()
-        eventually(lambda: "config.kept" in relay.output(), 10, "the refusal")
-        assert post(relay, made("hex", somebody())).status == 202, "the old secret is in force"
-        assert post(relay, made("hex", somebody(), secret=OTHER)).status == 401
-        assert post(relay, Message("hex", somebody(), {"X-Signature": ""})).status == 401
-
-
-# --- 64: what is written down -----------------------------------------------------------------------------
+# --- what is written down -----------------------------------------------------------------------------
 
 FORGED = '"}\n{"level": "info", "event": "forged.line", "receipt": "'
 NASTY = {

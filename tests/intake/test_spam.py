@@ -177,7 +177,7 @@ def is_held(relay: RelayProcess, upstream: ScriptedUpstream, answer: Answer, ema
     return str(row["reason"])
 
 
-# --- 29 to 31: too fast -----------------------------------------------------------------------------------
+# --- too fast -----------------------------------------------------------------------------------
 
 
 def test_who_floods_is_limited_and_others_are_not(upstream: ScriptedUpstream) -> None:
@@ -298,7 +298,7 @@ def test_without_trusted_proxies_the_header_changes_nothing(upstream: ScriptedUp
         assert any("RELAY_TRUSTED_PROXIES" in warning for warning in warnings)
 
 
-# --- 32: suspects -----------------------------------------------------------------------------------------
+# --- suspects -----------------------------------------------------------------------------------------
 
 
 def form_of(relay: RelayProcess, source: str) -> str:
@@ -384,7 +384,7 @@ def test_a_bot_that_repeats_itself_is_one_row(relay: RelayProcess) -> None:
     assert len({answer.receipt for answer in answers}) == 5 and len(shown) == 1
 
 
-# --- 33: the recipient ------------------------------------------------------------------------------------
+# --- the recipient ------------------------------------------------------------------------------------
 
 
 def test_one_victim_is_written_to_a_few_times_only(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
@@ -427,7 +427,7 @@ def test_a_phone_number_is_a_recipient_too(relay: RelayProcess) -> None:
     assert states == ["delivered", "delivered", "held"]
 
 
-# --- 34: memory -------------------------------------------------------------------------------------------
+# --- memory -------------------------------------------------------------------------------------------
 
 KNOCKS = """
 import resource, sys, time

@@ -51,7 +51,7 @@ def refused(relay: RelayProcess) -> tuple[int, str]:
     return status, line
 
 
-# --- 78: no memory ----------------------------------------------------------------------------------------
+# --- no memory ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("spare", [0, 2])
@@ -98,7 +98,7 @@ def limit_memory(pid: int, spare: int | None) -> None:
         resource.prlimit(pid, resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
 
 
-# --- 109: little space ------------------------------------------------------------------------------------
+# --- little space ------------------------------------------------------------------------------------
 
 
 def test_before_the_disk_is_full_nothing_more_is_taken_and_what_is_there_is_sent(
@@ -162,7 +162,7 @@ def test_on_a_full_disk_the_ballast_makes_room_to_record_what_was_sent(tmp_path:
             assert not (disk / "relay.db.ballast").exists()
 
 
-# --- 112: files of others ---------------------------------------------------------------------------------
+# --- files of others ---------------------------------------------------------------------------------
 
 
 def without_powers() -> list[str]:
@@ -222,7 +222,7 @@ def test_what_may_not_be_written_is_named_and_left_as_it_is(
         assert relay.state(receipt) == "queued"
 
 
-# --- 114: disks that do not last --------------------------------------------------------------------------
+# --- disks that do not last --------------------------------------------------------------------------
 
 
 def on(kind: str, folder: Path, scratch: Path) -> list[str]:
@@ -302,7 +302,7 @@ def test_on_a_disk_that_a_container_loses_it_warns(tmp_path: Path, kind: str) ->
             assert f"is on {kind}" in relay.output()
 
 
-# --- 116: long readers ------------------------------------------------------------------------------------
+# --- long readers ------------------------------------------------------------------------------------
 
 
 @pytest.mark.timed
@@ -359,7 +359,7 @@ def holds_a_snapshot(relay: RelayProcess, done: threading.Event) -> None:
     link.close()
 
 
-# --- 117: an old SQLite -----------------------------------------------------------------------------------
+# --- an old SQLite -----------------------------------------------------------------------------------
 
 
 def test_an_old_sqlite_is_named_and_one_process_writes(upstream: ScriptedUpstream, tmp_path: Path) -> None:
@@ -383,7 +383,7 @@ def test_a_new_sqlite_is_not_named(upstream: ScriptedUpstream) -> None:
         assert "3.51.3" not in relay.readiness().text
 
 
-# --- 119: much data ---------------------------------------------------------------------------------------
+# --- much data ---------------------------------------------------------------------------------------
 
 MILLION = """
 WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1000000)

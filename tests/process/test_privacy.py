@@ -92,7 +92,7 @@ def upstream() -> Iterator[ScriptedUpstream]:
         yield server
 
 
-# --- 58, 65: the sweep --------------------------------------------------------------------------------
+# --- the sweep --------------------------------------------------------------------------------
 
 
 class Sweep:
@@ -325,7 +325,7 @@ def test_erasing_a_contact_leaves_nothing_of_it(upstream: ScriptedUpstream) -> N
         assert leaks(held.canaries | sent.canaries, evidence(relay)) == []
 
 
-# --- 60: an upstream that says too much ---------------------------------------------------------------
+# --- an upstream that says too much ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("repeated", [1, 400_000], ids=["short", "10 MB"])
@@ -366,7 +366,7 @@ def test_what_upstream_echoes_stays_inside(code: int, repeated: int) -> None:
         assert relay.rss() - before < 60_000_000
 
 
-# --- 64: lines that forge lines -----------------------------------------------------------------------
+# --- lines that forge lines -----------------------------------------------------------------------
 
 FORGED = [
     "x\r\n",
@@ -406,7 +406,7 @@ def test_every_event_is_one_line(upstream: ScriptedUpstream) -> None:
         assert not any("jndi" in line.raw for line in lines)
 
 
-# --- 67: files ----------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mask", ["022", "000"])
@@ -450,7 +450,7 @@ def test_a_secret_that_everybody_can_read_is_named(upstream: ScriptedUpstream, t
         assert str(token) in refused.output and "canary" not in refused.output
 
 
-# --- 68: development switches -------------------------------------------------------------------------
+# --- development switches -------------------------------------------------------------------------
 
 
 def test_switches_for_development_open_nothing(upstream: ScriptedUpstream) -> None:

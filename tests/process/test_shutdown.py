@@ -467,7 +467,7 @@ def test_a_folder_that_cannot_be_written_is_named() -> None:
     assert sum("/proc/nowhere" in line for line in lines) == 1
 
 
-# --- 138: one after the other -------------------------------------------------------------------------
+# --- one after the other -------------------------------------------------------------------------
 
 NGINX = """
 daemon off; error_log {folder}/error.log info; pid {folder}/pid;
@@ -542,7 +542,7 @@ def test_restarting_one_after_the_other_behind_a_proxy_fails_nobody(
         assert len(crowd.ledger) > 50 * rounds
 
 
-# --- 139, 142: in a container -------------------------------------------------------------------------
+# --- in a container -------------------------------------------------------------------------
 
 
 def namespaced(*options: str) -> list[str]:
