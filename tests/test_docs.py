@@ -45,14 +45,6 @@ def test_every_page_is_in_the_sites_menu() -> None:
     assert set(re.findall(r'"([a-z]+\.md)"', menu)) == {page.name for page in ROOT.glob("docs/*.md")}
 
 
-def test_every_test_that_security_names_is_there() -> None:
-    """A claim of docs/security.md stands only as long as its test."""
-    text = (ROOT / "docs/security.md").read_text(encoding="utf-8")
-    named = re.findall(r"`(tests/[\w/.]+)`", text)
-    assert named
-    assert [one for one in named if not (ROOT / one).exists()] == []
-
-
 def test_page_of_senders_is_what_the_presets_say() -> None:
     assert SENDERS.read_text(encoding="utf-8") == senders_page.page(), "run `make docs`"
 
