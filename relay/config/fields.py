@@ -99,6 +99,7 @@ def _rule(name: str, given: Any) -> Rule:
             first=tuple(map(_place, _firsts(loaded))),
             required=loaded.get("required", False),
             choices=tuple(loaded.get("choices", ())),
+            is_name=name == "full_name" and loaded.get("type", usual) == "text",
             **{key: loaded[key] for key in _PLAIN_KEYS if key in loaded},
         )
     except ValueError as problem:

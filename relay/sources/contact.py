@@ -8,7 +8,7 @@ import email_validator
 
 from relay.sources import telephone
 from relay.sources.numbering import NoNumber
-from relay.sources.text import normal, visible
+from relay.sources.text import normal, unescaped, visible
 
 _LONGEST = 500  # of what is typed around an address, and 254 characters of it
 _FULL_WIDTH = "".join(map(chr, range(0xFF01, 0xFF5F)))
@@ -16,6 +16,9 @@ _PLAIN = str.maketrans("’‘‐‑‒–" + _FULL_WIDTH, "''----" + "".join(ma
 _LINK = re.compile(r"mailto:([^?]*)(?:\?.*)?", re.IGNORECASE)
 _NAMED = re.compile(r"([^<>]*)<([^<>]*)>")
 _QUOTES = '"“”„«» \t'
+_STOPS = ",;"
+"""Of the list that an address stood in; neither ends a domain."""
+_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 _LONGEST_LOCAL = 64
 _SHORTEST_SLIP = 6  # shorter domains have too many neighbours
 
@@ -42,6 +45,8 @@ def email(text: str) -> str:
     """
     address = _address(text)
     local, _, domain = address.rpartition("@")
+    if _ENCODED.search(local):  # twice, and only once undone
+        raise _no_address()
     checked = address
     if domain.lower() in _DOTTED_DOMAINS and len(local) <= _LONGEST_LOCAL:
         checked = re.sub(r"\.+", ".", local).removesuffix(".") + "@" + domain
@@ -57,14 +62,16 @@ def _address(text: str) -> str:
     text = visible(text).strip()
     if len(text) > _LONGEST:
         raise _no_address()
-    text = normal(text.translate(_PLAIN)).strip(_QUOTES)
+    text = normal(unescaped(text).translate(_PLAIN)).strip(_QUOTES)
+    if text[:1] == text[-1:] == "'":
+        text = text[1:-1]
     named = _NAMED.fullmatch(text)
     if named:
         name, text = named[1].strip(_QUOTES + "'"), named[2].strip()
         if "@" in name and name.lower() != text.lower():  # two addresses
             raise _no_address()
     link = _LINK.fullmatch(text)
-    return link[1].strip() if link else text
+    return (link[1] if link else text).strip().rstrip(_STOPS)
 
 
 def _no_address() -> NotAContact:

@@ -10,7 +10,7 @@ from marshmallow import fields, validate
 from relay.sources.fields import NEEDED, TYPES, Phone, Telephone, holds_no_number
 from relay.sources.paths import Labels, Place
 from relay.sources.telephone import region_of
-from relay.sources.text import is_blank, join, text_of
+from relay.sources.text import is_blank, is_no_name, join, says_nothing, text_of
 
 _DEFAULT_LENGTH = 255
 _NAMES_COUNTRY = re.compile(r"dial|countr|calling|intl|code|(?<![a-z])cc(?![a-z])", re.IGNORECASE)
@@ -29,6 +29,8 @@ class Rule:
     max_length: int | None = None
     choices: tuple[Any, ...] = ()
     value: Any = None
+    is_name: bool = False
+    """Whether it is a person's name: programs and people write much else where there is none."""
     region_from: Place | None = None
     """Of a phone: where its country or dial code stands."""
 
@@ -37,8 +39,12 @@ class Rule:
         return (*self.first, *self.joined)
 
     def is_blank(self, value: Any) -> bool:
-        """Whether a value says nothing; for a phone also a mask, a dial code or a word for nothing."""
-        return is_blank(value) or (self.type == "phone" and holds_no_number(value))
+        """Whether a value says nothing; of a contact or a name also what programs write for nothing."""
+        if is_blank(value):
+            return True
+        if self.type == "email":
+            return isinstance(value, str) and says_nothing(value)
+        return holds_no_number(value) if self.type == "phone" else self.is_name and is_no_name(value)
 
     def name(self, body: Mapping[str, Any]) -> str | None:
         """Return what the sender calls it: of alternatives the one that answers, of joined ones the first."""
@@ -57,7 +63,8 @@ class Rule:
                 return value
         if len(self.joined) == 1:
             return self.joined[0].find(body)
-        parts = [(place, value) for place, value in self._parts(body) if not is_blank(value)]
+        says_no = self.is_blank if self.is_name else is_blank
+        parts = [(place, value) for place, value in self._parts(body) if not says_no(value)]
         return self._telephone(parts) if self.type == "phone" else join(value for _, value in parts)
 
     def _parts(self, body: Mapping[str, Any]) -> Iterator[tuple[Place, Any]]:

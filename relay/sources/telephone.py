@@ -19,7 +19,7 @@ from relay.sources.numbering import (
     vanity,
     with_or_without_plus,
 )
-from relay.sources.text import visible
+from relay.sources.text import says_nothing, visible
 
 INVISIBLE_PLUS = "\u2064"
 """Stands for a ``+`` that a form did not encode, or that was a blank: only the number can tell."""
@@ -30,6 +30,7 @@ _FEW_DIGITS = 6  # as many in a note, and it is another number
 _PLAIN = str.maketrans(
     {**dict.fromkeys("‐‑‒–—―−－", "-"), "（": "(", "）": ")", "．": ".", "／": "/", "＋": "+"}
 )
+_QUOTES = "'\"`’‘“”„ "  # tables put one before a number, so that it stays a text
 _FORMATTING = re.compile(r"[\w\s+().,;:|/\[\]*#~=-]+")
 _BREAK = re.compile(r"[\x00-\x1f\x85\u2028\u2029]")
 _WORDS_BEFORE = re.compile(
@@ -37,15 +38,13 @@ _WORDS_BEFORE = re.compile(
     r"whatsapp|sms|callto|number|nummer|no|nr)(?:\b[\s.:]*)",
     re.IGNORECASE,
 )
-_SAYS_NOTHING = frozenset(
-    [
-        *("n/a", "na", "n.a.", "none", "null", "nil", "nan", "undefined", "unknown", "false"),
-        *("no", "nein", "non", "nada", "keine", "keins", "k.a.", "k. a."),
-    ]
-)
 _PLACEHOLDERS = frozenset("xX_#*-.()/ +[]")
 _TWICE = re.compile(r"\+\s*([1-9][0-9]{0,2})(?:[\s()./-]*(?=\+)|[\s()./-]+(?=00\s*\1))")
 _DIAL_CODE = re.compile(r"[^+0-9]*(?:\+|00)\s*([1-9][0-9 -]{0,6})\)?[^+0-9]*")
+_FRACTION = re.compile(r"(\+?[1-9][0-9]{6,14})\.0")  # a table's number, written out as it counts
+_COUNTED = re.compile(r"\+?[0-9]{7,}(?:\.0{1,3})+")
+_MASKED = re.compile(r"[xX*•…_]{2,}")
+_LOOK_LIKE_DIGITS = re.compile(r"[OoQIl|]+(?![^\W\d_])")
 _ZERO = re.compile(r"(?<=\d)[\s./-]*\(0\)")  # +49 (0)30: to be left out where the code stands before it
 _SEPARATORS = re.compile(r"[/,;|]")
 _LISTING = frozenset(",;|")  # these stand between numbers; a slash also stands inside one
@@ -63,6 +62,8 @@ def read(text: str, region: str | None = None, *, is_stated: bool = False) -> st
     if len(text) > _LONGEST or holds_none(text) or not _FORMATTING.fullmatch(text) or _BREAK.search(text):
         raise NoNumber
     text = _without_words(text)
+    if _MASKED.search(text) or _COUNTED.fullmatch(text):  # half of a number, or more than one
+        raise NoNumber
     if beside := _TWICE.match(text):  # a widget's dial code, and the number typed with its own
         region, text, is_stated = region_of("+" + beside[1]), text[beside.end() :], True
     return formatted(_number(_one_number(text, region), region, may_have_lost_plus, is_stated))
@@ -78,7 +79,7 @@ def holds_none(text: str) -> bool:
     text = _plain(text)
     if len(text) > _LONGEST:
         return False
-    if text.lower() in _SAYS_NOTHING or set(text) <= _PLACEHOLDERS:
+    if says_nothing(text) or set(text) <= _PLACEHOLDERS:
         return True
     digits = _digits(text)
     if not digits:
@@ -126,10 +127,11 @@ def _regions_by_dial_code() -> dict[str, str]:
 
 def _plain(text: str) -> str:
     """Return text without what cannot be seen, with digits, brackets, dashes and plus as ASCII has them."""
-    text = visible(text).strip()[: _LONGEST + 1].translate(_PLAIN)
-    if text.isascii():
-        return text
-    return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
+    text = visible(text).strip()[: _LONGEST + 1].translate(_PLAIN).strip(_QUOTES)
+    if not text.isascii():
+        text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
+    counted = _FRACTION.fullmatch(text)
+    return counted[1] if counted else text
 
 
 def _digits(text: str) -> str:
@@ -169,6 +171,8 @@ def _without_note(text: str) -> str:
         if not (character.isalpha() or character in "#~=*") or len(_digits(text[:place])) < _FEWEST_DIGITS:
             continue
         note = text[place:]
+        if text[place - 1].isdigit() and _LOOK_LIKE_DIGITS.match(note):
+            raise NoNumber
         if len(_digits(note)) >= _FEW_DIGITS or "+" in note or is_region(note.strip(" ().")):
             raise NoNumber
         return text[:place].rstrip(" (/,;.:-")

@@ -1,5 +1,6 @@
 """Texts that people typed: normalised, cleaned and joined."""
 
+import html
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -23,6 +24,17 @@ _NAME_PARTS = (
 UNUSUAL = "(unusual name)"
 _USUAL = re.compile(r"[\w .\[\]-]{1,64}")
 _MOST_DIGITS = 5  # a name with more may be somebody's number
+_SAYS_NOTHING = frozenset(
+    [
+        *("n/a", "na", "n.a.", "none", "null", "nil", "nan", "undefined", "unknown", "false"),
+        *("no", "nein", "non", "nada", "keine", "keins", "k.a.", "k. a."),
+    ]
+)
+_NO_NAMES = frozenset(
+    ["undefined", "null", "NaN", "[object Object]", "n/a", "N/A", "-", "--", "–", ".", "..."]
+)
+"""What programs and people write where nothing is. "Null" and "None" are people's names."""
+_ENTITY = re.compile(r"&(?:#[0-9]{1,6}|#[xX][0-9a-fA-F]{1,5}|amp|lt|gt|quot|apos|nbsp);")
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _JOINERS = re.compile("[\u200c\u200d]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -56,6 +68,21 @@ def visible(text: str) -> str:
 def clean(text: str) -> str:
     """Return text on one line, without control and direction characters, in Unicode NFC."""
     return " ".join(normal(_INVISIBLE.sub("", _CONTROL.sub(" ", text))).split())
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a text only says that there is no e-mail address or number."""
+    return text.strip().lower() in _SAYS_NOTHING
+
+
+def is_no_name(value: Any) -> bool:
+    """Whether what stands for a name is what a program or a person writes where there is none."""
+    return isinstance(value, str) and value.strip() in _NO_NAMES
+
+
+def unescaped(text: str) -> str:
+    """Return text in which what was escaped for HTML is itself: ``O&#039;Brien``."""
+    return html.unescape(text) if _ENTITY.search(text) else text
 
 
 def is_blank(value: Any) -> bool:

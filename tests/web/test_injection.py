@@ -198,7 +198,7 @@ def test_broken_header_lines_are_refused(relay: RelayProcess, line: bytes) -> No
         "&lt;b&gt;",
         "<?xml version='1.0'?>",
         "__proto__",
-        "null",
+        "Null",
     ],
 )
 def test_what_other_languages_would_run_is_just_text(
