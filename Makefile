@@ -34,10 +34,7 @@ schema: $(VENV)/.installed-dev ## have Schemathesis ask a running relay what its
 
 .PHONY: sbom
 sbom: $(VENV)/.installed-dev ## write build/sbom.cdx.json, the bill of materials of what is shipped (CycloneDX)
-	@mkdir -p build
-	@$(VENV)/bin/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml \
-	    --mc-type application --output-reproducible --of JSON -o build/sbom.cdx.json
-	@echo "build/sbom.cdx.json"
+	@$(PY) .ci/sbom
 
 .PHONY: check
 check: $(VENV)/.installed-dev ## lint, formatting, types, and the files for deployment

@@ -1,6 +1,8 @@
 """The package: built, installed into an environment of its own, and used from an empty folder."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 import urllib.request
@@ -92,3 +94,12 @@ def test_an_empty_folder_is_set_up_and_served(installed: str, tmp_path: Path) ->
         ) as answer:
             assert answer.status in (201, 202)
         assert "newsletter" in done(installed, "submissions", "list", cwd=tmp_path)
+
+
+@pytest.mark.slow
+def test_the_bill_of_materials_names_everything_that_is_locked_or_vendored() -> None:
+    bill = json.loads((ROOT / done(sys.executable, ".ci/sbom").strip()).read_text(encoding="utf-8"))
+    locked = re.findall(r"^([a-z0-9-]+)==([\w.]+)", (ROOT / "requirements.txt").read_text("utf-8"), re.M)
+    named = {(one["name"], one["version"]) for one in bill["components"]}
+    assert {*locked, ("htmx.org", "2.0.11")} <= named
+    assert bill["metadata"]["component"]["version"] == relay.__version__
