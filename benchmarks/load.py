@@ -1,4 +1,4 @@
-"""A load of form posts over kept-alive connections, in one process of its own: ``python -m benchmarks.load``.
+"""A load of form posts, in one process of its own: ``python -m benchmarks.load PORT PATH [--fresh]``.
 
 Prints one JSON object: requests per second and latencies in milliseconds.
 """
@@ -35,39 +35,50 @@ class Connection:
         return status
 
 
-def request(path: str, run: str, number: int, padding: str) -> bytes:
+def request(path: str, run: str, number: int, fresh: bool) -> bytes:
     """Return a form post of a person nobody has posted before."""
-    body = f"email=p{number}.{run}%40example.com&first_name=Pat&last_name=Doe{number}{padding}".encode()
+    phone = f"%2B49170{int(run) % 1000:03d}{number % 10000:04d}"
+    body = f"email=p{number}.{run}%40example.com&phone={phone}&first_name=Pat&last_name=Doe{number}".encode()
     head = (
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
+        f"Content-Length: {len(body)}\r\n{'Connection: close' if fresh else 'Connection: keep-alive'}\r\n\r\n"
     )
     return head.encode() + body
 
 
-def run(port: int, path: str, connections: int, seconds: float, run_id: str) -> dict[str, object]:
-    """Post for so long and return what was seen."""
+def run(
+    port: int, path: str, connections: int, seconds: float, run_id: str, fresh: bool = False
+) -> dict[str, object]:
+    """Post for so long and return what was seen. `fresh`: each request makes a connection of its own."""
     selector = selectors.DefaultSelector()
-    for _ in range(connections):
-        sock = socket.create_connection(("127.0.0.1", port))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        selector.register(sock, selectors.EVENT_READ, Connection(sock))
     number, latencies, statuses = 0, [], Counter[int]()
     begun = time.perf_counter()
     until = begun + seconds
 
-    def send(connection: Connection) -> None:
+    def connect() -> Connection:
+        sock = socket.create_connection(("127.0.0.1", port))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        selector.register(sock, selectors.EVENT_READ, connection := Connection(sock))
+        return connection
+
+    def send(connection: Connection | None = None) -> None:
         nonlocal number
         number += 1
-        connection.started = time.perf_counter()
-        connection.sock.sendall(request(path, run_id, number, ""))
+        started = time.perf_counter()
+        connection = connection or connect()
+        connection.started = started
+        connection.sock.sendall(request(path, run_id, number, fresh))
 
-    for key in list(selector.get_map().values()):
-        send(key.data)
+    def leave(connection: Connection) -> None:
+        selector.unregister(connection.sock)
+        connection.sock.close()
+
+    for _ in range(connections):
+        send()
     busy = connections
     while busy:
         for key, _ in selector.select(5):
-            connection = key.data
+            connection: Connection = key.data
             data = connection.sock.recv(65536)
             if not data:
                 raise SystemExit("the server closed a connection")
@@ -78,13 +89,13 @@ def run(port: int, path: str, connections: int, seconds: float, run_id: str) -> 
             now = time.perf_counter()
             latencies.append(now - connection.started)
             statuses[status] += 1
-            if now < until:
-                send(connection)
-            else:
+            if fresh or now >= until:
+                leave(connection)
+            if now >= until:
                 busy -= 1
+            else:
+                send(None if fresh else connection)
     elapsed = time.perf_counter() - begun
-    for key in list(selector.get_map().values()):
-        key.data.sock.close()
     latencies.sort()
     return {
         "rate": len(latencies) / elapsed,
@@ -108,6 +119,7 @@ if __name__ == "__main__":
     parser.add_argument("path")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--fresh", action="store_true", help="a connection for each request")
     parser.add_argument("--run", default=str(time.time_ns()))
     asked = parser.parse_args()
-    print(json.dumps(run(asked.port, asked.path, asked.connections, asked.seconds, asked.run)))
+    print(json.dumps(run(asked.port, asked.path, asked.connections, asked.seconds, asked.run, asked.fresh)))
