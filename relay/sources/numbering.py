@@ -13,11 +13,7 @@ _VANITY_KINDS = {
     PhoneNumberType.PREMIUM_RATE,
     PhoneNumberType.UAN,
 }
-_KINDS_OF_PEOPLE = {
-    PhoneNumberType.MOBILE,
-    PhoneNumberType.FIXED_LINE,
-    PhoneNumberType.FIXED_LINE_OR_MOBILE,
-}
+_NOBODYS_KINDS = {PhoneNumberType.UNKNOWN, PhoneNumberType.VOICEMAIL}
 _NORTH_AMERICA = 1
 
 
@@ -108,7 +104,7 @@ def _may_be_foreign(digits: str, national: PhoneNumber) -> bool:
         return False
     kind = phonenumbers.number_type(national)
     written = phonenumbers.format_number(national, PhoneNumberFormat.NATIONAL)
-    is_whole = digits == re.sub(r"\D", "", written) and kind in _KINDS_OF_PEOPLE
+    is_whole = digits == re.sub(r"\D", "", written) and kind not in _NOBODYS_KINDS
     return not (is_whole or kind == PhoneNumberType.MOBILE)
 
 

@@ -1,5 +1,6 @@
 """The numbers of twenty countries, written in every way people write them: right, refused, never another."""
 
+import random
 import re
 from collections.abc import Callable, Iterator
 
@@ -156,6 +157,27 @@ def test_a_number_in_json_is_read_as_its_digits_are() -> None:
             assert found in (None, number.e164), (number, digits)
             refused += [] if found else [number]
     assert [number.region for number in refused] == ["IT"], "whose zero belongs to the number"
+
+
+@pytest.mark.parametrize("region", ["US", "DE", "IN", "FR", "IT", "ES", "PL", "AU"])
+def test_nobody_is_refused_for_writing_as_one_does_at_home(region: str) -> None:
+    """Random valid numbers, of whatever kind: in the way of the country, and as from abroad."""
+    chance = random.Random(f"numbers of {region}")
+    lengths = {len(number.significant) for number in NUMBERS if number.region == region}
+    tried = 0
+    while tried < 150:
+        digits = str(chance.randint(1, 9)) + "".join(chance.choices("0123456789", k=max(lengths) - 1))
+        number = phonenumbers.parse(digits, region)
+        kind = phonenumbers.number_type(number)
+        if kind in (PhoneNumberType.UNKNOWN, PhoneNumberType.VOICEMAIL):
+            continue
+        if digits.startswith(str(number.country_code)):  # then it is the country's code
+            continue
+        tried += 1
+        wanted = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+        home = phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL)
+        for text in (home, re.sub(r"\D", "", home), wanted):
+            assert read_or_refuse(text, region) in (wanted,), (text, wanted)
 
 
 @pytest.mark.parametrize("between", [" / ", ", ", "; ", " | ", " oder ", " or ", " "])
