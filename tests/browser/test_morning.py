@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -173,34 +174,128 @@ def test_a_destination_is_paused_and_goes_on(relay: RelayProcess, visit: Visit) 
     relay.wait_state(receipt, "delivered")
 
 
+def test_a_source_is_tested_from_its_page(relay: RelayProcess, visit: Visit) -> None:
+    page = log_in(relay, visit)
+    page.goto(f"{relay.url}/dashboard/sources/newsletter")
+
+    page.get_by_label("Send it upstream too").check()
+    page.get_by_role("button", name="Test it").click()
+    expect(page.get_by_role("alert")).to_contain_text("name your own address")
+    page.get_by_role("button", name="Test it").click()
+    tested = page.get_by_role("region", name="Test it")
+    expect(tested).to_contain_text("test@example.com")
+    tested.get_by_role("link", name="discarded").click()
+
+    expect(page.locator("main")).to_contain_text("admin: test")
+
+
+def test_what_was_refused_stands_with_its_cause_on_the_page_of_its_source(
+    relay: RelayProcess, visit: Visit
+) -> None:
+    relay.hook({"email": "x@example.com"}, "hook", {"Authorization": "Bearer wrong"})
+    eventually(lambda: relay.api("GET", "/api/sources").json["hook"]["refusals"], what="the refusal")
+    page = log_in(relay, visit)
+
+    page.goto(f"{relay.url}/dashboard/sources/hook")
+
+    expect(page.get_by_role("region", name="Refusals").locator("tbody tr")).to_have_count(1)
+
+
+def test_two_people_at_once_do_it_once(relay: RelayProcess, visit: Visit) -> None:
+    receipt = held(relay, "twice")
+    pages = [log_in(relay, visit), log_in(relay, visit)]
+    for page in pages:
+        page.goto(f"{relay.url}/dashboard/submissions/{receipt}")
+
+    for page in pages:
+        page.get_by_role("button", name="Send it").click(no_wait_after=True)
+
+    told = [page.locator(".notice, .alert").inner_text() for page in pages]
+    assert sum("It is queued" in text for text in told) == 1
+    pages[1].goto(f"{relay.url}/dashboard/submissions/{receipt}")
+    expect(pages[1].get_by_text("admin: replay")).to_have_count(1)
+
+
+def test_a_session_that_ends_under_an_open_page_does_nothing_more(relay: RelayProcess, visit: Visit) -> None:
+    receipt = held(relay, "over")
+    page = log_in(relay, visit)
+    page.goto(f"{relay.url}/dashboard/submissions/{receipt}")
+    other = page.context.new_page()
+    other.goto(relay.url + "/dashboard")
+    other.get_by_role("button", name="Log out").click()
+
+    page.get_by_role("button", name="Send it").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
+    assert relay.state(receipt) == "held"
+
+
+def test_what_somebody_opened_stays_open_when_the_page_brings_itself_up_to_date(
+    relay: RelayProcess, visit: Visit
+) -> None:
+    page = log_in(relay, visit)
+    region = page.get_by_role("region", name="newsletter")
+    region.get_by_text("As a table").click()
+    page.locator("h1").click()
+    held(relay, "meanwhile")
+
+    page.evaluate(
+        "htmx.ajax('GET', '/dashboard/live/overview', {target: '[data-live]', source: '[data-live]'})"
+    )
+
+    expect(page.get_by_text("1 submission needs you")).to_be_visible()
+    expect(region.get_by_text("Days ago")).to_be_visible()
+
+
+PAGES = (
+    *("", "/needs-you", "/submissions", "/sources", "/sources/newsletter", "/sources/hook"),
+    *("/destinations", "/jobs", "/audit"),
+)
+
+
+def one_of_everything(relay: RelayProcess) -> list[str]:
+    """Everything that a sender may choose is hostile: values, names, headers, addresses, keys."""
+    trap = {"email": "x@example.com", "full_name": HOSTILE, "leave_empty": HOSTILE, HOSTILE: HOSTILE}
+    long = "x" * 3000
+    found = [
+        relay.form(trap),
+        relay.form({**trap, "email": "y@example.com", "full_name": long, long: long}),
+        relay.hook({HOSTILE: HOSTILE, "id": HOSTILE, "nested": {HOSTILE: [HOSTILE]}}),
+        relay.hook({long: long, "id": long, "\u202eevil": "\u202e"}),
+    ]
+    relay.form({"email": "z@example.com"}, headers={"Origin": "https://evil.example/" + "<script>x</script>"})
+    return [answer.json["receipt"] for answer in found]
+
+
 def test_what_was_sent_runs_on_no_page(relay: RelayProcess, visit: Visit) -> None:
-    relay.form({"email": "x@example.com", "full_name": HOSTILE, "leave_empty": HOSTILE})
-    receipt = relay.hook({HOSTILE: HOSTILE, "id": HOSTILE, "nested": {HOSTILE: [HOSTILE]}}).json["receipt"]
+    receipts = one_of_everything(relay)
     page = log_in(relay, visit)
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
     page.on("dialog", lambda dialog: said.append(dialog.message))
+    page.on("request", lambda asked: said.extend([asked.url] * (not asked.url.startswith(relay.url))))
 
-    for path in ("", "/needs-you", "/submissions", f"/submissions/{receipt}", "/sources/hook", "/audit"):
+    for path in (*PAGES, *(f"/submissions/{receipt}" for receipt in receipts)):
         page.goto(f"{relay.url}/dashboard{path}")
         assert "hacked" not in page.title()
+    page.get_by_role("button", name="Show who it is").click()
     page.get_by_role("link", name="Submissions", exact=True).click()
     page.get_by_label("Reason").fill(HOSTILE)
-    page.get_by_role("button", name="Show").click()
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.get_by_text("No submission is like that.")).to_be_visible()
 
     assert "hacked" not in page.title() and said == []
 
 
-@pytest.mark.parametrize("width", [360, 1600])
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1600, "light")])
 def test_no_page_has_a_fault_that_axe_knows_or_is_wider_than_the_screen(
-    relay: RelayProcess, visit: Visit, axe: str, width: int
+    relay: RelayProcess, visit: Visit, axe: str, width: int, scheme: Literal["dark", "light"]
 ) -> None:
-    receipt = held(relay, "accessible")
-    relay.hook({"contact": {"mail": "x"}})
+    receipts = one_of_everything(relay)
     page = log_in(relay, visit, width=width)
+    page.emulate_media(color_scheme=scheme)
 
-    paths = ("", "/needs-you", "/submissions", f"/submissions/{receipt}", "/sources", "/sources/newsletter")
-    for path in (*paths, "/destinations", "/jobs", "/audit"):
+    for path in (*PAGES, *(f"/submissions/{receipt}" for receipt in receipts[1::2])):
         page.goto(f"{relay.url}/dashboard{path}")
         assert faults(page, axe) == [], path
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, current_app, g, redirect, render_template
 from flask_wtf.csrf import CSRFError
 
 from relay.operator.actor import Actor
-from relay.operator.errors import CannotDo, Changed, Missing, Nonsense, NotAllowed
+from relay.operator.errors import CannotDo, Changed, Missing, Nonsense, NotAllowed, Unfitting
 from relay.operator.operator import Operator
 from relay.process.relay import Relay
 from relay.web.dashboard import guard, words
@@ -33,7 +33,6 @@ DONE = {
     "paused": "The destination is paused: nothing is sent until you resume it. Sign-ups are still taken.",
     "resumed": "The destination goes on.",
     "cancelled": "The job stops; what it has done stays done.",
-    "tested": "The test was taken. It is marked, and counts nowhere.",
 }
 """What a page says after an act; the address carries the key only."""
 
@@ -66,6 +65,12 @@ def page(template: str, name: str, status: int = 200, **values: Any) -> Response
 def after(endpoint: str, done: str, **values: Any) -> Response:
     """Lead to a page that says what was done, so that reloading it does nothing again."""
     return redirect(url_for(f"dashboard.{endpoint}", done=done, **values), 303)  # type: ignore[return-value]
+
+
+def reasons(problem: Unfitting) -> str:
+    """Return why values do not fit, each by the name of its field."""
+    told = [f"{name}: {' '.join(said)}" for name, said in (problem.errors or {}).items()]
+    return " ".join([f"{str(problem).rstrip('.')}.", *told])
 
 
 def wake() -> None:
@@ -116,7 +121,12 @@ def stale_form(_: CSRFError) -> Response:
 def refused(problem: CannotDo) -> Response:
     """Say why nothing was done."""
     text = str(problem)
-    return page("refused.html", "", _status(problem), why=text[:1].upper() + text[1:])
+    return page("refused.html", "", _status(problem), why=text[:1].upper() + text[1:], receipt=_seen(problem))
+
+
+def _seen(problem: CannotDo) -> str | None:
+    """Return which submission was meant, if there is one."""
+    return None if isinstance(problem, Missing) else (request.view_args or {}).get("receipt")
 
 
 def _status(problem: CannotDo) -> int:

@@ -5,9 +5,12 @@ from typing import Any
 from flask import Response, abort, render_template, request
 
 from relay.config import presets
+from relay.operator.actor import ACT
+from relay.operator.errors import Unfitting
+from relay.sources.mapping import CONTACTS
 from relay.sources.source import Source
 from relay.web import forms, front
-from relay.web.dashboard.frame import blueprint, page, the_operator, the_relay
+from relay.web.dashboard.frame import blueprint, page, reasons, the_actor, the_operator, the_relay, wake
 from relay.web.language import ENGLISH
 
 
@@ -20,12 +23,31 @@ def sources() -> Response:
 @blueprint.get("/sources/<name>")
 def source(name: str) -> Response:
     """One source."""
+    return _shown(name)
+
+
+@blueprint.post("/sources/<name>/test")
+def source_test(name: str) -> Response:
+    """Have somebody made up sign up; sent to the operator's own address, and only when told to."""
+    given = {field: request.form.get(field, "").strip() for field in CONTACTS}
+    contact = {field: value for field, value in given.items() if value}
+    try:
+        tested = the_operator().test(name, contact, send=bool(request.form.get("send")))
+    except Unfitting as problem:
+        return _shown(name, 422, alert=reasons(problem))
+    wake()
+    return _shown(name, tested=tested)
+
+
+def _shown(name: str, status: int = 200, **values: Any) -> Response:
     known = {one["source"]: one for one in the_operator().sources()}
     if name not in known:
         abort(404)
     configured = the_relay().settings.sources.get(name)
     told = _use(configured) if configured else {}
-    return page("source.html", "sources", s=known[name], source=configured, **told)
+    may_act = the_actor().may(ACT)
+    values |= {"s": known[name], "source": configured, "may_act": may_act, **told}
+    return page("source.html", "sources", status, **values)
 
 
 def _use(source: Source) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from relay.operator.errors import Nonsense, Unfitting
 from relay.operator.filter import Filter
 from relay.outbox.moves import Expected
 from relay.sources.mapping import PROFILE_FIELDS
-from relay.web.dashboard.frame import after, blueprint, page, the_actor, the_operator, wake
+from relay.web.dashboard.frame import after, blueprint, page, reasons, the_actor, the_operator, wake
 
 _LABELS = {REPLAY: "Send it", DISCARD: "Discard it", REVEAL: "Show who it is", EDIT: "Correct it"}
 _ROLES = {REPLAY: ACT, DISCARD: ACT, EDIT: ACT, REVEAL: actor.REVEAL}
@@ -32,7 +32,7 @@ def act(receipt: str, action: str) -> Response:
         try:
             operator.edit(receipt, _corrected(), seen)
         except Unfitting as problem:
-            return _shown(receipt, status=422, alert=_reasons(problem))
+            return _shown(receipt, status=422, alert=reasons(problem))
     elif action == REPLAY:
         operator.replay(receipt, seen)
     else:
@@ -69,8 +69,3 @@ def _seen() -> Expected:
 def _corrected() -> dict[str, str]:
     given = {name: request.form.get(f"value-{name}", "").strip() for name in PROFILE_FIELDS}
     return {name: value for name, value in given.items() if value} or abort(400)
-
-
-def _reasons(problem: Unfitting) -> str:
-    told = [f"{name}: {' '.join(said)}" for name, said in (problem.errors or {}).items()]
-    return " ".join([f"{problem}.", *told])

@@ -90,7 +90,7 @@ def _acts(state: str) -> list[tuple[str, str]]:
     """Return the actions that fit a group, each with the words that fit the state."""
     if not the_actor().may(ACT) or state not in WAITING:
         return []
-    return [(REPLAY, _REPLAY_WORDS[state]), (DISCARD, "Discard all …")]
+    return [(REPLAY, _REPLAY_WORDS[state]), (DISCARD, _DISCARD_WORDS.get(state, "Discard all …"))]
 
 
 _REPLAY_WORDS = {
@@ -99,4 +99,9 @@ _REPLAY_WORDS = {
     "refused": "Send all again …",
     "parked": "They are not upstream: send all …",
     "dead": "Send all …",
+}
+
+_DISCARD_WORDS = {
+    "held": "Spam: discard all …",
+    "parked": "They are upstream: discard all …",
 }

@@ -98,3 +98,8 @@ def lasting(seconds: float | None) -> str:
 def number(count: int, one: str, many: str | None = None) -> str:
     """Return a count with its noun."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def days(hours: list[int]) -> list[int]:
+    """Return how many there were in each day of 24 hours, from how many there were in each hour."""
+    return [sum(hours[start : start + 24]) for start in range(0, len(hours), 24)]

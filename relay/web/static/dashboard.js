@@ -5,6 +5,7 @@
 (() => {
   let slowest = 0;
   let asked = 0;
+  let opened = [];
 
   const isBusy = (part) => {
     const chosen = document.getSelection();
@@ -25,7 +26,12 @@
     if (event.target.hasAttribute("data-live")) slowest = performance.now() - asked;
   });
 
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    opened = [...event.target.querySelectorAll("details[open]")].map((one) => one.id);
+  });
+
   document.addEventListener("htmx:afterSwap", () => {
+    for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
     const mark = document.querySelector("[data-trouble]");
     if (!mark) return;
     const count = mark.dataset.trouble;
@@ -33,4 +39,13 @@
     if (count !== "0") document.title = `(${count}) ${document.title}`;
     document.querySelector("link[rel=icon]").href = count === "0" ? "/static/icon.svg" : "/static/icon-trouble.svg";
   });
+
+  for (const button of navigator.clipboard ? document.querySelectorAll("[data-copy]") : []) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(button.dataset.copy);
+      button.textContent = "Copied";
+      setTimeout(() => (button.textContent = "Copy"), 2000);
+    });
+  }
 })();
