@@ -252,6 +252,7 @@ WRITES = {
     "/dashboard/submissions/{receipt}/reveal": "reveal",
     "/dashboard/destinations/ocamba/pause": "act",
     "/dashboard/destinations/ocamba/resume": "act",
+    "/dashboard/sources/newsletter/test": "act",
     "/dashboard/jobs": "act",
 }
 
