@@ -16,6 +16,7 @@ from relay.dispatch.dispatcher import Dispatcher
 from relay.dispatch.verdict import Verdict
 from relay.intake import answering, telling, visitor
 from relay.intake.entry import entry_of, sender_key
+from relay.intake.episodes import EPISODE_SECONDS, Crowds
 from relay.intake.forecast import Forecasts
 from relay.intake.incoming import Incoming, Refusal, Taken
 from relay.intake.limits import WHOLE, Doorkeeper
@@ -23,7 +24,7 @@ from relay.intake.mistakes import Mistakes
 from relay.intake.parsed import Parsed
 from relay.intake.receipt import is_silent
 from relay.intake.refusals import Refusals
-from relay.intake.suspicion import SOURCE_LIMIT, suspicion_of
+from relay.intake.suspicion import SOURCE_LIMIT, SUSPECTS, suspicion_of
 from relay.intake.waiting import Patience
 from relay.outbox.errors import OverBudget
 from relay.outbox.outbox import Outbox
@@ -41,8 +42,6 @@ PROXIED = Fraction(20)
 UNREADABLE = "unreadable"
 UNKNOWN_SHAPE = "unknown shape"
 TOO_FAST = "Too many submissions from here; try again a little later."
-# An episode of too many submissions is over when none was too many for so long.
-_EPISODE_SECONDS = 300.0
 _USUAL_SECONDS = 0.3
 """What a call takes where another process makes them."""
 
@@ -74,8 +73,7 @@ class Intake:
         self._clock = clock
         self._patience = patience
         self._forecasts = Forecasts(outbox, self._latency)
-        self._crowded: dict[str, float] = {}
-        self._overfull: dict[str, float] = {}
+        self.crowds = Crowds()
         self._unclear = telling.Unclear()
         self._counting = threading.Lock()
         self._mistakes = Mistakes()
@@ -84,17 +82,9 @@ class Intake:
         """Called when a destination is paused or resumed: what was forecast a moment ago is wrong."""
         self._forecasts.forget()
 
-    def crowded(self) -> set[str]:
-        """Return the sources that are over their source_limits, as of the last submissions."""
-        return {name for name, at in self._crowded.items() if time.monotonic() - at < _EPISODE_SECONDS}
-
     def mistaken(self) -> set[str]:
         """Return the forms that post none of the mapped fields, as several clients have shown."""
         return self._mistakes.sources()
-
-    def overfull(self) -> set[str]:
-        """Return the sources whose suspects are over their budget, as of the last submissions."""
-        return {name for name, at in self._overfull.items() if time.monotonic() - at < _EPISODE_SECONDS}
 
     def receive(self, source: Source, incoming: Incoming) -> Taken | Refusal:
         """Take one request in; committed when this returns Taken with a receipt. Raises Unavailable."""
@@ -145,10 +135,17 @@ class Intake:
             return Refusal(422, detail, suggestion=dict([meant]), typed=sent.fields), "rejected"
         client = None if incoming.is_proxied else incoming.client
         suspicion = suspicion_of(source, sent, mapped, client, self._doorkeeper, self._outbox.vault)
-        if suspicion == SOURCE_LIMIT:
-            self._crowded[source.name] = time.monotonic()
+        if suspicion:
+            self._count_suspect(source, suspicion)
         result, word = self._store(source, sent, mapped, suspicion)
         return _leading(result, visitor.next_page(source, sent.fields)), word
+
+    def _count_suspect(self, source: Source, reason: str) -> None:
+        """Count a suspect in the window of suspects; what is over the source's own was counted there."""
+        if reason == SOURCE_LIMIT:
+            self.crowds.crowded.note(source.name)
+        elif self._doorkeeper.retry_after(source.source_limits, SUSPECTS, source.name):
+            self.crowds.flooded.note(source.name)
 
     def _unreadable(
         self, source: Source, incoming: Incoming, problem: BadBody
@@ -211,10 +208,9 @@ class Intake:
 
     def _over_budget(self, source: Source, sent: Submission) -> Refusal:
         """Refuse a suspect for whom there is no room: what was acknowledged is never pushed out."""
-        if source.name not in self.overfull():
+        if self.crowds.overfull.note(source.name):
             telling.over_budget(source)
-        self._overfull[source.name] = time.monotonic()
-        return Refusal(429, TOO_FAST, retry_after=_EPISODE_SECONDS, typed=sent.fields)
+        return Refusal(429, TOO_FAST, retry_after=EPISODE_SECONDS, typed=sent.fields)
 
     def _entry(
         self, source: Source, sent: Submission, mapped: Mapped, state: str, reason: str | None
@@ -226,7 +222,8 @@ class Intake:
     ) -> tuple[Taken | Refusal, str]:
         detail = "The submission could not be used; see errors."
         if source.is_form and (stored := self._owners_mistake(source, incoming, sent)):
-            telling.mistake(source, stored)
+            if self.crowds.misfit.note(source.name):
+                telling.mistake(source, stored)
             return answering.taken(source, stored), "invalid"
         if not source.keeps_invalid:
             return Refusal(422, detail, mapped.errors, typed=sent.fields), "rejected"

@@ -16,6 +16,8 @@ SOURCE_LIMIT = "source limit"
 CLIENT_SHARE = "more than one client's share"
 """The reason of what one client sends beyond its part of its source's limits."""
 SHARE = Fraction(1, 5)
+SUSPECTS = "suspects"
+"""The window in which suspects of a source are counted: as wide as the source's own."""
 
 
 def suspicion_of(
@@ -23,21 +25,21 @@ def suspicion_of(
 ) -> str | None:
     """Return why a submission is held back, or None.
 
-    What is suspect by itself, or more than one client's share, does not count against its source: bots must
-    not get real people held. ``client``: None where nobody can tell clients apart.
+    What is suspect by itself, more than one client's share, or too much for one recipient does not count
+    against its source: bots must not get real people held. ``client``: None where nobody tells clients apart.
     """
     if own := _own_reason(source, sent, mapped, vault):
         return own
     if client is not None and source.is_form:
         if doorkeeper.retry_after(source.source_limits, "share", source.name, client, times=SHARE):
             return CLIENT_SHARE
-    if doorkeeper.retry_after(source.source_limits, "source", source.name):
-        return SOURCE_LIMIT
     for name in CONTACTS if source.recipient_limits else ():
         contact = mapped.profile.get(name)
         key = vault.hash("recipient", mailbox(contact)).hex() if contact else ""
         if key and doorkeeper.retry_after(source.recipient_limits, "recipient", key):
             return "recipient limit"
+    if doorkeeper.retry_after(source.source_limits, "source", source.name):
+        return SOURCE_LIMIT
     return None
 
 

@@ -35,13 +35,15 @@ def found(
     *,
     disk_is_low: bool,
     crowded: Collection[str] = (),
+    flooded: Collection[str] = (),
     mistaken: Collection[str] = (),
     overfull: Collection[str] = (),
     guessing: bool = False,
 ) -> Iterator[Alert]:
     """Yield what is the matter now.
 
-    ``crowded``: sources over their source_limits; ``mistaken``: forms that post none of the mapped fields;
+    ``crowded``: sources over their source_limits, ``flooded``: with more suspects than those allow;
+    ``mistaken``: forms that post none of the mapped fields;
     ``overfull``: sources over their held_budget; ``guessing``: somebody tries operators' tokens out.
     """
     now = outbox.time()
@@ -61,6 +63,10 @@ def found(
         yield Alert("guessing", "somebody tries operators' tokens out; the log says who (operator.guessing)")
     for source in overfull:
         yield Alert(f"budget:{source}", f"{source} has as many suspects as its held_budget allows")
+    for source in flooded:
+        yield Alert(
+            f"flood:{source}", f"{source} has more suspects than its source_limits; people go through"
+        )
     for source in crowded:
         yield Alert(f"limit:{source}", f"{source} is over its source_limits; what comes now is held")
 

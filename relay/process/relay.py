@@ -254,9 +254,10 @@ class Relay:
                 self.outbox,
                 self.settings,
                 disk_is_low=self.outbox.is_full,
-                crowded=self.intake.crowded(),
+                crowded=self.intake.crowds.crowded.sources(),
+                flooded=self.intake.crowds.flooded.sources(),
                 mistaken=self.intake.mistaken(),
-                overfull=self.intake.overfull(),
+                overfull=self.intake.crowds.overfull.sources(),
                 guessing=time.monotonic() - self.guessed_at < GUESSING_SECONDS,
             )
         )

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import pytest
 
+from relay.intake.episodes import EPISODE_SECONDS, Episodes
 from relay.intake.incoming import Incoming
 from relay.intake.limits import Doorkeeper
 from relay.intake.mistakes import Mistakes
@@ -20,6 +21,8 @@ SITE = "https://www.example.com"
 FORM = NEWSLETTER | {"honeypot": "relay_leave_empty", "recipient_limits": "none"}
 SOURCES = {
     "form": FORM | {"source_limits": "20/hour"},
+    "mailbox": FORM | {"source_limits": "20/hour", "recipient_limits": "1/day"},
+    "flooded": FORM | {"source_limits": "3/hour"},
     "few": FORM | {"source_limits": "3/hour"},
     "limited": FORM | {"client_limits": "5/hour"},
     "mistaken": FORM | {"origins": [SITE]},
@@ -56,6 +59,23 @@ def test_one_client_uses_a_fifth_of_a_source_and_suspects_nothing_of_it(relay: R
     assert held(relay, "form").count("source limit") == 1
 
 
+def test_what_one_recipient_gets_too_much_of_uses_nothing_up(relay: RelayProcess) -> None:
+    for number in range(22):
+        fields = {"email": f"ada+{number}@example.com"}
+        assert relay.form(fields, "mailbox", source_address=f"127.0.10.{number + 1}").status == 202
+    for number in range(5):
+        post(relay, "mailbox", 3, f"127.0.11.{number + 1}")
+    assert held(relay, "mailbox") == ["recipient limit"] * 21
+
+
+def test_suspects_are_counted_in_a_window_of_their_own(relay: RelayProcess) -> None:
+    post(relay, "flooded", 6, "127.0.9.21", relay_leave_empty="filled in")
+    post(relay, "flooded", 3, "127.0.9.22")
+    assert held(relay, "flooded") == ["honeypot"] * 6, "held on, and nobody else for it"
+    eventually(lambda: "flood:flooded" in relay.output(), 25, "the alert")
+    assert "limit:flooded" not in relay.output()
+
+
 def test_a_limit_of_a_few_is_not_divided(relay: RelayProcess) -> None:
     post(relay, "few", 3, "127.0.9.20")
     assert held(relay, "few") == []
@@ -87,6 +107,7 @@ def test_several_clients_make_an_owner_believe_that_a_form_is_wrong(relay: Relay
     for number in (41, 42):
         relay.form({"mail": f"{number}@example.com"}, "mistaken", source_address=f"127.0.9.{number}")
     eventually(lambda: mistaken(relay), 25, "the alert")
+    assert relay.output().count('"source.misconfigured"') == 1, "once an episode, however many came"
 
 
 def test_one_client_cannot_show_that_a_form_is_wrong() -> None:
@@ -101,6 +122,16 @@ def test_one_client_cannot_show_that_a_form_is_wrong() -> None:
 
 def incoming(client: str, **headers: str) -> Incoming:
     return Incoming(raw=b"", content_type="", headers=headers, query={}, client=client)
+
+
+def test_an_episode_begins_again_when_it_had_ended() -> None:
+    now = [0.0]
+    episodes = Episodes(lambda: now[0])
+    assert [episodes.note("form"), episodes.note("form"), episodes.note("other")] == [True, False, True]
+    now[0] = EPISODE_SECONDS - 1
+    assert not episodes.note("form") and episodes.sources() == {"form", "other"}
+    now[0] += EPISODE_SECONDS
+    assert episodes.sources() == set() and episodes.note("form")
 
 
 @pytest.mark.parametrize(
