@@ -85,6 +85,8 @@ def listed(*known: str, ignored: tuple[str, ...] = ()) -> Filter:
     for name in request.args:
         if name not in (*known, *ignored):
             raise Nonsense(f"knows no parameter {json.dumps(name[:40])}; one of {', '.join(known)}")
+        if len(request.args.getlist(name)) > 1:
+            raise Nonsense(f"{name} is given twice")
     named = {name: request.args.get(name) or None for name in known}
     limit, duplicate = named.pop("limit", None) or "100", named.pop("duplicate", None)
     if not (limit.isascii() and limit.isdigit() and len(limit) < 6):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, fields
+from marshmallow import EXCLUDE, RAISE, Schema, fields
 
 from relay.delivery import STATES
 from relay.operator.exports import FORMATS
@@ -18,6 +18,13 @@ class Described(Schema):
 
     class Meta:
         unknown = EXCLUDE
+
+
+class Asked(Described):
+    """What is sent to the API: it refuses what it does not know."""
+
+    class Meta:
+        unknown = RAISE
 
 
 class Problem(Described):

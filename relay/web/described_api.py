@@ -42,7 +42,9 @@ def describe_api(spec: APISpec) -> None:
         found = {str(status): json_of(answered, "done") if answered else {"description": "done"}}
         operation = _operation(found, query)
         if sent is not None:
-            operation["requestBody"] = {"content": {"application/json": {"schema": sent}}}
+            needed = any(field.required for field in sent().fields.values())
+            content = {"application/json": {"schema": sent}}
+            operation["requestBody"] = {"required": needed, "content": content}
         _add(spec, path, method, operation)
     _add(spec, "/api/status", "get", _by_name(spec, rows.DestinationStatus, "by destination"))
     _add(spec, "/api/sources", "get", _by_name(spec, rows.SourceStatus, "by source"))

@@ -6,7 +6,7 @@ from relay.delivery import STATES
 from relay.operator import jobs
 from relay.operator.actions import POSSIBLE, REPLAY
 from relay.outbox.jobs import CANCELLED, COUNTED, DONE, FAILED, RUNNING
-from relay.web.described import Described, Problem
+from relay.web.described import Asked, Described, Problem
 
 
 class Send(Described):
@@ -66,11 +66,11 @@ class Page(Paged):
     submissions = fields.List(fields.Nested(Submission))
 
 
-class Replay(Described):
+class Replay(Asked):
     """Which submissions to queue again."""
 
     state = fields.String(validate=validate.OneOf(POSSIBLE[REPLAY]), required=True)
-    source = fields.String()
+    source = fields.String(allow_none=True)
     dry_run = fields.Boolean()
 
 
@@ -96,17 +96,17 @@ class DestinationStatus(Described):
     quota_used = fields.Dict(fields.String(), fields.Integer())
 
 
-class Expect(Described):
+class Expect(Asked):
     """The row as it was seen; if it has changed since, the answer is 409 and nothing is done."""
 
     state = fields.String(validate=validate.OneOf(STATES), required=True)
     fence = fields.Integer(required=True)
 
 
-class Acting(Described):
+class Acting(Asked):
     """What an action on one submission takes."""
 
-    expect = fields.Nested(Expect)
+    expect = fields.Nested(Expect, allow_none=True)
 
 
 class Correction(Acting):
@@ -115,10 +115,14 @@ class Correction(Acting):
     values = fields.Dict(fields.String(), fields.Raw(allow_none=True), required=True)
 
 
-class Contact(Described):
+class Contact(Asked):
     """Whom to look for."""
 
-    contact = fields.String(required=True, metadata={"description": "an e-mail address or a phone number"})
+    contact = fields.String(
+        required=True,
+        validate=validate.Length(min=1),
+        metadata={"description": "an e-mail address or a phone number"},
+    )
 
 
 class Personal(Described):
@@ -130,17 +134,17 @@ class Personal(Described):
     body = fields.Raw()
 
 
-class JobFilter(Described):
+class JobFilter(Asked):
     """Which submissions a job means."""
 
     state = fields.String(validate=validate.OneOf(POSSIBLE[REPLAY]), required=True)
-    source = fields.String()
-    reason = fields.String()
-    since = fields.DateTime()
-    until = fields.DateTime()
+    source = fields.String(allow_none=True)
+    reason = fields.String(allow_none=True)
+    since = fields.DateTime(allow_none=True)
+    until = fields.DateTime(allow_none=True)
 
 
-class NewJob(Described):
+class NewJob(Asked):
     """What to do with many; a dry run says what would become of each."""
 
     action = fields.String(validate=validate.OneOf(jobs.ACTIONS), required=True)
@@ -219,12 +223,12 @@ class SourceStatus(Described):
     needs_you = fields.Dict(fields.String(), fields.Dict(fields.String(), fields.Integer()))
 
 
-class Test(Described):
+class Test(Asked):
     """Whether a test is sent, and to whom: the operator's own address."""
 
     send = fields.Boolean()
-    email = fields.String()
-    mobile_phone_number = fields.String()
+    email = fields.String(allow_none=True)
+    mobile_phone_number = fields.String(allow_none=True)
 
 
 class Tested(Described):

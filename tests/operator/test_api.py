@@ -113,6 +113,7 @@ def test_lists_are_filtered_and_come_a_page_at_a_time(relay: RelayProcess) -> No
         *("state=lost", "limit=0", "limit=1001", "limit=-1", "limit=x", "limit=٣", "colour=red"),
         *("before=nonsense", f"before={UNKNOWN}", "before=AAAA", "since=yesterday", "until=9999999999999"),
         *("source=%00", "contact=a%00b", "reason=%00", "duplicate=perhaps"),
+        *("state=held&state=dead", "source=hook&source=hook"),
     ],
 )
 def test_a_list_that_makes_no_sense_is_refused(relay: RelayProcess, query: str) -> None:
