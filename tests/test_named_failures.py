@@ -47,6 +47,12 @@ def alerts() -> Iterator[str]:
             yield from (text.rstrip(":") for text in _said(node.args[0]))
 
 
+def rules() -> Iterator[str]:
+    """The alerts that Prometheus raises."""
+    text = (ROOT / "deploy/prometheus-rules.yaml").read_text(encoding="utf-8")
+    yield from re.findall(r"alert: (\w+)", text)
+
+
 def events() -> Iterator[str]:
     for node in _nodes("**/*.py"):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "events.note":
@@ -104,7 +110,7 @@ def reasons() -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "named", [alerts, events, holds, exit_statuses, checks, reasons], ids=lambda one: one.__name__
+    "named", [alerts, rules, events, holds, exit_statuses, checks, reasons], ids=lambda one: one.__name__
 )
 def test_every_name_has_its_entry(named: object) -> None:
     assert callable(named)
