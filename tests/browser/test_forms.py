@@ -109,7 +109,7 @@ def test_a_german_browser_is_spoken_to_in_german(relay: RelayProcess, visit: Vis
         "Geben Sie eine gültige Telefonnummer ein."
     )
     page.goto(relay.url + "/forms/nobody")
-    expect(page.get_by_role("heading")).to_have_text("Nicht gefunden")
+    expect(page.get_by_role("heading")).to_have_text("Hier gibt es kein Formular")
 
 
 def test_a_site_has_its_own_words_and_colours(relay: RelayProcess, visit: Visit) -> None:
