@@ -24,11 +24,10 @@ class Outgoing(socket.socket):
     unsent = b""
     is_ended = False
     """Whether a thread that reads meets the end, although the client may send on. The main loop still sees
-    what
-    comes: shut down for reading, the socket would be closed on a client that has not read its answer."""
+    what comes: shut down for reading, the socket would be closed on a client that has not read its answer."""
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """Return what has come; a thread, which waits, gets nothing more of a request that was cut."""
+        """Return what has come; a thread, which would wait, gets nothing but what was given to it."""
         return b"" if self.is_ended and not flags else super().recv(size, flags)
 
     def sendall(self, data: Any, *flags: int) -> None:
@@ -105,8 +104,9 @@ class Connection(TConn):  # type: ignore[misc]
             self.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n", socket.MSG_DONTWAIT)
 
     def give_back(self, arriving: Arriving) -> None:
-        """Let gunicorn read what was collected; where that is not all, it meets the end and never waits."""
+        """Let gunicorn read what was collected, and then meet the end: whatever it takes the request for, no
+        thread of its own waits for the client."""
         self.arriving = None
         self.is_cut = arriving.verdict != WHOLE
-        self.sock.is_ended = self.is_cut
+        self.sock.is_ended = True
         self.parser.unreader.unread(arriving.request())

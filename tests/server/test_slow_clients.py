@@ -29,12 +29,15 @@ HALVES = {
     + b"Content-Length: 600000\r\n\r\n",
     "a body nobody wants": HEALTH + b"Content-Length: 90000000\r\n\r\n",
     "a body that waits to be asked for": HEAD + b"Content-Length: 60\r\nExpect: 100-continue\r\n\r\n",
+    "a length with many zeros": HEAD + b"Content-Length: " + b"0" * 20 + b"60\r\n\r\nemail=half",
     "an unfinished chunk": CHUNKED + b"10\r\nemail=",
     "a chunk that looks like the last": CHUNKED + b"64\r\n0\r\n\r\n",
     "a chunk size without end": CHUNKED + b"1" * 4000,
     "trailers without end": CHUNKED + b"0\r\nX-Checksum: 1\r\n",
 }
-ENDED_AT_ONCE = (HALVES["headers without end"], HALVES["a body nobody wants"])
+ENDED_AT_ONCE = tuple(
+    HALVES[name] for name in ("headers without end", "a body nobody wants", "a length with many zeros")
+)
 ENDED = {
     "asked to close": HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY,
     "of the old kind": HEALTH.replace(b"1.1", b"1.0") + b"\r\n",
@@ -58,6 +61,8 @@ REQUESTS = [
     (b"GET / HTTP/1.1\nHost: x\n\n", CUT),
     (b"x" * 70_000, CUT),
     (HEAD + b"Content-Length: 3\r\n\r\nab", NOT_YET),
+    (HEAD + b"Content-Length: %s3\r\n\r\nab" % (b"0" * 20), CUT),
+    (HEAD + b"Content-Length: +3\r\n\r\nab", CUT),
     (HEAD + b"Content-Length: 3\r\n\r\nabc", WHOLE),
     (HEAD + b"Content-Length: 3\r\n\r\nabcPOST /", WHOLE),
     (HEAD + b"CONTENT-LENGTH:  3 \r\n\r\nab", NOT_YET),
