@@ -33,6 +33,7 @@ SOURCES: dict[str, Any] = {
     "zapier": HOOK | {"secret": "env:ZAPIER_SECRET"},
     "crm": HOOK | {"secret": "env:ZAPIER_SECRET"},
     "survey": {"kind": "webhook", "preset": "typeform", "secret": "env:ZAPIER_SECRET"},
+    "customers": {"kind": "webhook", "preset": "shopify", "secret": "env:ZAPIER_SECRET"},
 }
 PRELUDE = """set -eu
 curl() { command curl -fsS "$@"; }
