@@ -137,6 +137,8 @@ class Intake:
         suspicion = suspicion_of(source, sent, mapped, client, self._doorkeeper, self._outbox.vault)
         if suspicion:
             self._count_suspect(source, suspicion)
+        else:
+            self._refusals.unmapped.note(source, sent.fields)
         result, word = self._store(source, sent, mapped, suspicion)
         return _leading(result, visitor.next_page(source, sent.fields)), word
 

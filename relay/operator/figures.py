@@ -6,9 +6,10 @@ from typing import Any
 from relay import clock
 from relay.config.settings import Settings
 from relay.operator.actions import WAITING
-from relay.outbox import figures, refusals
+from relay.outbox import figures, refusals, unmapped
 from relay.outbox.figures import HOUR
 from relay.outbox.outbox import Outbox
+from relay.sources.unmapped import is_mapped
 
 DAY_HOURS, WEEK_HOURS = 24, 7 * 24
 _DEFAULT_RETENTION = 30 * 86400.0
@@ -40,6 +41,7 @@ def sources(settings: Settings, outbox: Outbox) -> list[dict[str, Any]]:
             "enabled": enabled,
             **_arrived(outbox, name),
             "refusals": _refused(outbox, name),
+            "unmapped": _unmapped(settings, outbox, name),
             "needs_you": _by_state([group for group in groups if group["source"] == name]),
         }
         for name, (kind, enabled) in {**known, **gone}.items()
@@ -65,6 +67,13 @@ def _refused(outbox: Outbox, source: str) -> list[dict[str, Any]]:
     return [
         {"cause": one["cause"], "count": one["count"], "last": clock.iso(one["last_at"])} for one in found
     ]
+
+
+def _unmapped(settings: Settings, outbox: Outbox, source: str) -> list[str]:
+    """Return the names that a source posts and that nothing looks at, as it is configured now."""
+    known = settings.sources.get(source)
+    found: list[str] = outbox.read(lambda conn: unmapped.recent(conn, source))
+    return [name for name in found if known is None or not is_mapped(known, name)]
 
 
 def _by_state(groups: list[dict[str, Any]]) -> Mapping[str, Mapping[str, int]]:

@@ -53,6 +53,15 @@ refusals = sa.Table(
 )
 """What was refused and not kept: how often, by cause. No row says who was refused."""
 
+unmapped = sa.Table(
+    "unmapped",
+    metadata,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("last_at", Time, nullable=False),
+)
+"""Names that a source posts and nothing looks at."""
+
 notices = sa.Table(
     "notices",
     metadata,

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from relay.outbox.columns import Bytes, Serial, Time, metadata, partial_index
-from relay.outbox.operating import audit, jobs, notices, refusals
+from relay.outbox.operating import audit, jobs, notices, refusals, unmapped
 
 deliveries = sa.Table(
     "deliveries",
@@ -257,6 +257,10 @@ def _ignored_files(conn: Connection) -> None:
     _add_column(conn, _c.ignored_files)
 
 
+def _unmapped(conn: Connection) -> None:
+    unmapped.create(conn, checkfirst=True)
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     _first,
     _sessions,
@@ -272,6 +276,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _aliased,
     _notices,
     _ignored_files,
+    _unmapped,
 )
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed."""
 

@@ -20,7 +20,7 @@ from relay.operator.alerts import EVERY_SECONDS as WATCH_SECONDS
 from relay.operator.alerts import Alert, found
 from relay.operator.clerk import Clerk
 from relay.operator.watch import Watch
-from relay.outbox import refusals, sqlite
+from relay.outbox import refusals, sqlite, unmapped
 from relay.outbox.disk import Disk
 from relay.outbox.errors import Damaged, Unavailable, Unfit
 from relay.process.exits import EXIT_DAMAGED, EXIT_FAULT, EXIT_STORAGE, EXIT_UNFIT
@@ -236,12 +236,17 @@ class Relay:
         self.outbox.checkpoint()
 
     def _keep_refusals(self) -> None:
-        """Keep what was refused since the last time; what cannot be kept now is kept later."""
+        """Keep what was refused or not mapped since the last time; what cannot be kept now is kept later."""
         if counts := self.refusals.take():
             try:
                 self.outbox.write(lambda conn: refusals.add(conn, counts, self.outbox.now(conn)))
             except Unavailable:
                 self.refusals.put_back(counts)
+        if names := self.refusals.unmapped.take():
+            try:
+                self.outbox.write(lambda conn: unmapped.add(conn, names, self.outbox.now(conn)))
+            except Unavailable:
+                self.refusals.unmapped.put_back(names)
 
     def _look_at_disk(self) -> None:
         if self.disk is None:

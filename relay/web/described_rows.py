@@ -220,6 +220,7 @@ class SourceStatus(Described):
     counts = fields.Dict(fields.String(), fields.Integer())
     hours = fields.List(fields.Integer())
     refusals = fields.List(fields.Nested(Refused))
+    unmapped = fields.List(fields.String())
     needs_you = fields.Dict(fields.String(), fields.Dict(fields.String(), fields.Integer()))
 
 

@@ -201,6 +201,20 @@ def test_what_was_refused_stands_with_its_cause_on_the_page_of_its_source(
     expect(page.get_by_role("region", name="Refusals").locator("tbody tr")).to_have_count(1)
 
 
+def test_what_a_form_posts_and_nothing_looks_at_is_named_on_its_page(
+    relay: RelayProcess, visit: Visit
+) -> None:
+    relay.form({"email": "x@example.com", "shoe size": "44", HOSTILE: "x"})
+    found = eventually(lambda: relay.api("GET", "/api/sources").json["newsletter"]["unmapped"], what="names")
+    assert found == ["(unusual name)", "shoe size"]
+    page = log_in(relay, visit)
+
+    page.goto(f"{relay.url}/dashboard/sources/newsletter")
+
+    expect(page.get_by_role("region", name="How it is mapped")).to_contain_text("shoe size")
+    assert "44" not in page.get_by_role("region", name="How it is mapped").inner_text()
+
+
 def test_two_people_at_once_do_it_once(relay: RelayProcess, visit: Visit) -> None:
     receipt = held(relay, "twice")
     pages = [log_in(relay, visit), log_in(relay, visit)]
