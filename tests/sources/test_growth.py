@@ -11,7 +11,16 @@ from urllib.parse import quote
 
 import pytest
 from marshmallow import ValidationError
+from werkzeug.datastructures import LanguageAccept
+from werkzeug.http import parse_accept_header
+from werkzeug.wrappers import Request
 
+from relay.intake import visitor
+from relay.operator.erasure import is_contact
+from relay.operator.errors import Nonsense
+from relay.operator.filter import check_text, moment
+from relay.outbox.wanted import seq_of
+from relay.server.framing import Arriving
 from relay.sources import contact, origin, stamp, telephone
 from relay.sources.body import is_key, media_type, parse
 from relay.sources.bounds import BadBody, Limits
@@ -19,8 +28,12 @@ from relay.sources.consent import Box
 from relay.sources.fields import TYPES
 from relay.sources.mapping import Mapping as Rules
 from relay.sources.paths import Entries, Labels, Path, plain
+from relay.sources.proof import Evidence, Verifier
 from relay.sources.rules import Rule
-from relay.sources.text import clean, normal, visible
+from relay.sources.text import clean, normal, usual, visible
+from relay.web.clients import network_of
+from relay.web.cors import shown_origin
+from relay.web.language import ENGLISH, choose
 
 SIZE = 3000
 TIMES = 4
@@ -91,6 +104,29 @@ def document(value: Any) -> Mapping[str, Any]:
     return parse(json.dumps(value).encode(), "application/json", LIMITS)
 
 
+def multipart(disposition: str, value: str = "") -> Mapping[str, Any]:
+    part = f"--x\r\nContent-Disposition: form-data; {disposition}\r\n\r\n{value}\r\n--x--\r\n"
+    return parse(part.encode(), "multipart/form-data; boundary=x", LIMITS)
+
+
+def asked(**environ: str) -> Request:
+    return Request({"REQUEST_METHOD": "GET", "wsgi.url_scheme": "http", "HTTP_HOST": "x", **environ})
+
+
+def wire(text: str) -> str:
+    """A text as a server hands it over in a header: bytes as letters."""
+    return text.encode().decode("latin-1")
+
+
+def proven(verifier: Verifier, text: str) -> bool:
+    headers = {"x-signature": wire(text), "x-time": wire(text), "x-id": wire(text)}
+    evidence = Evidence(body=text.encode(), headers=headers, query={"token": text})
+    return verifier.proves(evidence, (b"secret",), 0.0)
+
+
+SIGNED = Verifier(scheme="hmac-sha256", header="X-Signature", timestamp_header="X-Time", id_header="X-Id")
+LISTED = Verifier(scheme="hmac-sha256", header="X-Signature", pairs=",", signed="{timestamp}.{body}")
+
 SEEN_BY: dict[str, Callable[[str], Any]] = {
     **{f"type {kind}": typed(kind) for kind in TYPES},
     "normal": normal,
@@ -119,6 +155,31 @@ SEEN_BY: dict[str, Callable[[str], Any]] = {
     "form value": lambda text: form("a=" + quote(text)),
     "form name": lambda text: form(quote(text) + "=a"),
     "form as it came": form,
+    "multipart value": lambda text: multipart('name="a"', text),
+    "multipart name": lambda text: multipart(f'name="{text}"'),
+    "multipart head": multipart,
+    "multipart boundary": lambda text: parse(text.encode(), f"multipart/form-data; boundary={text}", LIMITS),
+    "usual name": usual,
+    "page": lambda text: visitor.page_of({"referer": text}, {}),
+    "signature": lambda text: proven(SIGNED, text),
+    "list of signatures": lambda text: proven(LISTED, text),
+    "shown secret": lambda text: proven(Verifier(scheme="token", header="X-Signature", query="token"), text),
+    "basic secret": lambda text: proven(Verifier(scheme="basic", header="X-Signature"), "Basic " + text),
+    "token about a body": lambda text: proven(Verifier(scheme="jwt", header="X-Signature"), text),
+    "client's address": network_of.__wrapped__,
+    "client's address with a port": lambda text: network_of.__wrapped__(f"[{text}]:80"),
+    "origin for the log": lambda text: shown_origin({"HTTP_ORIGIN": text}),
+    "languages": lambda text: choose(parse_accept_header(wire(text), LanguageAccept)),
+    "message": ENGLISH.say,
+    "accepted": lambda text: asked(HTTP_ACCEPT=wire(text)).accept_mimetypes.best_match(["text/html"]),
+    "cookies": lambda text: asked(HTTP_COOKIE=wire(text)).cookies,
+    "query": lambda text: asked(QUERY_STRING=wire(text)).args,
+    "authorization": lambda text: asked(HTTP_AUTHORIZATION="Digest " + wire(text)).authorization,
+    "request's head": lambda text: Arriving().feed(text.encode()),
+    "moment": lambda text: moment("since", text),
+    "place in a list": seq_of,
+    "filter": lambda text: check_text("reason", text),
+    "contact to find": is_contact,
     "JSON value": lambda text: document({"a": text}),
     "JSON key": lambda text: document({text: "a"}),
 }
@@ -131,7 +192,7 @@ def seconds(see: Callable[[str], Any], text: str) -> float:
         started = time.thread_time()
         try:
             see(text)
-        except (ValidationError, contact.NotAContact, BadBody):
+        except (ValidationError, contact.NotAContact, BadBody, Nonsense, ValueError):
             pass
         tries.append(time.thread_time() - started)
     return min(tries)
