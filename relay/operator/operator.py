@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from relay.delivery import INVALID
-from relay.operator import acting, actions, erasure, figures, jobs, shown
+from relay.operator import acting, actions, erasure, figures, jobs, shown, ticked
 from relay.operator.actions import DISCARD, EDIT, POSSIBLE, REPLAY, why_not
 from relay.operator.actor import ACT, REVEAL, VIEW
 from relay.operator.clerk import Clerk
@@ -148,6 +148,19 @@ class Operator(Files, Whole):
         else:
             self._outbox.resume(destination)
         self._note(verb, detail={"destination": destination})
+
+    def ticked(self) -> set[str]:
+        """Return what people have ticked off of what is to be done once."""
+        self.actor.must(VIEW)
+        return ticked.ticked(self._outbox)
+
+    def tick(self, name: str) -> None:
+        """Tick off what only a person can know is done. Raises Missing."""
+        self.actor.must(ACT)
+        if name not in ticked.TICKS:
+            raise Missing("there is nothing of that name to do")
+        ticked.tick(self._outbox, name)
+        self._note("tick", detail={"done": name})
 
     # --- acting on many ---------------------------------------------------------------------------
 

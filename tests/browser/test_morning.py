@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.test_front import faults
 from tests.kit.processes import eventually
+from tests.kit.reactions import create_then_reset
 from tests.kit.relay import HOOK, NEWSLETTER, RelayProcess, config
 from tests.kit.upstream import ScriptedUpstream
 
@@ -30,7 +31,7 @@ def relay(upstream: ScriptedUpstream) -> Iterator[RelayProcess]:
         "newsletter": {**NEWSLETTER, "honeypot": "leave_empty"},
         "hook": {**HOOK, "on_failure": "accept"},
     }
-    with RelayProcess(config(upstream.url, sources, limits="1000/second")) as process:
+    with RelayProcess(config(upstream.url, sources, limits="1000/second", ambiguous="park")) as process:
         yield process
 
 
@@ -213,6 +214,34 @@ def test_what_a_form_posts_and_nothing_looks_at_is_named_on_its_page(
 
     expect(page.get_by_role("region", name="How it is mapped")).to_contain_text("shoe size")
     assert "44" not in page.get_by_role("region", name="How it is mapped").inner_text()
+
+
+def test_what_only_a_person_knows_is_ticked_off(relay: RelayProcess, visit: Visit) -> None:
+    page = log_in(relay, visit)
+    todo = page.get_by_role("region", name="To do once")
+
+    todo.get_by_role("button", name="Copy the keys").click()
+
+    expect(page.get_by_role("status")).to_contain_text("ticked off")
+    expect(todo.get_by_role("button")).to_have_count(1)
+    expect(todo.get_by_role("listitem").filter(has_text="Copy the keys")).to_contain_text("(done)")
+
+
+def test_after_a_night_without_upstream_the_parked_one_is_found_and_decided(
+    relay: RelayProcess, upstream: ScriptedUpstream, visit: Visit
+) -> None:
+    upstream.script = [create_then_reset()]
+    receipt = relay.form({"email": "nobody-knows@example.com"}).json["receipt"]
+    relay.wait_state(receipt, "parked", timeout=40)
+    page = log_in(relay, visit)
+
+    page.get_by_role("link", name="1 submission needs you").click()
+    expect(page.locator("main")).to_contain_text("nobody knows whether upstream took it")
+    page.get_by_role("button", name="They are not upstream: send all").click()
+    expect(page.locator("main")).to_contain_text("Upstream may have them already")
+    page.get_by_role("button", name="Yes, replay").click()
+
+    relay.wait_state(receipt, "delivered")
 
 
 def test_two_people_at_once_do_it_once(relay: RelayProcess, visit: Visit) -> None:

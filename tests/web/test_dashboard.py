@@ -253,6 +253,7 @@ WRITES = {
     "/dashboard/destinations/ocamba/pause": "act",
     "/dashboard/destinations/ocamba/resume": "act",
     "/dashboard/sources/newsletter/test": "act",
+    "/dashboard/checklist/keys": "act",
     "/dashboard/jobs": "act",
 }
 

@@ -1,10 +1,12 @@
 """The overview: does it arrive, does any wait for a person, when is the backlog gone."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Response
 
-from relay.web.dashboard.frame import blueprint, page, the_operator, the_relay
+from relay.operator.ticked import ALERTED, KEYS
+from relay.web.dashboard.frame import after, blueprint, page, the_operator, the_relay
 
 
 @blueprint.get("")
@@ -35,17 +37,37 @@ def _values() -> dict[str, Any]:
     }
 
 
-def _checklist() -> list[tuple[bool, str]]:
-    """Return what a fresh installation has to be given once; nothing when all is done."""
-    relay = the_relay()
+@dataclass(frozen=True)
+class ToDo:
+    """Something that a fresh installation is given once; ``tick``: what a person says about it."""
+
+    done: bool
+    text: str
+    tick: str | None = None
+
+
+def _checklist() -> list[ToDo]:
+    """Return what is to be done once; nothing when all is done."""
+    relay, ticked = the_relay(), the_operator().ticked()
     settings = relay.settings
-    delivered = any(relay.outbox.health(name).delivered_at for name in settings.destinations)
+    works = any(relay.outbox.health(name).delivered_at for name in settings.destinations)
+    posted = any(source["last"] for source in the_operator().sources())
     told = bool(settings.alert_url or settings.alert_mail)
     proxies_fit = not any("proxy" in text for text in relay.warnings())
     found = [
-        (not settings.is_sandbox, "Set OCAMBA_TOKEN, so that sign-ups go to the real upstream."),
-        (delivered, "Post the first sign-up, and see it delivered."),
-        (told, "Set RELAY_ALERT_URL or RELAY_ALERT_MAIL, so that trouble finds you."),
-        (proxies_fit, "Set RELAY_TRUSTED_PROXIES to the number of proxies in front."),
+        ToDo(not settings.is_sandbox, "Set OCAMBA_TOKEN, so that sign-ups go to the real upstream."),
+        ToDo(posted, "Post the first form; what to paste stands with each source."),
+        ToDo(works, "See it delivered: the token works."),
+        ToDo(KEYS in ticked, "Copy the keys to another place: without them no backup can be read.", KEYS),
+        ToDo(told, "Set RELAY_ALERT_URL or RELAY_ALERT_MAIL, so that trouble finds you."),
+        ToDo(ALERTED in ticked, "Receive an alert: see that it reaches you.", ALERTED),
+        ToDo(proxies_fit, "Set RELAY_TRUSTED_PROXIES to the number of proxies in front."),
     ]
-    return [] if all(done for done, _ in found) else found
+    return [] if all(one.done for one in found) else found
+
+
+@blueprint.post("/checklist/<name>")
+def tick(name: str) -> Response:
+    """Tick off what only a person can know is done."""
+    the_operator().tick(name)
+    return after("overview", "ticked")

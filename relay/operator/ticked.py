@@ -1,0 +1,18 @@
+"""What only a person can know is done, ticked off once for all who look after this relay."""
+
+from relay.outbox.outbox import Outbox
+from relay.outbox.statements import get_meta, put_meta
+
+KEYS, ALERTED = "keys", "alerted"
+TICKS = (KEYS, ALERTED)
+
+
+def ticked(outbox: Outbox) -> set[str]:
+    """Return what is ticked off."""
+    found: set[str] = outbox.read(lambda conn: {name for name in TICKS if get_meta(conn, f"ticked {name}")})
+    return found
+
+
+def tick(outbox: Outbox, name: str) -> None:
+    """Tick something off."""
+    outbox.write(lambda conn: put_meta(conn, f"ticked {name}", b"1"))
