@@ -12,7 +12,8 @@ from relay.web.dashboard.frame import after, blueprint, page, the_operator, the_
 @blueprint.get("")
 def overview() -> Response:
     """The page to look at in the morning."""
-    return page("overview.html", "overview", **_values(), checklist=_checklist())
+    values = _values()
+    return page("overview.html", "overview", **values, checklist=_checklist(values["sources"]))
 
 
 @blueprint.get("/live/overview")
@@ -46,12 +47,12 @@ class ToDo:
     tick: str | None = None
 
 
-def _checklist() -> list[ToDo]:
+def _checklist(sources: list[dict[str, Any]]) -> list[ToDo]:
     """Return what is to be done once; nothing when all is done."""
     relay, ticked = the_relay(), the_operator().ticked()
     settings = relay.settings
     works = any(relay.outbox.health(name).delivered_at for name in settings.destinations)
-    posted = any(source["last"] for source in the_operator().sources())
+    posted = any(source["last"] for source in sources)
     told = bool(settings.alert_url or settings.alert_mail)
     proxies_fit = not any("proxy" in text for text in relay.warnings())
     found = [
