@@ -244,6 +244,25 @@ def test_after_a_night_without_upstream_the_parked_one_is_found_and_decided(
     relay.wait_state(receipt, "delivered")
 
 
+def test_one_is_sent_with_the_keyboard_alone(relay: RelayProcess, visit: Visit) -> None:
+    receipt = held(relay, "keyboard")
+    page = visit(f"{relay.url}/dashboard")
+    page.keyboard.type(relay.admin_token)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+    page.goto(f"{relay.url}/dashboard/submissions/{receipt}")
+
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # skips what every page begins with
+    for _ in range(10):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == "Send it":
+            break
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("status")).to_contain_text("It is queued")
+
+
 def test_two_people_at_once_do_it_once(relay: RelayProcess, visit: Visit) -> None:
     receipt = held(relay, "twice")
     pages = [log_in(relay, visit), log_in(relay, visit)]

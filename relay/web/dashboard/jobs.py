@@ -7,13 +7,16 @@ from flask import Response, redirect, request, url_for
 from relay.operator.filter import Filter
 from relay.web.dashboard.frame import after, blueprint, page, the_operator, wake
 
+_ROWS = 100
 _NAMED = ("state", "source", "reason", "since", "until")
 
 
 @blueprint.get("/jobs")
 def jobs() -> Response:
-    """Every job, the newest first."""
-    return page("jobs.html", "jobs", jobs=the_operator().jobs(Filter(limit=100))["jobs"])
+    """Jobs, the newest first."""
+    found = the_operator().jobs(Filter(before=request.args.get("before") or None, limit=_ROWS))
+    following = url_for("dashboard.jobs", before=found["next"]) if found["next"] else None
+    return page("jobs.html", "jobs", jobs=found["jobs"], following=following)
 
 
 @blueprint.get("/jobs/<name>")
