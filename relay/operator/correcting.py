@@ -30,12 +30,13 @@ def corrected(row: Mapping[str, Any], values: Mapping[str, Any], settings: Setti
         raise Unfitting("values are needed: the corrected ones by profile field")
     _check_consent(row, values, source)
     payload = opened(vault, row["receipt"], row["payload"])
-    known_values = {**(payload.get("profile") or {}), **values}
+    kept = payload.get("profile") or {}
     try:
         fields = parsed(source, payload)
     except CannotDo:
         fields = {}  # what cannot be read can be typed in all the same
-    mapped = source.mapping.correct(fields, known_values)
+    withheld = None if row["state"] == INVALID else _withheld(row, kept, source)
+    mapped = source.mapping.correct(fields, {**kept, **values}, withheld)
     if not mapped.ok:
         raise Unfitting("The corrected values cannot be used; see errors.", mapped.errors)
     mended = mended_by(row, source, payload, mapped, vault)
@@ -48,7 +49,20 @@ def _check_consent(row: Mapping[str, Any], values: Mapping[str, Any], source: So
     """Refuse a contact whose box was not ticked when the person signed up, or that was not asked for."""
     if not row["consent"]:
         return
-    ticked = {name for name, said in json.loads(row["consent"]).items() if said["ticked"]}
+    ticked = _ticked(row)
     without = [name for name in source.mapping.consent if values.get(name) and name not in ticked]
     if without:
         raise Unfitting("There is no consent for this contact.", {name: [NO_CONSENT] for name in without})
+
+
+def _withheld(row: Mapping[str, Any], kept: Mapping[str, Any], source: Source) -> set[str]:
+    """Return the contacts that may not be sent: all but those that were mapped, or whose box was ticked.
+
+    The row is asked, not its body: of a suspect there is none, and the source's boxes may be others today.
+    """
+    return set(source.mapping.consent) - set(kept) - _ticked(row)
+
+
+def _ticked(row: Mapping[str, Any]) -> set[str]:
+    said = json.loads(row["consent"]) if row["consent"] else {}
+    return {name for name, box in said.items() if box["ticked"]}

@@ -115,9 +115,13 @@ class Mapping:
         errors: dict[str, list[str]],
         consent: dict[str, dict[str, Any]] | None,
         withheld: set[str],
+        *,
+        has_update: bool = True,
     ) -> Mapped:
+        if not has_update:
+            values = {name: value for name, value in values.items() if name not in self._extra}
         try:
-            loaded = self._schema.load(values)
+            loaded = self._schema.load(values, partial=() if has_update else tuple(self._extra))
         except ValidationError as problem:
             loaded = problem.valid_data if isinstance(problem.valid_data, dict) else {}
             for name, messages in _by_name(problem).items():
@@ -126,14 +130,18 @@ class Mapping:
         unclear = tuple({box.field: box for box in self.consent.values() if box.is_unclear(body)})
         return replace(self._judge(body, loaded, errors, consent, withheld), unclear=unclear)
 
-    def correct(self, fields_: Body[str, Any], corrected: Body[str, Any]) -> Mapped:
+    def correct(
+        self, fields_: Body[str, Any], corrected: Body[str, Any], withheld: set[str] | None = None
+    ) -> Mapped:
         """Map a body with some profile fields as a person says they are; None leaves a field out.
 
         What a person says must be right, also where a sender's other contact would do. Consent stays what
-        the sender gave: a contact without it cannot be put in.
+        the sender gave: a contact without it cannot be put in. ``withheld``: the contacts without it, where
+        that is known from elsewhere. Without fields, as of a suspect, no update is looked for.
         """
         body = self.body(fields_)
-        consent, withheld = self._consent(body)
+        consent, without = self._consent(body)
+        withheld = without if withheld is None else withheld
         given, wrong = self._given(body, corrected)
         found = self._schema.validate(given, partial=True)
         wrong |= {name: [str(message) for message in messages] for name, messages in found.items()}
@@ -143,7 +151,7 @@ class Mapping:
         values, errors = self._find(body, withheld)
         values = {name: value for name, value in values.items() if name not in corrected} | given
         errors = {name: said for name, said in errors.items() if name not in corrected}
-        return self._load(body, values, errors, consent, withheld)
+        return self._load(body, values, errors, consent, withheld, has_update=bool(fields_))
 
     def _given(
         self, body: Body[str, Any], corrected: Body[str, Any]

@@ -686,3 +686,14 @@ def test_a_number_that_is_corrected_is_of_the_country_beside_it(
     found = mapping.correct({"phone": "?", "country": country}, {"mobile_phone_number": said})
 
     assert found.profile.get("mobile_phone_number") == means
+
+
+def test_without_a_body_a_correction_needs_no_update_and_makes_none() -> None:
+    extra = {"comment": at("note", required=True), "lists": Rule("list", value=["42"])}
+    mapping = form(extra=extra, consent={"email": Box("news")})
+    address = {"email": "jane@example.com"}
+
+    found = mapping.correct({}, address, withheld=set())
+
+    assert (found.profile, found.extra, found.errors) == (address, {}, {})
+    assert mapping.correct({}, address).errors, "nobody says that the box was ticked"
