@@ -1,11 +1,9 @@
 """A mapped submission becomes an entry for the outbox."""
 
-import json
-from collections.abc import Mapping
 from typing import Any
 
-from relay import clock
 from relay.delivery import CHECK, FRESH, HELD, INVALID, QUEUED, Delivery
+from relay.intake.content import consent_proof, contact_hash, content_key, to_send, twin_key, twin_window
 from relay.intake.incoming import Incoming
 from relay.intake.receipt import is_silent
 from relay.outbox.hints import sealed_hint
@@ -40,17 +38,16 @@ def entry_of(
     of_bytes = "" if source.can_be_multiplied else key
     by_bytes = vault.hash("bytes", source.name, of_bytes, stamp.without(sent.raw))
     plain = by_bytes if state == INVALID else content_key(vault, source.name, key, mapped)
+    twin = None if state == INVALID else twin_key(source, sent.raw, mapped, vault)
     email, phone = (mapped.profile.get(name) for name in CONTACTS)
     return Entry(
         delivery=delivery,
         box=vault.seal(payload, delivery.receipt),
-        repeat_key=plain if owner is None else vault.hash(*owner, plain),
-        plain_key=None if owner is None else plain,
+        **_keys(plain, twin, owner, vault),
         raw_key=by_bytes if state == QUEUED else None,
         id_hash=vault.hash("key", source.name, key) if key else None,
-        window=None if key else _twin_window(source) if state == INVALID else source.repeat_window,
-        twin_key=_twin_key(source, sent, mapped, state, owner, vault),
-        twin_window=_twin_window(source),
+        window=None if key else twin_window(source) if state == INVALID else source.repeat_window,
+        twin_window=twin_window(source),
         email_hash=contact_hash(vault, email),
         phone_hash=contact_hash(vault, phone),
         consent=consent_proof(mapped, sent.page, sent.received_at, sent.wording),
@@ -74,52 +71,30 @@ def _keyed_apart(delivery: Delivery) -> tuple[str, ...] | None:
     return None
 
 
-def _twin_key(
-    source: Source,
-    sent: Submission,
-    mapped: Mapped,
-    state: str,
-    owner: tuple[str, ...] | None,
-    vault: Vault,
-) -> bytes | None:
-    """Return what a repeat is recognised by whatever key it carries, if there is such a thing.
-
-    A form's visitor may post twice under two keys, and who saw a signed message can give it another id.
-    """
-    twin = None if state == INVALID else plain_twin_key(source, sent.raw, mapped, vault)
-    return twin if twin is None or owner is None else vault.hash(*owner, twin)
-
-
-def plain_twin_key(source: Source, raw: bytes, mapped: Mapped, vault: Vault) -> bytes | None:
-    """Return the twin key of what was mapped and is no suspect."""
-    if source.is_form:
-        return content_key(vault, source.name, "", mapped)
-    return vault.hash("signed", source.name, raw) if source.can_be_multiplied else None
-
-
-def _twin_window(source: Source) -> float | None:
-    """Return for how long a twin is a repeat; None: as long as the earlier one is there."""
-    is_timeless = source.can_be_multiplied and source.verifier and not source.verifier.covers_time
-    return None if is_timeless else source.repeat_window
+def _keys(plain: bytes, twin: bytes | None, owner: tuple[str, ...] | None, vault: Vault) -> dict[str, Any]:
+    """Return the keys of an entry; ``owner``: what they are apart from others by."""
+    if owner is None:
+        return {"repeat_key": plain, "twin_key": twin}
+    return {
+        "repeat_key": vault.hash(*owner, plain),
+        "plain_key": plain,
+        "twin_key": vault.hash(*owner, twin) if twin is not None else None,
+        "plain_twin": twin,
+    }
 
 
 def _payload(source: Source, sent: Submission, mapped: Mapped, state: str) -> dict[str, Any]:
-    payload: dict[str, Any] = {"profile": mapped.profile}
+    payload = to_send(mapped, source)
     if state != HELD:  # of what may be a bot's, no more is kept than would be sent
-        payload |= _original(sent)
-    if mapped.extra:
-        payload["update"] = update_body(mapped.extra, source)
+        payload |= {"body": sent.raw, "content_type": sent.content_type}
+        if sent.key:  # a corrected one is still recognised by it
+            payload["key"] = sent.key
     if source.captcha:
         payload["captcha"] = str(sent.fields.get(source.captcha.field, ""))[:4096]
     if state == INVALID:  # what is needed beside the body when it is mapped again
         payload.pop("profile")
-        payload |= {"key": sent.key, "page": sent.page, "wording": dict(sent.wording)}
+        payload |= {"page": sent.page, "wording": dict(sent.wording)}
     return payload
-
-
-def contact_hash(vault: Vault, contact: str | None) -> bytes | None:
-    """Return what a contact is searched by; e-mail addresses regardless of case."""
-    return vault.hash("contact", contact.casefold()) if contact else None
 
 
 def sender_key(source: Source, incoming: Incoming, fields: dict[str, Any]) -> str | None:
@@ -133,48 +108,3 @@ def sender_key(source: Source, incoming: Incoming, fields: dict[str, Any]) -> st
         if submission.is_key(text):
             return text
     return None
-
-
-def content_key(vault: Vault, source: str, key: str, mapped: Mapped) -> bytes:
-    """Return what a repeat is recognised by: its source, the sender's key for it, and its content."""
-    content = json.dumps([mapped.profile, mapped.extra], sort_keys=True)
-    return vault.hash("content", source, key, content)
-
-
-def consent_proof(
-    mapped: Mapped, page: str | None, received_at: float, wording: Mapping[str, str]
-) -> str | None:
-    """Return which boxes were ticked, where and when, as JSON; None where no consent is asked for.
-
-    ``wording``: what stood beside a box, where that is known.
-    """
-    if mapped.consent is None:
-        return None
-    about = {"page": page, "at": clock.iso(received_at)}
-    return json.dumps(
-        {
-            name: {**said, **about, **({"wording": wording[said["box"]]} if said["box"] in wording else {})}
-            for name, said in mapped.consent.items()
-        }
-    )
-
-
-def _original(sent: Submission) -> dict[str, Any]:
-    """Return the body as it came, so that it can be mapped again with another configuration."""
-    return {"body": sent.raw, "content_type": sent.content_type}
-
-
-def update_body(extra: Mapping[str, Any], source: Source) -> dict[str, Any]:
-    """Return the body of the update that follows the creation."""
-    changes: dict[str, Any] = {}
-    properties: dict[str, Any] = {}
-    for name, value in extra.items():
-        field, _, inner = name.partition(":")
-        if inner:
-            properties[inner] = value
-        else:
-            changes[field] = value
-    if properties:
-        as_text = source.properties_as == "string"
-        changes["custom_properties"] = json.dumps(properties) if as_text else properties
-    return changes

@@ -9,13 +9,14 @@ from typing import Any
 
 from relay.config.settings import Settings
 from relay.delivery import DEAD, DELIVERED, DISCARDED, INVALID, PARKED, QUEUED, REFUSED, SENDING
+from relay.intake.content import twin_window
 from relay.operator.actions import DISCARD, REPLAY, why_not
 from relay.operator.errors import CannotDo, Changed, Missing
 from relay.operator.remap import map_again, mended_by, opened, source_of
 from relay.operator.shown import shown
 from relay.outbox import moves
 from relay.outbox.audit import Act
-from relay.outbox.moves import Expected, Mended
+from relay.outbox.moves import EVER, Expected, Mended, Near
 from relay.outbox.outbox import Outbox
 from relay.vault import Vault
 
@@ -38,14 +39,14 @@ class Plan:
     action: str
     receipt: str
     expect: Expected
-    window: float | None = None
+    near: Near = EVER
     mended: Mended | None = None
 
     def carry_out(self, conn: Any, now: float, act: Act | None) -> moves.Moved | moves.Changed | moves.Same:
         """Make the move, inside a transaction."""
         if self.action == DISCARD:
             return moves.discard(conn, self.receipt, self.expect, act, now)
-        return moves.requeue(conn, self.receipt, self.expect, self.window, self.mended, act, now)
+        return moves.requeue(conn, self.receipt, self.expect, self.near, self.mended, act, now)
 
 
 def check_possible(action: str, row: Mapping[str, Any]) -> None:
@@ -68,8 +69,8 @@ def planned(action: str, row: Mapping[str, Any], settings: Settings, vault: Vaul
 def plan(action: str, row: Mapping[str, Any], settings: Settings, mended: Mended | None) -> Plan:
     """Return the plan for a row as it was read. ``mended``: what its payload comes to now."""
     known = settings.sources.get(row["source"])
-    window = known.repeat_window if known is not None else None
-    return Plan(action, row["receipt"], Expected(row["state"], row["fence"]), window, mended)
+    near = Near(known.repeat_window, twin_window(known)) if known is not None else EVER
+    return Plan(action, row["receipt"], Expected(row["state"], row["fence"]), near, mended)
 
 
 def carry_out(outbox: Outbox, plan_: Plan, act: Act) -> None:

@@ -1,7 +1,7 @@
 """A person is found: what a contact may be stored under."""
 
 from relay.config.settings import Settings
-from relay.intake.entry import contact_hash
+from relay.intake.content import contact_hash
 from relay.sources import contact
 from relay.vault import Vault
 

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from relay.config.settings import Settings
-from relay.delivery import INVALID
-from relay.intake.entry import consent_proof, contact_hash, content_key, plain_twin_key, update_body
+from relay.intake.content import consent_proof, contact_hash, content_key, to_send, twin_key
 from relay.operator.errors import CannotDo
 from relay.outbox.hints import sealed_hint
 from relay.outbox.moves import Mended
@@ -58,24 +57,28 @@ def mended_by(
     row: Mapping[str, Any], source: Source, payload: dict[str, Any], mapped: Mapped, vault: Vault
 ) -> Mended:
     """Return a row's columns for what its payload comes to now."""
-    payload = {**payload, "profile": mapped.profile}
-    payload.pop("update", None)
-    if mapped.extra:
-        payload["update"] = update_body(mapped.extra, source)
+    if "body" in payload:  # else nothing is there to make another update from
+        payload = {name: kept for name, kept in payload.items() if name != "update"}
+    payload = {**payload, **to_send(mapped, source)}
     email, phone = (mapped.profile.get(name) for name in CONTACTS)
     return Mended(
         box=vault.seal(payload, row["receipt"]),
         hint=sealed_hint(payload, row["receipt"], vault),
         # From now on a repeat is recognised by what it says, not by its bytes.
         plain_key=content_key(vault, source.name, payload.get("key") or "", mapped),
-        twin_key=plain_twin_key(source, payload.get("body", b""), mapped, vault)
-        if row["state"] == INVALID
-        else None,
+        twin_key=_twin_key(source, payload, mapped, vault),
         email_hash=contact_hash(vault, email),
         phone_hash=contact_hash(vault, phone),
         dropped=json.dumps(mapped.dropped) if mapped.dropped else None,
         consent=consent_proof(mapped, payload.get("page"), row["received_at"], payload.get("wording") or {}),
     )
+
+
+def _twin_key(source: Source, payload: Mapping[str, Any], mapped: Mapped, vault: Vault) -> bytes | None:
+    """Return what a repeat is recognised by whatever its key; None, as it was, where the bytes are gone."""
+    if not source.is_form and "body" not in payload:
+        return None
+    return twin_key(source, payload.get("body", b""), mapped, vault)
 
 
 def as_text(body: bytes) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.config.settings import Settings
-from relay.intake.entry import update_body
+from relay.intake.content import to_send
 from relay.operator.errors import CannotDo
 from relay.operator.remap import map_again, opened
 from relay.vault import Vault
@@ -37,7 +37,8 @@ def compared(row: Mapping[str, Any], settings: Settings, vault: Vault) -> Change
     except CannotDo as problem:
         said = (str(problem),) if was else ()
         return Change(receipt, name, "fails", said, is_worse=bool(was))
-    now = {**mapped.profile, **update_body(mapped.extra, source)}
+    sent = to_send(mapped, source)
+    now = {**sent["profile"], **sent.get("update", {})}
     lines = tuple(_difference(was, now))
     return Change(receipt, name, "passes" if not was else "changes", lines, bool(set(was) - set(now)))
 

@@ -14,7 +14,7 @@ from relay.delivery import (
 from relay.outbox import listing, moves, schema, storing, upkeep
 from relay.outbox.audit import Act
 from relay.outbox.errors import Unavailable, Unfit
-from relay.outbox.moves import Changed, Expected, Mended, Moved, Same
+from relay.outbox.moves import Changed, Expected, Mended, Moved, Near, Same
 from relay.outbox.records import (
     Stored,
 )
@@ -125,7 +125,9 @@ class Archive(Store):
         log in the same commit.
         """
         moved: Moved | Changed | Same = self.write(
-            lambda conn: moves.requeue(conn, receipt, expect, window, mended, act, self.now(conn))
+            lambda conn: moves.requeue(
+                conn, receipt, expect, Near(window, window), mended, act, self.now(conn)
+            )
         )
         return moved
 

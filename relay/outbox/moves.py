@@ -1,10 +1,10 @@
 """Moves, inside a transaction: a row is queued again or given up, if it is still as somebody saw it.
 
 Who acts on what a page showed names the state and the fence that were shown. A row that is queued again
-takes its plain key, so that later repeats find it, unless another with that key was or will be sent.
+takes its plain keys, so that later repeats find it, unless another with one of them was or will be sent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,7 @@ from relay.outbox import audit
 from relay.outbox.audit import Act
 from relay.outbox.errors import Unavailable
 from relay.outbox.schema import aliases, deliveries
-from relay.outbox.statements import give_key_up
+from relay.outbox.statements import give_key_up, give_twin_up
 from relay.vault import Vault
 
 _c = deliveries.c
@@ -61,6 +61,18 @@ class Mended:
 
 
 @dataclass(frozen=True)
+class Near:
+    """In how many seconds, before or after a row was received, another that says the same is the same
+    sign-up; None: at any time. ``twin``: the same for one that carries another key."""
+
+    content: float | None
+    twin: float | None
+
+
+EVER = Near(None, None)
+
+
+@dataclass(frozen=True)
 class Moved:
     """It was done."""
 
@@ -84,21 +96,18 @@ def requeue(
     conn: Connection,
     receipt: str,
     expect: Expected,
-    window: float | None,
+    near: Near,
     mended: Mended | None,
     act: Act | None,
     now: float,
 ) -> Moved | Changed | Same:
-    """Queue a row for replay. ``window``: seconds in which the same content counts as one sign-up."""
+    """Queue a row for replay."""
     one_at_a_time(conn)
     row = _seen(conn, receipt)
     if row is None or not _is_expected(row, expect):
         return Changed(row)
-    key = mended.plain_key if mended else plain_key_of(row)
     values = {**_again(row, now), **(_mended_columns(mended) if mended else {})}
-    if mended and mended.twin_key and _is_free(conn, mended.twin_key):
-        values["twin_key"] = mended.twin_key
-    if same := move_with_key(conn, row, key, window, values):
+    if same := _move_with_keys(conn, row, _plain_keys(row, mended), near, values):
         return same
     if act is not None:
         audit.note(conn, act, now)
@@ -123,20 +132,20 @@ def hold_back(conn: Connection, receipt: str, reason: str, vault: Vault, now: fl
         return False
     payload = vault.open(row["payload"], receipt)
     cut = vault.seal({key: one for key, one in payload.items() if key in ("profile", "update")}, receipt)
-    plain = plain_key_of(row)
-    held = {"state": HELD, "lane": FRESH, "reason": reason, "repeat_key": None, "plain_key": plain}
-    held["twin_key"] = None
-    _change(conn, row, {**held, "payload": cut, "size": len(cut), "changed_at": now})
+    plain = _plain_keys(row)
+    keys = {"repeat_key": None, "plain_key": plain.content, "twin_key": None, "plain_twin": plain.twin}
+    held = {"state": HELD, "lane": FRESH, "reason": reason, "changed_at": now}
+    _change(conn, row, {**held, **keys, "payload": cut, "size": len(cut)})
     return True
 
 
-def let_pass(conn: Connection, receipt: str, window: float | None, now: float) -> bool:
-    """Let a delivery that was checked be sent. If another has its key by now, it is that one's repeat."""
+def let_pass(conn: Connection, receipt: str, near: Near, now: float) -> bool:
+    """Let a delivery that was checked be sent. If another has its keys by now, it is that one's repeat."""
     row = _seen(conn, receipt)
     if row is None or (row["state"], row["lane"]) != (QUEUED, CHECK):
         return False
     values = {"lane": FRESH, "due_at": now, "changed_at": now}
-    if same := move_with_key(conn, row, plain_key_of(row), window, values):
+    if same := _move_with_keys(conn, row, _plain_keys(row), near, values):
         # Other names of it lead to that one, too: they were told, and would be gone with the row.
         conn.execute(sa.update(aliases).where(aliases.c.of == receipt).values(of=same.receipt))
         conn.execute(sa.delete(deliveries).where(_c.receipt == receipt))
@@ -145,11 +154,10 @@ def let_pass(conn: Connection, receipt: str, window: float | None, now: float) -
     return True
 
 
-def same_as(conn: Connection, receipt: str, window: float | None, mended: Mended | None) -> Same | None:
+def same_as(conn: Connection, receipt: str, near: Near, mended: Mended | None) -> Same | None:
     """Return what would keep a row from being queued again."""
     row = _seen(conn, receipt)
-    key = (mended.plain_key if mended else plain_key_of(row)) if row is not None else None
-    return _sent_with(conn, row, key, window) if row is not None and key is not None else None
+    return _sent_already(conn, row, _plain_keys(row, mended), near) if row is not None else None
 
 
 GIVEN_UP: Mapping[str, Any] = {"state": DISCARDED, "payload": None, "contact_hint": None}
@@ -199,59 +207,98 @@ def _mended_columns(mended: Mended) -> dict[str, Any]:
     }
 
 
-# --- the plain key ------------------------------------------------------------------------------------
+# --- the plain keys -----------------------------------------------------------------------------------
 
 
-def plain_key_of(row: Mapping[str, Any]) -> bytes | None:
-    """Return what repeats of a row are recognised by once it is queued; None if it was never kept."""
-    if row["plain_key"] is not None:
-        return bytes(row["plain_key"])
-    if row["state"] == HELD or row["repeat_key"] is None:
+@dataclass(frozen=True)
+class _Keys:
+    """What repeats of a row are recognised by once it is queued; None: by nothing of the kind."""
+
+    content: bytes | None
+    twin: bytes | None
+
+
+def _plain_keys(row: Mapping[str, Any], mended: Mended | None = None) -> _Keys:
+    kept = _Keys(
+        _plain(row, row["plain_key"], row["repeat_key"]), _plain(row, row["plain_twin"], row["twin_key"])
+    )
+    if mended is None:
+        return kept
+    return _Keys(mended.plain_key, mended.twin_key or kept.twin)
+
+
+def _plain(row: Mapping[str, Any], plain: bytes | None, own: bytes | None) -> bytes | None:
+    """Return a plain key of a row; None if it was never kept, or there was none."""
+    if plain is not None:
+        return bytes(plain)
+    if own is None or row["state"] == HELD or (row["state"], row["lane"]) == (QUEUED, CHECK):
         return None
-    return bytes(row["repeat_key"])
+    return bytes(own)
 
 
-def move_with_key(
-    conn: Connection, row: Mapping[str, Any], key: bytes | None, window: float | None, values: dict[str, Any]
+def _move_with_keys(
+    conn: Connection, row: Mapping[str, Any], keys: _Keys, near: Near, values: Mapping[str, Any]
 ) -> Same | None:
-    """Change a row and give it its plain key, unless another with that key was or will be sent."""
-    if key is None:
-        _change(conn, row, values)
-        return None
+    """Change a row and give it its plain keys, unless another with one of them was or will be sent."""
     for _ in range(3):
-        if same := _sent_with(conn, row, key, window):
+        if same := _sent_already(conn, row, keys, near):
             return same
         try:
             with conn.begin_nested():
-                _free(conn, row, key)
-                _change(conn, row, {**values, "repeat_key": key, "plain_key": None})
+                _change(conn, row, {**values, **_taken(conn, row, keys)})
         except IntegrityError:  # another process stored one with that key meanwhile
             continue
         return None
     raise Unavailable("a repeat changed while it was looked at")
 
 
-def _sent_with(conn: Connection, row: Mapping[str, Any], key: bytes, window: float | None) -> Same | None:
-    """Return another row with a key, received near this one, that was or will be sent."""
+def _taken(conn: Connection, row: Mapping[str, Any], keys: _Keys) -> dict[str, Any]:
+    """Free a row's plain keys where another has them that is not sent, and return its columns for them."""
+    taken: dict[str, Any] = {}
+    if keys.content is not None:
+        for receipt, fence in _others(conn, row, _c.repeat_key == keys.content):
+            give_key_up(conn, receipt, fence)
+        taken |= {"repeat_key": keys.content, "plain_key": None}
+    if keys.twin is not None:
+        for receipt, _ in _others(conn, row, _c.twin_key == keys.twin):
+            give_twin_up(conn, receipt)
+        taken |= {"twin_key": keys.twin, "plain_twin": None}
+    return taken
+
+
+def _others(conn: Connection, row: Mapping[str, Any], condition: sa.ColumnElement[bool]) -> Sequence[Any]:
+    query = sa.select(_c.receipt, _c.fence).where(condition, _c.receipt != row["receipt"])
+    return conn.execute(query).all()
+
+
+def _sent_already(conn: Connection, row: Mapping[str, Any], keys: _Keys, near: Near) -> Same | None:
+    """Return another row that says the same, received near this one, that was or will be sent."""
+    # What a sender's key names is the same for ever.
+    seconds = near.content if row["id_hash"] is None else None
+    return _sent_with(conn, row, (_c.repeat_key, _c.plain_key), keys.content, seconds) or _sent_with(
+        conn, row, (_c.twin_key, _c.plain_twin), keys.twin, near.twin
+    )
+
+
+def _sent_with(
+    conn: Connection,
+    row: Mapping[str, Any],
+    columns: tuple[sa.Column[bytes], sa.Column[bytes]],
+    key: bytes | None,
+    seconds: float | None,
+) -> Same | None:
+    if key is None:
+        return None
     sent = sa.or_(_c.state.in_(_SENT), _c.profile_id.is_not(None))
     unchecked = sa.and_(_c.state == QUEUED, _c.lane == CHECK)
-    query = sa.select(_c.receipt, _c.state).where(
-        sa.or_(_c.repeat_key == key, _c.plain_key == key), _c.receipt != row["receipt"], sent, ~unchecked
-    )
-    if window is not None and row["id_hash"] is None:  # what a sender's key names is the same for ever
-        query = query.where(_c.received_at.between(row["received_at"] - window, row["received_at"] + window))
+    has_key = sa.or_(*(column == key for column in columns))
+    query = sa.select(_c.receipt, _c.state).where(has_key, _c.receipt != row["receipt"], sent, ~unchecked)
+    if seconds is not None:
+        query = query.where(
+            _c.received_at.between(row["received_at"] - seconds, row["received_at"] + seconds)
+        )
     found = conn.execute(query.order_by(_c.seq.desc()).limit(1)).first()
     return Same(found.receipt, found.state) if found is not None else None
-
-
-def _free(conn: Connection, row: Mapping[str, Any], key: bytes) -> None:
-    owner = sa.select(_c.receipt, _c.fence).where(_c.repeat_key == key, _c.receipt != row["receipt"])
-    for receipt, fence in conn.execute(owner).all():
-        give_key_up(conn, receipt, fence)
-
-
-def _is_free(conn: Connection, twin_key: bytes) -> bool:
-    return conn.scalar(sa.select(_c.receipt).where(_c.twin_key == twin_key)) is None
 
 
 def _change(conn: Connection, row: Mapping[str, Any], values: Mapping[str, Any]) -> None:

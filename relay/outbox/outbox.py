@@ -163,7 +163,8 @@ class Outbox(Archive):
 
     def pass_check(self, receipt: str, window: float | None) -> bool:
         """Let a delivery that was checked be sent, unless it is by now the repeat of another."""
-        return bool(self.write(lambda conn: moves.let_pass(conn, receipt, window, self.now(conn))))
+        near = moves.Near(window, window)
+        return bool(self.write(lambda conn: moves.let_pass(conn, receipt, near, self.now(conn))))
 
     def fail_check(self, receipt: str, reason: str) -> bool:
         """Hold a delivery that failed its check: nobody repeats it, and its body goes."""

@@ -20,8 +20,8 @@ class Entry:
     ``repeat_key`` recognises the same content; ``raw_key`` the same bytes where mapping failed;
     ``plain_key`` what ``repeat_key`` would be if this one were not held; ``id_hash`` the sender's key
     alone. ``window``: seconds in which a repeat without a sender's key counts as one. ``twin_key``
-    recognises a repeat whatever key it carries, for ``twin_window`` seconds. ``budget``: what its source
-    may have of such ones.
+    recognises a repeat whatever key it carries, for ``twin_window`` seconds; ``plain_twin`` is to it what
+    ``plain_key`` is to ``repeat_key``. ``budget``: what its source may have of such ones.
     """
 
     delivery: Delivery
@@ -32,6 +32,7 @@ class Entry:
     id_hash: bytes | None = None
     window: float | None = None
     twin_key: bytes | None = None
+    plain_twin: bytes | None = None
     twin_window: float | None = None
     email_hash: bytes | None = None
     phone_hash: bytes | None = None

@@ -45,6 +45,7 @@ deliveries = sa.Table(
     sa.Column("repeat_key", Bytes),
     sa.Column("plain_key", Bytes),
     sa.Column("twin_key", Bytes),
+    sa.Column("plain_twin", Bytes),
     sa.Column("id_hash", Bytes),
     sa.Column("email_hash", Bytes),
     sa.Column("phone_hash", Bytes),
@@ -59,6 +60,7 @@ _LEFT = "state = 'delivered' AND payload IS NOT NULL"
 sa.Index("deliveries_repeat_key", _c.repeat_key, unique=True)
 partial_index("deliveries_plain_key", _c.plain_key, where="plain_key IS NOT NULL")
 partial_index("deliveries_twin_key", _c.twin_key, where="twin_key IS NOT NULL", unique=True)
+partial_index("deliveries_plain_twin", _c.plain_twin, where="plain_twin IS NOT NULL")
 partial_index("deliveries_id_hash", _c.id_hash, where="id_hash IS NOT NULL")
 partial_index("deliveries_email_hash", _c.email_hash, where="email_hash IS NOT NULL")
 partial_index("deliveries_phone_hash", _c.phone_hash, where="phone_hash IS NOT NULL")
@@ -241,6 +243,12 @@ def _twins(conn: Connection) -> None:
     _create_index(conn, "deliveries_twin_key")
 
 
+def _plain_twins(conn: Connection) -> None:
+    """Know of suspects, and of rows that gave their twin key up, whose twin they would be."""
+    _add_column(conn, _c.plain_twin)
+    _create_index(conn, "deliveries_plain_twin")
+
+
 def _refusals(conn: Connection) -> None:
     refusals.create(conn, checkfirst=True)
 
@@ -277,6 +285,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _notices,
     _ignored_files,
     _unmapped,
+    _plain_twins,
 )
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed."""
 

@@ -177,8 +177,9 @@ HEALTH = sa.select(destinations).where(destinations.c.name == sa.bindparam("this
 
 _ROW_COLUMNS = (
     *("receipt", "source", "destination", "state", "reason", "lane", "received_at", "due_at", "changed_at"),
-    *("dropped", "payload", "size", "contact_hint", "repeat_key", "plain_key", "twin_key", "id_hash"),
-    *("email_hash", "phone_hash", "consent", "ignored_files"),
+    *("dropped", "payload", "size", "contact_hint", "repeat_key", "plain_key"),
+    *("twin_key", "plain_twin", "id_hash", "email_hash", "phone_hash", "consent"),
+    "ignored_files",
 )
 
 
@@ -202,6 +203,7 @@ def row_of(entry: Entry) -> dict[str, Any]:
         "repeat_key": entry.repeat_key,
         "plain_key": entry.plain_key,
         "twin_key": entry.twin_key,
+        "plain_twin": entry.plain_twin,
         "id_hash": entry.id_hash,
         "email_hash": entry.email_hash,
         "phone_hash": entry.phone_hash,
@@ -249,8 +251,10 @@ def give_key_up(conn: Connection, receipt: str, fence: int) -> None:
 
 
 def give_twin_up(conn: Connection, receipt: str) -> None:
-    """Let what a row is recognised by whatever its key go to another."""
-    conn.execute(sa.update(deliveries).where(deliveries.c.receipt == receipt).values(twin_key=None))
+    """Let what a row is recognised by whatever its key go to another; what it was is still known."""
+    plain = sa.func.coalesce(deliveries.c.plain_twin, deliveries.c.twin_key)
+    own = deliveries.c.receipt == receipt
+    conn.execute(sa.update(deliveries).where(own).values(twin_key=None, plain_twin=plain))
 
 
 def insert_all(conn: Connection, rows: list[dict[str, Any]]) -> Iterable[str]:

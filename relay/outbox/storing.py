@@ -92,6 +92,9 @@ def _store_one(
         earlier = find(conn, deliveries.c.repeat_key == entry.plain_key)
         if earlier and not is_superseded(earlier, entry.window, now):
             return repeat_of(conn, earlier)
+        twin = _twin(conn, entry.plain_twin)
+        if twin and not is_superseded(twin, entry.twin_window, now):
+            return repeat_of(conn, twin)
     if entry.budget and not _has_room(conn, entry, entry.budget):
         earlier = find(conn, deliveries.c.repeat_key == entry.repeat_key)
         return repeat_of(conn, earlier) if earlier else NoRoom()
@@ -105,7 +108,7 @@ def _store_one(
             return repeat_of(conn, earlier)
         if earlier:
             give_key_up(conn, earlier.receipt, earlier.fence)
-        twin = _twin(conn, entry)
+        twin = _twin(conn, entry.twin_key)
         if twin and not is_superseded(twin, entry.twin_window, now):
             return repeat_of(conn, twin)
         if twin:
@@ -113,9 +116,9 @@ def _store_one(
     raise Unavailable("a repeat changed while it was looked at")
 
 
-def _twin(conn: Connection, entry: Entry) -> Delivery | None:
-    """Return the delivery that an entry repeats whatever its key, if there is one."""
-    return find(conn, deliveries.c.twin_key == entry.twin_key) if entry.twin_key else None
+def _twin(conn: Connection, twin_key: bytes | None) -> Delivery | None:
+    """Return the delivery that another repeats whatever its key, if there is one."""
+    return find(conn, deliveries.c.twin_key == twin_key) if twin_key else None
 
 
 def repeat_of(conn: Connection, earlier: Delivery) -> Stored:
@@ -144,7 +147,7 @@ def _mend(conn: Connection, invalid: Delivery, entry: Entry, now: float, vault: 
         return repeat_of(conn, earlier)
     if earlier:
         give_key_up(conn, earlier.receipt, earlier.fence)
-    twin = _twin(conn, entry)
+    twin = _twin(conn, entry.plain_twin or entry.twin_key)
     if twin and not is_superseded(twin, entry.twin_window, now):
         return repeat_of(conn, twin)
     if twin:
@@ -167,6 +170,7 @@ def _promote(conn: Connection, delivery: Delivery, entry: Entry, now: float, vau
             repeat_key=entry.repeat_key,
             plain_key=entry.plain_key,
             twin_key=entry.twin_key,
+            plain_twin=entry.plain_twin,
             email_hash=entry.email_hash,
             phone_hash=entry.phone_hash,
             consent=entry.consent,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.kit.client import Answer, request
+from tests.kit.people import TRAP
 from tests.kit.processes import eventually
 from tests.kit.relay import HOOK, NEWSLETTER, RelayProcess, config
 from tests.kit.upstream import ScriptedUpstream
@@ -19,6 +20,7 @@ SIGNED = {"scheme": "hmac-sha256", "header": "X-Signature", "encoding": "hex", "
 WAITING = {"wait": 10, "reply": ["id"]}
 SOURCES: dict[str, Any] = {
     "form": NEWSLETTER | WAITING | {"repeat_window": "2s"},
+    "trapped": NEWSLETTER | WAITING | {"honeypot": TRAP},
     "token": HOOK | WAITING,
     "signed": HOOK | WAITING | {"verify": SIGNED, "id_header": "X-Delivery", "repeat_window": "1s"},
     "nameless": HOOK | WAITING | {"verify": SIGNED, "repeat_window": "1s"},
@@ -191,3 +193,23 @@ def test_what_was_mapped_again_by_hand_cannot_be_multiplied(
 
     assert (again.status, again.json.get("repeat"), again.receipt) == (200, True, first.receipt)
     assert profiles(upstream, address) == 1
+
+
+def test_a_suspect_and_the_person_it_imitates_are_one_profile_whatever_their_keys(
+    relay: RelayProcess, upstream: ScriptedUpstream
+) -> None:
+    address, late = person(), person()
+    keys = [{"Idempotency-Key": f"{n} {address}"} for n in range(2)]
+    suspects = [
+        relay.form({"email": who, TRAP: "bot"}, "trapped", keys[0] if who == address else {})
+        for who in (address, late)
+    ]
+    assert relay.form({"email": address}, "trapped", keys[1]).status == 201
+
+    replays = [relay.api("POST", f"/api/submissions/{one.receipt}/replay") for one in suspects]
+
+    assert [one.status for one in replays] == [409, 200]
+    relay.wait_state(suspects[1].receipt or "", "delivered")
+    again = relay.form({"email": late}, "trapped", keys[1])
+    assert (again.status, again.json.get("repeat")) == (200, True)
+    assert [profiles(upstream, who) for who in (address, late)] == [1, 1]

@@ -15,6 +15,7 @@ SOURCES: dict[str, Any] = {
     "newsletter": NEWSLETTER | {"honeypot": TRAP},
     "hook": HOOK | {"wait": 0, "region": "DE"},
     "other": HOOK | {"wait": 0},
+    "boxes": NEWSLETTER | {"honeypot": TRAP, "consent": {"email": "news", "mobile_phone_number": "sms"}},
     "asking": HOOK | {"wait": 0, "consent": {"email": "news", "mobile_phone_number": "sms"}},
 }
 SETTINGS: dict[str, Any] = {

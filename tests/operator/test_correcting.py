@@ -202,3 +202,36 @@ def test_a_suspect_that_was_sent_and_refused_can_be_corrected(relay: RelayProces
 
     assert answer.status == 200, answer.json
     relay.wait_state(receipt, "delivered")
+
+
+def test_the_consent_of_a_suspect_stands_when_it_is_corrected(
+    relay: RelayProcess, upstream: ScriptedUpstream
+) -> None:
+    """Its boxes are on record, although its body is gone."""
+    said = {"email": email("refused"), "phone": "", "news": "yes", "sms": "", TRAP: "bot"}
+    receipt = receipt_of(relay.form(said, "boxes"))
+    assert relay.api("POST", f"/api/submissions/{receipt}/replay").status == 200
+    relay.wait_state(receipt, "refused")
+    unasked = patch(relay, receipt, {"values": {"mobile_phone_number": "+49 171 7654324"}})
+    assert (unasked.status, set(unasked.json["errors"])) == (422, {"mobile_phone_number"})
+
+    right = email("fine")
+    answer = patch(relay, receipt, {"values": {"email": right}})
+
+    assert answer.status == 200, answer.json
+    assert relay.wait_state(receipt, "delivered")["consent"]["email"]["ticked"] is True
+    assert {"email": right} in [one.json for one in upstream.creates]
+
+
+def test_a_corrected_one_is_the_same_as_what_its_sender_mended_itself(relay: RelayProcess) -> None:
+    """Under the sender's own key for it, which its payload keeps."""
+    key, right = email("key"), email("mended")
+    proof = {"Authorization": f"Bearer {relay.hook_secret}", "Idempotency-Key": key}
+    receipt = receipt_of(relay.form({"email": email("refused")}, "hook", proof))
+    relay.wait_state(receipt, "refused")
+    mended = receipt_of(relay.form({"email": right}, "hook", proof))
+    relay.wait_state(mended, "delivered")
+
+    answer = patch(relay, receipt, {"values": {"email": right}})
+
+    assert answer.status == 409 and mended in answer.json["detail"]

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from relay.delivery import (
+    CHECK,
     DEAD,
     DELIVERED,
     DISCARDED,
@@ -128,22 +129,35 @@ def entry(
     window: float | None = 600.0,
     budget: Budget | None = None,
     silent: bool = False,
+    token: str | None = None,
+    twin_window: float | None = None,
     **more: Any,
 ) -> Entry:
-    """A sign-up of ``name``, with the keys that a source gives it; ``raw``: its body, if it matters."""
+    """A sign-up of ``name``, with the keys that a source gives it.
+
+    ``raw``: its body, if it matters; ``token``: a captcha's, which is yet to be asked about;
+    ``twin_window``: recognise a repeat whatever key it carries.
+    """
     vault, receipt = outbox.vault, outbox.vault.receipt()
     profile = {"email": f"{name}@example.com"}
     payload: dict[str, Any] = {"body": (raw or name).encode()} if state == INVALID else {"profile": profile}
     now = outbox.time()
     given = {"destination": "ocamba", "received_at": now, "due_at": now} | more
+    if token is not None:
+        given["lane"] = CHECK
+    apart = ("held",) if state == HELD else ("unchecked", token) if token is not None else None
+    twin = None if state == INVALID else vault.hash("content", source, "", name)
     by_content = vault.hash("content", source, key, name)
     by_bytes = vault.hash("bytes", source, key, raw or name)
     plain = by_bytes if state == INVALID else by_content
     return Entry(
         delivery=Delivery(receipt, source, state=state, payload=payload, **given),
         box=vault.seal(payload, receipt),
-        repeat_key=vault.hash("held", plain) if state == HELD else plain,
-        plain_key=plain if state == HELD else None,
+        repeat_key=vault.hash(*apart, plain) if apart else plain,
+        plain_key=plain if apart else None,
+        twin_key=(vault.hash(*apart, twin) if apart else twin) if twin_window and twin else None,
+        plain_twin=twin if twin_window and apart else None,
+        twin_window=twin_window,
         raw_key=by_bytes if state == QUEUED else None,
         id_hash=vault.hash("key", source, key) if key else None,
         window=None if key else window,

@@ -85,7 +85,7 @@ def test_what_is_replayed_while_retention_looks_is_not_deleted(one_postgres_url:
     expected, moved, looked = seen(outbox, receipt), threading.Event(), threading.Event()
 
     def replay_slowly(conn: sa.Connection) -> None:
-        moves.requeue(conn, receipt, expected, 600.0, None, None, other.now(conn))
+        moves.requeue(conn, receipt, expected, moves.Near(600.0, 600.0), None, None, other.now(conn))
         moved.set()
         looked.wait(10)
 

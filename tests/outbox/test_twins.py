@@ -1,0 +1,158 @@
+"""One sign-up is one profile whatever key somebody gives it the second time, also when it was a suspect."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from relay.delivery import DEAD, DELIVERED, HELD, INVALID, QUEUED
+from relay.outbox.moves import Mended, Moved, Near, Same, requeue
+from relay.outbox.outbox import Outbox
+from tests.outbox.outboxes import (
+    OCAMBA,
+    Store,
+    bring_to,
+    claim,
+    count,
+    entry,
+    put,
+    record,
+    replay,
+    row,
+    seen,
+    state,
+)
+
+TWIN = {"window": None, "twin_window": 600.0}
+"""What a form gives one that carries a key of its own."""
+signed_up = partial(put, **TWIN)
+brought = partial(bring_to, **TWIN)
+
+
+def test_two_keys_with_the_same_content_are_one_when_nobody_checks(outbox: Outbox) -> None:
+    first = signed_up(outbox, key="one")
+    again = signed_up(outbox, key="two")
+    assert (again.repeat, again.delivery.receipt) == (True, first.delivery.receipt)
+
+
+def test_what_was_checked_is_the_earlier_one_whatever_key_comes_later(outbox: Outbox) -> None:
+    first = signed_up(outbox, key="one", token="t1").delivery.receipt
+    assert outbox.pass_check(first, 600.0)
+
+    for more in ({}, {"token": "t2"}, {"state": HELD}):
+        later = signed_up(outbox, key=f"later {len(more)}", **more)
+        assert (later.repeat, later.delivery.receipt) == (True, first), more
+
+
+def test_of_two_that_are_checked_at_once_the_second_to_pass_is_the_repeat(outbox: Outbox) -> None:
+    first = signed_up(outbox, key="one", token="t1").delivery.receipt
+    second = signed_up(outbox, key="two", token="t2").delivery.receipt
+    assert first != second
+
+    assert outbox.pass_check(first, 600.0)
+    assert outbox.pass_check(second, 600.0)
+
+    assert count(outbox) == 1
+    assert outbox.get(second) is not None, "its sender was told of it"
+    record(outbox, claim(outbox))
+
+
+def test_two_processes_let_one_of_two_pass(store: Store, outbox: Outbox) -> None:
+    receipts = [signed_up(outbox, key=key, token=key).delivery.receipt for key in ("one", "two")]
+    views = [outbox, outbox if store.is_sqlite else store.open()]
+
+    with ThreadPoolExecutor(2) as crowd:
+        assert all(crowd.map(lambda n: views[n].pass_check(receipts[n], 600.0), range(2)))
+
+    assert count(outbox) == 1
+
+
+def test_a_check_that_failed_is_in_nobodys_way_until_it_is_replayed(outbox: Outbox) -> None:
+    bot = signed_up(outbox, key="one", token="t1").delivery.receipt
+    assert outbox.fail_check(bot, "captcha")
+    person = signed_up(outbox, key="two").delivery
+    assert person.receipt != bot
+
+    assert outbox.requeue(bot, seen(outbox, bot), window=600.0) == Same(person.receipt, QUEUED)
+
+
+@pytest.mark.parametrize("was", [HELD, DEAD])
+def test_a_replay_makes_no_second_profile_of_one_with_another_key(outbox: Outbox, was: str) -> None:
+    first = brought(outbox, was, key="one")
+    again = brought(outbox, DELIVERED, key="two")
+
+    assert outbox.requeue(first, seen(outbox, first), window=600.0) == Same(again, DELIVERED)
+    assert state(outbox, first) == was
+
+
+@pytest.mark.parametrize("was", [HELD, DEAD])
+def test_a_replayed_one_is_what_later_ones_repeat_whatever_their_key(outbox: Outbox, was: str) -> None:
+    first = brought(outbox, was, key="one")
+    replay(outbox, first)
+
+    assert signed_up(outbox, key="two").delivery.receipt == first
+    record(outbox, claim(outbox))
+    assert signed_up(outbox, key="three").delivery.state == DELIVERED
+
+
+def test_of_two_suspects_with_two_keys_one_is_replayed(outbox: Outbox) -> None:
+    first, second = signed_up(outbox, key="one", state=HELD), signed_up(outbox, key="two", state=HELD)
+    assert (second.repeat, second.delivery.receipt) == (True, first.delivery.receipt)
+    bots = [signed_up(outbox, "eve", key=key, token=key).delivery.receipt for key in ("one", "two")]
+    for bot in bots:
+        assert outbox.fail_check(bot, "captcha")
+
+    replay(outbox, bots[0])
+
+    assert outbox.requeue(bots[1], seen(outbox, bots[1]), window=600.0) == Same(bots[0], QUEUED)
+
+
+def test_a_twin_of_long_ago_is_another_sign_up(store: Store, outbox: Outbox) -> None:
+    brought(outbox, DELIVERED, key="one")
+    store.pass_time(1000)
+    suspect = signed_up(outbox, key="two", state=HELD).delivery.receipt
+
+    replay(outbox, suspect)
+
+    assert signed_up(outbox, key="three").delivery.receipt == suspect
+
+
+def test_the_same_bytes_are_the_same_for_ever_where_no_time_is_signed(store: Store, outbox: Outbox) -> None:
+    suspect = put(outbox, key="one", state=HELD, twin_window=1e9).delivery.receipt
+    store.pass_time(1e6)
+    again = bring_to(outbox, DELIVERED, key="two", twin_window=1e9)
+
+    found = outbox.write(
+        lambda conn: requeue(
+            conn, suspect, seen(outbox, suspect), Near(600.0, None), None, None, outbox.now(conn)
+        )
+    )
+
+    assert found == Same(again, DELIVERED)
+
+
+def test_a_corrected_one_is_recognised_by_what_it_says_now(outbox: Outbox) -> None:
+    wrong = bring_to(outbox, INVALID, "typo")
+    right = brought(outbox, DELIVERED, "ada", key="two")
+    made = entry(outbox, "ada", **TWIN)
+    mended = Mended(b"sealed", None, made.repeat_key, None, None, None, None, made.twin_key)
+
+    found = outbox.requeue(wrong, seen(outbox, wrong), window=600.0, mended=mended)
+
+    assert found == Same(right, DELIVERED)
+    other = entry(outbox, "eve", **TWIN)
+    mended = replace(mended, plain_key=other.repeat_key, twin_key=other.twin_key)
+    assert outbox.requeue(wrong, seen(outbox, wrong), window=600.0, mended=mended) == Moved()
+    assert signed_up(outbox, "eve", key="three").delivery.receipt == wrong
+
+
+def test_an_unmappable_one_that_passes_now_is_checked_and_then_the_earlier_one(outbox: Outbox) -> None:
+    kept = put(outbox, state=INVALID, raw="mail=ada").delivery.receipt
+    assert signed_up(outbox, raw="mail=ada", token="t1").delivery.receipt == kept
+    assert row(outbox, kept)["plain_twin"] is not None
+
+    assert outbox.pass_check(kept, 600.0)
+
+    assert signed_up(outbox, key="two").delivery.receipt == kept
+    assert claim(outbox, OCAMBA).delivery.receipt == kept
