@@ -59,7 +59,7 @@ def restored() -> None:
 def migrate() -> None:
     """Bring the database's schema up to date."""
     from relay.config import settings as configuration
-    from relay.outbox import schema
+    from relay.outbox import migrations
     from relay.process.opening import open_outbox
 
     settings = configuration.load(offline=True)
@@ -67,7 +67,7 @@ def migrate() -> None:
     if settings.is_sqlite and path.exists() and path.stat().st_size:
         kept = path.with_name(f"{path.name}.before-migration-{time.strftime('%Y%m%d-%H%M%S')}")
         old = open_outbox(settings, time.time)
-        if 0 < old.version() < len(schema.STEPS):
+        if 0 < old.version() < len(migrations.STEPS):
             old.backup(kept)
             click.echo(f"the old database is kept as {kept}")
     box = open_outbox(settings, time.time)

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from relay.delivery import (
     Delivery,
 )
-from relay.outbox import listing, moves, schema, storing, upkeep
+from relay.outbox import listing, migrations, moves, storing, upkeep
 from relay.outbox.audit import Act
 from relay.outbox.errors import Unavailable, Unfit
 from relay.outbox.moves import Changed, Expected, Mended, Moved, Near, Same
@@ -171,7 +171,7 @@ class Archive(Store):
 
     def version(self) -> int:
         """Return the schema version of the database, 0 for an empty one."""
-        found: int = self.read(schema.version)
+        found: int = self.read(migrations.version)
         return found
 
     def backup(self, target: Path) -> None:

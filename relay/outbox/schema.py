@@ -1,13 +1,8 @@
-"""The tables of the outbox, and the numbered steps that bring any older database up to date."""
-
-from collections.abc import Callable
-from typing import Any
+"""The tables of the outbox, and the indexes that its questions need."""
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine
 
 from relay.outbox.columns import Bytes, Serial, Time, metadata, partial_index
-from relay.outbox.operating import audit, jobs, notices, refusals, unmapped
 
 deliveries = sa.Table(
     "deliveries",
@@ -85,11 +80,11 @@ partial_index(
 partial_index("deliveries_held", _c.source, _c.size, where="state = 'held'")
 partial_index("deliveries_left", _c.changed_at, where=_LEFT)
 _ARRIVED = "received_at > 0"
-_arrivals = partial_index("deliveries_arrivals", _c.source, _c.received_at, where=_ARRIVED)
+arrivals_index = partial_index("deliveries_arrivals", _c.source, _c.received_at, where=_ARRIVED)
 ARRIVED = sa.text(f"deliveries.{_ARRIVED}")
 """All rows, said in the words of an index that only who says so may use. SQLite would take a plain one for
 every question about a source, and walk through all that is done."""
-_waiting = partial_index("deliveries_waiting", _c.state, _c.seq, where=_UNFINISHED)
+waiting_index = partial_index("deliveries_waiting", _c.state, _c.seq, where=_UNFINISHED)
 UNFINISHED = sa.text(f"deliveries.{_UNFINISHED}")
 """Rows that are not done. Asked for in the very words of the index, without which SQLite does not use it."""
 LEFT = sa.text("deliveries.state = 'delivered' AND deliveries.payload IS NOT NULL")
@@ -170,159 +165,3 @@ sessions = sa.Table(
     sa.Column("created_at", Time, nullable=False),
     sa.Column("seen_at", Time, nullable=False),
 )
-
-
-class Newer(RuntimeError):
-    """The database was written by a newer relay."""
-
-
-def _first(conn: Connection) -> None:
-    metadata.create_all(conn)
-
-
-def _sessions(conn: Connection) -> None:
-    sessions.create(conn, checkfirst=True)
-
-
-def _audited(conn: Connection) -> None:
-    audit.create(conn, checkfirst=True)
-
-
-def _arrivals_indexed(conn: Connection) -> None:
-    _arrivals.create(conn, checkfirst=True)
-    _waiting.create(conn, checkfirst=True)
-
-
-def _plain_keys(conn: Connection) -> None:
-    _add_column(conn, _c.plain_key)
-    _create_index(conn, "deliveries_plain_key")
-
-
-def _sizes(conn: Connection) -> None:
-    _add_column(conn, _c.size)
-    held = _c.state == "held", _c.payload.is_not(None)
-    conn.execute(sa.update(deliveries).where(*held).values(size=sa.func.length(_c.payload)))
-    _create_index(conn, "deliveries_held")
-
-
-def _hints(conn: Connection) -> None:
-    _add_column(conn, _c.contact_hint)
-
-
-def _add_column(conn: Connection, column: sa.Column[Any]) -> None:
-    if column.name in {known["name"] for known in sa.inspect(conn).get_columns(column.table.name)}:
-        return  # a new database has it from the start
-    made = sa.schema.CreateColumn(column).compile(dialect=conn.dialect)
-    conn.execute(sa.text(f"ALTER TABLE {column.table.name} ADD COLUMN {made}"))
-
-
-def _create_index(conn: Connection, name: str) -> None:
-    (index,) = (one for one in deliveries.indexes if one.name == name)
-    index.create(conn, checkfirst=True)
-
-
-def _jobs(conn: Connection) -> None:
-    jobs.create(conn, checkfirst=True)
-
-
-def _outages(conn: Connection) -> None:
-    """Count unclear sends, and remember while upstream fails when one was tried."""
-    _add_column(conn, _c.unclear)
-    for name in ("unclear", "refusing", "tried_at", "answers"):
-        _add_column(conn, destinations.c[name])
-    if "refused" in {known["name"] for known in sa.inspect(conn).get_columns("destinations")}:
-        conn.execute(sa.text("ALTER TABLE destinations DROP COLUMN refused"))
-        conn.execute(sa.update(deliveries).where(UNFINISHED).values(unclear=_c.silent + _c.errors))
-        failing = destinations.c.hold_reason == "failing"
-        conn.execute(sa.update(destinations).where(failing).values(tried_at=destinations.c.hold_until))
-
-
-def _twins(conn: Connection) -> None:
-    """Recognise a repeat whatever key it carries."""
-    _add_column(conn, _c.twin_key)
-    _create_index(conn, "deliveries_twin_key")
-
-
-def _plain_twins(conn: Connection) -> None:
-    """Know of suspects, and of rows that gave their twin key up, whose twin they would be."""
-    _add_column(conn, _c.plain_twin)
-    _create_index(conn, "deliveries_plain_twin")
-
-
-def _refusals(conn: Connection) -> None:
-    refusals.create(conn, checkfirst=True)
-
-
-def _aliased(conn: Connection) -> None:
-    aliases.create(conn, checkfirst=True)
-
-
-def _notices(conn: Connection) -> None:
-    notices.create(conn, checkfirst=True)
-
-
-def _ignored_files(conn: Connection) -> None:
-    _add_column(conn, _c.ignored_files)
-
-
-def _unmapped(conn: Connection) -> None:
-    unmapped.create(conn, checkfirst=True)
-
-
-STEPS: tuple[Callable[[Connection], None], ...] = (
-    _first,
-    _sessions,
-    _audited,
-    _arrivals_indexed,
-    _plain_keys,
-    _jobs,
-    _outages,
-    _twins,
-    _refusals,
-    _sizes,
-    _hints,
-    _aliased,
-    _notices,
-    _ignored_files,
-    _unmapped,
-    _plain_twins,
-)
-"""Step n brings a database of version n - 1 to version n. Steps are added, never changed."""
-
-_LOCK = 0x5167_6E75_7052  # any number that nobody else takes an advisory lock on
-
-
-def migrate(engine: Engine, steps: tuple[Callable[[Connection], None], ...] = STEPS) -> tuple[int, int]:
-    """Bring a database up to date and return its versions before and after.
-
-    One transaction under a lock, so that several may start at once. Raises Newer.
-    """
-    with engine.begin() as conn:  # on SQLite this is BEGIN IMMEDIATE
-        if conn.dialect.name == "postgresql":
-            # A step over many rows, or the wait for another's, takes as long as it takes.
-            conn.execute(sa.text("SET LOCAL statement_timeout = 0"))
-            conn.execute(sa.text("SET LOCAL lock_timeout = 0"))
-            conn.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-            conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        conn.execute(sa.text("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"))
-        before = version(conn)
-        if before > len(steps):
-            raise Newer(
-                f"the database has schema version {before}, this relay knows {len(steps)}: run a newer relay"
-            )
-        for step in steps[before:]:
-            step(conn)
-        if before < len(steps):
-            conn.execute(sa.text("DELETE FROM schema_version"))
-            conn.execute(
-                sa.text("INSERT INTO schema_version (version) VALUES (:version)"),
-                {"version": len(steps)},
-            )
-        return before, len(steps)
-
-
-def version(conn: Connection) -> int:
-    """Return the schema version of a database, 0 for an empty one."""
-    if not sa.inspect(conn).has_table("schema_version"):
-        return 0
-    return int(conn.scalar(sa.text("SELECT max(version) FROM schema_version")) or 0)

@@ -13,7 +13,7 @@ from relay.delivery import (
     INVALID,
 )
 from relay.destination import Destination
-from relay.outbox import schema, storing, timekeeping, upkeep
+from relay.outbox import migrations, storing, timekeeping, upkeep
 from relay.outbox.claiming import Sending
 from relay.outbox.database import engine_for
 from relay.outbox.errors import Damaged, Full, Unavailable, Unfit, is_fatal, translate
@@ -78,7 +78,7 @@ class Store:
         try:
             if self._is_sqlite:
                 self._check_file()
-            schema.migrate(self._engine)
+            migrations.migrate(self._engine)
             with self._engine.begin() as conn:
                 self._load_hash_key(conn)
                 if sandbox is not None:
@@ -87,7 +87,7 @@ class Store:
                 for name in destinations_ or ():
                     insert_ignoring(conn, destinations, {"name": name}, ["name"])
             self._give_hints()
-        except schema.Newer as problem:
+        except migrations.Newer as problem:
             raise Unfit(str(problem)) from None
         except SQLAlchemyError as problem:
             raise self._translated(problem) from None

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from relay.delivery import QUEUED
-from relay.outbox import schema
+from relay.outbox import migrations
 from relay.outbox.database import engine_for
 from relay.outbox.errors import Full, Unavailable
 from relay.outbox.outbox import Outbox
@@ -69,7 +69,7 @@ def test_a_step_over_many_rows_takes_as_long_as_it_takes(postgres_url: str) -> N
         patience = conn.scalar(sa.text("SHOW statement_timeout")), conn.scalar(sa.text("SHOW lock_timeout"))
         assert patience == ("0", "0")
 
-    schema.migrate(engine, (*schema.STEPS, slow))
+    migrations.migrate(engine, (*migrations.STEPS, slow))
 
     with engine.begin() as conn:
         assert conn.scalar(sa.text("SHOW statement_timeout")) == "10s"

@@ -14,11 +14,12 @@ import pytest
 import sqlalchemy as sa
 
 from relay.clock import SteadyClock
-from relay.outbox import schema
+from relay.outbox.columns import metadata
 from relay.outbox.database import engine_for
 from relay.outbox.errors import Unfit
+from relay.outbox.migrations import STEPS, Newer, migrate, version
 from relay.outbox.outbox import Outbox
-from relay.outbox.schema import STEPS, Newer, deliveries, migrate, version
+from relay.outbox.schema import deliveries
 from relay.vault import Vault, new_key, parse_key
 from tests.kit.processes import eventually
 from tests.kit.relay import ROOT
@@ -70,7 +71,7 @@ def outbox_of(url: str) -> Outbox:
 def test_an_empty_database_gets_every_table(engine: sa.Engine) -> None:
     assert migrate(engine) == (0, len(STEPS))
 
-    assert set(sa.inspect(engine).get_table_names()) == {*schema.metadata.tables, "schema_version"}
+    assert set(sa.inspect(engine).get_table_names()) == {*metadata.tables, "schema_version"}
     indexes = {index["name"] for index in sa.inspect(engine).get_indexes("deliveries")}
     assert indexes >= {index.name for index in deliveries.indexes}
 
@@ -188,8 +189,8 @@ outbox.stop()
 STUCK = """
 import sys, time
 from relay.outbox.database import engine_for
-from relay.outbox.schema import STEPS, migrate
-from tests.outbox.test_schema import add_colour
+from relay.outbox.migrations import STEPS, migrate
+from tests.outbox.test_migrations import add_colour
 
 def stuck(conn):
     add_colour(conn)

@@ -1,0 +1,177 @@
+"""The steps that bring a database up to date: forward only, refused when it is newer."""
+
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from relay.outbox.columns import metadata
+from relay.outbox.operating import audit, jobs, notices, refusals, unmapped
+from relay.outbox.schema import (
+    UNFINISHED,
+    aliases,
+    arrivals_index,
+    deliveries,
+    destinations,
+    sessions,
+    waiting_index,
+)
+
+_c = deliveries.c
+
+
+class Newer(RuntimeError):
+    """The database was written by a newer relay."""
+
+
+def _first(conn: Connection) -> None:
+    metadata.create_all(conn)
+
+
+def _sessions(conn: Connection) -> None:
+    sessions.create(conn, checkfirst=True)
+
+
+def _audited(conn: Connection) -> None:
+    audit.create(conn, checkfirst=True)
+
+
+def _arrivals_indexed(conn: Connection) -> None:
+    arrivals_index.create(conn, checkfirst=True)
+    waiting_index.create(conn, checkfirst=True)
+
+
+def _plain_keys(conn: Connection) -> None:
+    _add_column(conn, _c.plain_key)
+    _create_index(conn, "deliveries_plain_key")
+
+
+def _sizes(conn: Connection) -> None:
+    _add_column(conn, _c.size)
+    held = _c.state == "held", _c.payload.is_not(None)
+    conn.execute(sa.update(deliveries).where(*held).values(size=sa.func.length(_c.payload)))
+    _create_index(conn, "deliveries_held")
+
+
+def _hints(conn: Connection) -> None:
+    _add_column(conn, _c.contact_hint)
+
+
+def _add_column(conn: Connection, column: sa.Column[Any]) -> None:
+    if column.name in {known["name"] for known in sa.inspect(conn).get_columns(column.table.name)}:
+        return  # a new database has it from the start
+    made = sa.schema.CreateColumn(column).compile(dialect=conn.dialect)
+    conn.execute(sa.text(f"ALTER TABLE {column.table.name} ADD COLUMN {made}"))
+
+
+def _create_index(conn: Connection, name: str) -> None:
+    (index,) = (one for one in deliveries.indexes if one.name == name)
+    index.create(conn, checkfirst=True)
+
+
+def _jobs(conn: Connection) -> None:
+    jobs.create(conn, checkfirst=True)
+
+
+def _outages(conn: Connection) -> None:
+    """Count unclear sends, and remember while upstream fails when one was tried."""
+    _add_column(conn, _c.unclear)
+    for name in ("unclear", "refusing", "tried_at", "answers"):
+        _add_column(conn, destinations.c[name])
+    if "refused" in {known["name"] for known in sa.inspect(conn).get_columns("destinations")}:
+        conn.execute(sa.text("ALTER TABLE destinations DROP COLUMN refused"))
+        conn.execute(sa.update(deliveries).where(UNFINISHED).values(unclear=_c.silent + _c.errors))
+        failing = destinations.c.hold_reason == "failing"
+        conn.execute(sa.update(destinations).where(failing).values(tried_at=destinations.c.hold_until))
+
+
+def _twins(conn: Connection) -> None:
+    """Recognise a repeat whatever key it carries."""
+    _add_column(conn, _c.twin_key)
+    _create_index(conn, "deliveries_twin_key")
+
+
+def _plain_twins(conn: Connection) -> None:
+    """Know of suspects, and of rows that gave their twin key up, whose twin they would be."""
+    _add_column(conn, _c.plain_twin)
+    _create_index(conn, "deliveries_plain_twin")
+
+
+def _refusals(conn: Connection) -> None:
+    refusals.create(conn, checkfirst=True)
+
+
+def _aliased(conn: Connection) -> None:
+    aliases.create(conn, checkfirst=True)
+
+
+def _notices(conn: Connection) -> None:
+    notices.create(conn, checkfirst=True)
+
+
+def _ignored_files(conn: Connection) -> None:
+    _add_column(conn, _c.ignored_files)
+
+
+def _unmapped(conn: Connection) -> None:
+    unmapped.create(conn, checkfirst=True)
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (
+    _first,
+    _sessions,
+    _audited,
+    _arrivals_indexed,
+    _plain_keys,
+    _jobs,
+    _outages,
+    _twins,
+    _refusals,
+    _sizes,
+    _hints,
+    _aliased,
+    _notices,
+    _ignored_files,
+    _unmapped,
+    _plain_twins,
+)
+"""Step n brings a database of version n - 1 to version n. Steps are added, never changed."""
+
+_LOCK = 0x5167_6E75_7052  # any number that nobody else takes an advisory lock on
+
+
+def migrate(engine: Engine, steps: tuple[Callable[[Connection], None], ...] = STEPS) -> tuple[int, int]:
+    """Bring a database up to date and return its versions before and after.
+
+    One transaction under a lock, so that several may start at once. Raises Newer.
+    """
+    with engine.begin() as conn:  # on SQLite this is BEGIN IMMEDIATE
+        if conn.dialect.name == "postgresql":
+            # A step over many rows, or the wait for another's, takes as long as it takes.
+            conn.execute(sa.text("SET LOCAL statement_timeout = 0"))
+            conn.execute(sa.text("SET LOCAL lock_timeout = 0"))
+            conn.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+            conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        conn.execute(sa.text("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"))
+        before = version(conn)
+        if before > len(steps):
+            raise Newer(
+                f"the database has schema version {before}, this relay knows {len(steps)}: run a newer relay"
+            )
+        for step in steps[before:]:
+            step(conn)
+        if before < len(steps):
+            conn.execute(sa.text("DELETE FROM schema_version"))
+            conn.execute(
+                sa.text("INSERT INTO schema_version (version) VALUES (:version)"),
+                {"version": len(steps)},
+            )
+        return before, len(steps)
+
+
+def version(conn: Connection) -> int:
+    """Return the schema version of a database, 0 for an empty one."""
+    if not sa.inspect(conn).has_table("schema_version"):
+        return 0
+    return int(conn.scalar(sa.text("SELECT max(version) FROM schema_version")) or 0)
