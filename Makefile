@@ -52,6 +52,10 @@ faults: $(VENV)/.installed-dev ## kill it, fill its disk, take its upstream away
 scale: $(VENV)/.installed-dev ## measure with a large backlog (minutes)
 	@$(PY) -m benchmarks.scale $(ARGS)
 
+.PHONY: pages
+pages: $(VENV)/.installed-dev ## measure the operators' pages on a million rows (minutes)
+	@$(PY) -m benchmarks.pages $(ARGS)
+
 .PHONY: bench
 bench: $(VENV)/.installed-dev ## measure how fast it accepts and sends (minutes)
 	@$(PY) -m benchmarks.run $(ARGS)

@@ -1,6 +1,7 @@
 """Filter: which submissions somebody means, as they said it, checked."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +27,8 @@ class Filter:
     until: str | None = None
     duplicate: bool | None = None
     receipt: str | None = None
+    named: Mapping[str, str] = field(default_factory=dict)
+    """Ids by name, of which one is enough."""
 
     def said(self) -> dict[str, Any]:
         """Return what was asked for, without whom: to be kept with a job, and in the audit log."""
@@ -52,6 +55,8 @@ def wanted(
         raise Nonsense(f"limit must be 1 to {MAX_ROWS}")
     for name in ("source", "reason", "contact", "receipt"):
         check_text(name, getattr(filter_, name))
+    for name, text in filter_.named.items():
+        check_text(name, text)
     return Wanted(
         state=filter_.state,
         source=filter_.source,
@@ -60,6 +65,7 @@ def wanted(
         until=moment("until", filter_.until),
         duplicate=filter_.duplicate,
         contact_hashes=contact_hashes,
+        named=filter_.named,
         receipt=filter_.receipt,
         upto=upto,
     )

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from relay.delivery import INVALID
-from relay.operator import acting, actions, erasure, figures, jobs, shown, ticked
+from relay.operator import acting, actions, figures, finding, jobs, shown, ticked
 from relay.operator.actions import DISCARD, EDIT, POSSIBLE, REPLAY, why_not
 from relay.operator.actor import ACT, REVEAL, VIEW
 from relay.operator.clerk import Clerk
 from relay.operator.correcting import corrected
 from relay.operator.diagnosis import diagnosed
-from relay.operator.errors import Missing, Nonsense
+from relay.operator.errors import Missing
 from relay.operator.files import Files
 from relay.operator.filter import MAX_ROWS, Filter, wanted
 from relay.operator.remap import opened, revealed
@@ -72,11 +72,12 @@ class Operator(Files, Whole):
         row = self._row(receipt)
         return {action: why_not(action, row) for action in POSSIBLE}
 
-    def find(self, contact: str) -> dict[str, Any]:
-        """Return the newest submissions of a person, as ``page`` does. Raises Nonsense."""
-        if not erasure.is_contact(contact):
-            raise Nonsense(f"contact {erasure.NO_CONTACT}")
-        return self.page(Filter(contact=contact, limit=MAX_ROWS))
+    def find(self, text: str, by: str | None = None) -> dict[str, Any]:
+        """Return the newest submissions of a person, or of an id, as ``page`` does. Raises Nonsense.
+
+        ``by``: what the text is, one of ``finding.WAYS``; None: whatever it may be.
+        """
+        return self.page(Filter(**finding.meant(text, by), limit=MAX_ROWS))
 
     def status(self) -> dict[str, Any]:
         """Return the state of every destination, by name."""

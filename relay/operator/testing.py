@@ -60,5 +60,5 @@ def _entry(source: Source, fields: dict[str, Any], mapped: Mapped, outbox: Outbo
     sent = submission_of(source, fields, outbox.time(), key=f"test {secrets.token_hex(8)}")
     state = QUEUED if send else DISCARDED
     entry = entry_of(replace(source, captcha=None), sent, mapped, state, REASON, outbox.vault)
-    entry = replace(entry, twin_key=None)  # each test is one of its own
+    entry = replace(entry, twin_key=None, is_test=True)  # each test is one of its own
     return entry if send else replace(entry, box=None, hint=None, email_hash=None, phone_hash=None)

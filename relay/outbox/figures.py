@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from relay.outbox.schema import ARRIVED, UNFINISHED, deliveries
+from relay.outbox.schema import ARRIVED, NEEDS_SOMEBODY, deliveries
 
 HOUR = 3600.0
 _c = deliveries.c
@@ -30,15 +30,12 @@ def last_states(conn: Connection, source: str, count: int) -> list[str]:
 
 
 def arrivals(conn: Connection, source: str, since: float, hours: int) -> list[int]:
-    """Return how many came to a source in each hour since a time."""
-    hour = sa.cast(sa.func.floor((_c.received_at - since) / HOUR), sa.Integer)
-    query = (
-        sa.select(hour.label("hour"), sa.func.count())
-        .where(ARRIVED, _c.source == source, _c.received_at >= since, _c.received_at < since + hours * HOUR)
-        .group_by(sa.text("hour"))
-    )
-    counts = {row[0]: row[1] for row in conn.execute(query)}
-    return [counts.get(number, 0) for number in range(hours)]
+    """Return how many came to a source in each hour since a time; tests count nowhere."""
+    # A count by range needs nothing but the index; grouping would sort a week of rows.
+    began, came = sa.bindparam("began", type_=sa.Double), sa.select(sa.func.count()).select_from(deliveries)
+    within = _c.received_at >= began, _c.received_at < began + HOUR
+    query = came.where(ARRIVED, _c.source == source, *within)
+    return [conn.scalar(query, {"began": since + number * HOUR}) or 0 for number in range(hours)]
 
 
 def waiting(conn: Connection, states: Sequence[str]) -> list[dict[str, Any]]:
@@ -51,7 +48,7 @@ def waiting(conn: Connection, states: Sequence[str]) -> list[dict[str, Any]]:
             sa.func.count().label("count"),
             sa.func.max(_c.received_at).label("newest"),
         )
-        .where(UNFINISHED, _c.state.in_(states))
+        .where(NEEDS_SOMEBODY, _c.state.in_(states))
         .group_by(_c.state, _c.source, _c.reason)
     )
     return [dict(row) for row in conn.execute(query).mappings()]

@@ -5,8 +5,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from relay.delivery import FRESH, INVALID, QUEUED
-from relay.outbox.schema import UNFINISHED, aliases, attempts, deliveries
+from relay.delivery import FRESH, INVALID, KEPT, QUEUED
+from relay.outbox.schema import TESTS, UNFINISHED, aliases, attempts, deliveries
 from relay.outbox.statements import DUE_RETRIES, WHOLE, in_state
 from relay.outbox.wanted import Wanted, newest_first, within_bytes
 
@@ -41,7 +41,21 @@ def backlog(conn: Connection) -> list[tuple[str, str, int, float]]:
         .where(UNFINISHED)
         .group_by(deliveries.c.destination, deliveries.c.state)
     )
-    return [tuple(row) for row in conn.execute(query)]
+    tests = _tests_that_wait(conn)
+    found = [
+        (to, state, number - tests.get((to, state), 0), at) for to, state, number, at in conn.execute(query)
+    ]
+    return [one for one in found if one[2]]
+
+
+def _tests_that_wait(conn: Connection) -> dict[tuple[str, str], int]:
+    """Return how many tests wait for a person, who made them and knows: they count nowhere."""
+    query = (
+        sa.select(deliveries.c.destination, deliveries.c.state, sa.func.count())
+        .where(TESTS, deliveries.c.state.in_(KEPT))
+        .group_by(deliveries.c.destination, deliveries.c.state)
+    )
+    return {(to, state): number for to, state, number in conn.execute(query)}
 
 
 def sources_all_invalid(conn: Connection, count: int) -> list[str]:

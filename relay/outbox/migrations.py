@@ -11,7 +11,6 @@ from relay.outbox.operating import audit, jobs, notices, refusals, unmapped
 from relay.outbox.schema import (
     UNFINISHED,
     aliases,
-    arrivals_index,
     deliveries,
     destinations,
     sessions,
@@ -37,8 +36,7 @@ def _audited(conn: Connection) -> None:
     audit.create(conn, checkfirst=True)
 
 
-def _arrivals_indexed(conn: Connection) -> None:
-    arrivals_index.create(conn, checkfirst=True)
+def _waiting_indexed(conn: Connection) -> None:
     waiting_index.create(conn, checkfirst=True)
 
 
@@ -118,11 +116,21 @@ def _unmapped(conn: Connection) -> None:
     unmapped.create(conn, checkfirst=True)
 
 
+def _looked_at(conn: Connection) -> None:
+    """Tell tests from arrivals, and serve every list and search of operators by an index."""
+    _add_column(conn, _c.is_test)
+    conn.execute(sa.update(deliveries).where(_c.reason == "test").values(is_test=True))
+    conn.execute(sa.text("DROP INDEX IF EXISTS deliveries_arrivals"))
+    lists = "came", "of_source", "reason", "duplicate", "discarded"
+    for name in (*lists, "profile", "trace", "groups", "tests"):
+        _create_index(conn, f"deliveries_{name}")
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     _first,
     _sessions,
     _audited,
-    _arrivals_indexed,
+    _waiting_indexed,
     _plain_keys,
     _jobs,
     _outages,
@@ -135,6 +143,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _ignored_files,
     _unmapped,
     _plain_twins,
+    _looked_at,
 )
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed."""
 

@@ -41,6 +41,7 @@ class Entry:
     budget: Budget | None = None
     ignored_files: tuple[str, ...] = ()
     """Fields that were left out because they held a file."""
+    is_test: bool = False
     is_silent: bool = False
     """Whether its sender is not to know that it is a repeat, unless it says so by its own key."""
 

@@ -28,6 +28,7 @@ deliveries = sa.Table(
     sa.Column("unclear", sa.Integer, nullable=False, server_default="0"),
     sa.Column("forbidden_at", Time),
     sa.Column("may_be_duplicate", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("is_test", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("profile_id", sa.Text),
     sa.Column("trace_id", sa.Text),
     sa.Column("dropped", sa.Text),
@@ -46,12 +47,8 @@ deliveries = sa.Table(
     sa.Column("phone_hash", Bytes),
 )
 _c = deliveries.c
-
-
 _UNFINISHED = "state IN ('queued','sending','held','invalid','refused','parked','dead')"
 _LEFT = "state = 'delivered' AND payload IS NOT NULL"
-
-
 sa.Index("deliveries_repeat_key", _c.repeat_key, unique=True)
 partial_index("deliveries_plain_key", _c.plain_key, where="plain_key IS NOT NULL")
 partial_index("deliveries_twin_key", _c.twin_key, where="twin_key IS NOT NULL", unique=True)
@@ -79,11 +76,29 @@ partial_index(
 )
 partial_index("deliveries_held", _c.source, _c.size, where="state = 'held'")
 partial_index("deliveries_left", _c.changed_at, where=_LEFT)
-_ARRIVED = "received_at > 0"
-arrivals_index = partial_index("deliveries_arrivals", _c.source, _c.received_at, where=_ARRIVED)
-ARRIVED = sa.text(f"deliveries.{_ARRIVED}")
-"""All rows, said in the words of an index that only who says so may use. SQLite would take a plain one for
-every question about a source, and walk through all that is done."""
+_ARRIVED = "received_at > 0 AND NOT is_test"
+partial_index("deliveries_came", _c.source, _c.received_at, where=_ARRIVED)
+ARRIVED = sa.text("deliveries.received_at > 0 AND NOT deliveries.is_test")
+"""All rows but tests, said in the words of an index that only who says so may use. SQLite would take a plain
+one for every question about a source, and walk through all that is done."""
+partial_index("deliveries_of_source", _c.source, _c.seq, where="seq > 0")
+OF_SOURCE = sa.text("deliveries.seq > 0")
+"""All rows, in the words of the index for lists of a source; said only where no better one serves."""
+partial_index("deliveries_reason", _c.reason, _c.seq, where="reason IS NOT NULL")
+partial_index("deliveries_duplicate", _c.seq, where="may_be_duplicate")
+DUPLICATE = sa.text("deliveries.may_be_duplicate")
+partial_index("deliveries_discarded", _c.seq, where="state = 'discarded'")
+DISCARDED_ONES = sa.text("deliveries.state = 'discarded'")
+partial_index("deliveries_profile", _c.profile_id, where="profile_id IS NOT NULL")
+partial_index("deliveries_trace", _c.trace_id, where="trace_id IS NOT NULL")
+_NEEDS_SOMEBODY = "state IN ('held','invalid','refused','parked','dead') AND NOT is_test"
+partial_index("deliveries_groups", _c.state, _c.source, _c.reason, _c.received_at, where=_NEEDS_SOMEBODY)
+NEEDS_SOMEBODY = sa.text(
+    "deliveries.state IN ('held','invalid','refused','parked','dead') AND NOT deliveries.is_test"
+)
+"""What waits for a person, but tests: counted by group without a look at the rows."""
+partial_index("deliveries_tests", _c.destination, _c.state, where="is_test")
+TESTS = sa.text("deliveries.is_test")
 waiting_index = partial_index("deliveries_waiting", _c.state, _c.seq, where=_UNFINISHED)
 UNFINISHED = sa.text(f"deliveries.{_UNFINISHED}")
 """Rows that are not done. Asked for in the very words of the index, without which SQLite does not use it."""

@@ -3,20 +3,23 @@
 import base64
 import binascii
 import struct
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from relay.outbox.schema import deliveries
+from relay.delivery import DELIVERED, DISCARDED
+from relay.outbox.schema import DISCARDED_ONES, DUPLICATE, OF_SOURCE, aliases, deliveries
 from relay.outbox.statements import LISTED, WHOLE, in_state
 
 PAGE_BYTES = 4 * 1024 * 1024
 """So much of what was sent is read at a time, or one row."""
 MANY = 10_000
 """Counted no further: more than this is enough to act on."""
+_DISORDER_SECONDS = 86400.0
+"""Rows are numbered as they come, but for a clock that was set, or a process that was slow."""
 _c = deliveries.c
 
 
@@ -31,36 +34,74 @@ class Wanted:
     until: float | None = None
     duplicate: bool | None = None
     contact_hashes: tuple[bytes, ...] | None = None
+    named: Mapping[str, str] = field(default_factory=dict)
+    """Ids by column, of which one is enough, as is a contact."""
     receipt: str | None = None
     """The beginning of a receipt."""
     upto: int | None = None
 
 
-def conditions(wanted: Wanted) -> list[Any]:
+def conditions(conn: Connection, wanted: Wanted) -> list[Any]:
     """Return what must hold of a row that is meant."""
-    found: list[Any] = list(in_state(wanted.state)) if wanted.state else []
+    found: list[Any] = list(_indexed(wanted))
     equal = {_c.state: wanted.state, _c.source: wanted.source, _c.reason: wanted.reason}
     found += [column == value for column, value in equal.items() if value is not None]
     if wanted.since is not None:
-        found.append(_c.received_at >= wanted.since)
+        found += [_c.received_at >= wanted.since, _c.seq >= _reached(conn, wanted.since - _DISORDER_SECONDS)]
     if wanted.until is not None:
-        found.append(_c.received_at < wanted.until)
+        found += [_c.received_at < wanted.until, _c.seq < _reached(conn, wanted.until + _DISORDER_SECONDS)]
     if wanted.duplicate is not None:
-        found.append(_c.may_be_duplicate == sa.literal(wanted.duplicate))
-    if wanted.contact_hashes is not None:
-        found.append(
-            sa.or_(_c.email_hash.in_(wanted.contact_hashes), _c.phone_hash.in_(wanted.contact_hashes))
-        )
+        found.append(DUPLICATE if wanted.duplicate else sa.not_(_c.may_be_duplicate))
+    if wanted.contact_hashes is not None or wanted.named:
+        found.append(_c.seq.in_(_known_as(wanted)))
     if wanted.receipt is not None:
-        found.append(_c.receipt.between(wanted.receipt, wanted.receipt + "g"))  # the digits end with f
+        begins = _c.receipt.between(wanted.receipt, wanted.receipt + "g")  # the digits end with f
+        found.append(_c.seq.in_(sa.select(_c.seq).where(begins)))
     if wanted.upto is not None:
         found.append(_c.seq <= wanted.upto)
     return found
 
 
+def _indexed(wanted: Wanted) -> Iterable[Any]:
+    """Return what holds anyway, in the words of the index that serves best."""
+    if wanted.state == DISCARDED:
+        return (DISCARDED_ONES,)
+    if wanted.state not in (None, DELIVERED):
+        return in_state(str(wanted.state))
+    is_of_source = wanted.source is not None and wanted.reason is None and not wanted.duplicate
+    return (OF_SOURCE,) if is_of_source else ()
+
+
+def _reached(conn: Connection, at: float) -> int:
+    """Return the seq from which on rows came at a time or later, more or less, reading few of them."""
+    low, high = 0, newest_seq(conn) + 1
+    while low < high:
+        middle = (low + high) // 2
+        query = sa.select(_c.seq, _c.received_at).where(_c.seq >= middle).order_by(_c.seq).limit(1)
+        row = conn.execute(query).first()
+        if row is None or row.received_at >= at:
+            high = middle
+        else:
+            low = row.seq + 1
+    return low
+
+
+def _known_as(wanted: Wanted) -> Any:
+    """Return the seqs of who is looked for. Each by its own index: asked in one breath, every row is read."""
+    hashes = wanted.contact_hashes or ()
+    alike: list[sa.ColumnElement[bool]] = [
+        column.in_(hashes) for column in (_c.email_hash, _c.phone_hash) if hashes
+    ]
+    alike += [_c[name] == text for name, text in wanted.named.items()]
+    if "receipt" in wanted.named:
+        alias = sa.select(aliases.c.of).where(aliases.c.receipt == wanted.named["receipt"])
+        alike.append(_c.receipt == alias.scalar_subquery())
+    return sa.union(*(sa.select(_c.seq).where(one) for one in alike or [sa.false()]))
+
+
 def newest_first(conn: Connection, wanted: Wanted, before: int | None, limit: int) -> list[dict[str, Any]]:
     """Return rows without payloads, newest first, those with a smaller seq than ``before``."""
-    query = sa.select(*LISTED).where(*conditions(wanted)).order_by(_c.seq.desc()).limit(limit)
+    query = sa.select(*LISTED).where(*conditions(conn, wanted)).order_by(_c.seq.desc()).limit(limit)
     if before is not None:
         query = query.where(_c.seq < before)
     return [dict(row) for row in conn.execute(query).mappings()]
@@ -70,7 +111,7 @@ def whole_newest_first(
     conn: Connection, wanted: Wanted, before: int | None, limit: int
 ) -> list[dict[str, Any]]:
     """Return whole rows, newest first: some MiB at a time."""
-    meant = conditions(wanted) if before is None else [*conditions(wanted), _c.seq < before]
+    meant = conditions(conn, wanted) if before is None else [*conditions(conn, wanted), _c.seq < before]
     sizes = sa.select(_c.seq, sa.func.coalesce(sa.func.length(_c.payload), 0)).where(*meant)
     seqs = within_bytes(conn.execute(sizes.order_by(_c.seq.desc()).limit(limit)))
     query = sa.select(*WHOLE).where(_c.seq.in_(seqs)).order_by(_c.seq.desc())
@@ -79,7 +120,7 @@ def whole_newest_first(
 
 def oldest_first(conn: Connection, wanted: Wanted, after: int, limit: int) -> list[dict[str, Any]]:
     """Return whole rows, oldest first, those with a greater seq than ``after``: some MiB at a time."""
-    meant = *conditions(wanted), _c.seq > after
+    meant = *conditions(conn, wanted), _c.seq > after
     sizes = sa.select(_c.seq, sa.func.coalesce(sa.func.length(_c.payload), 0)).where(*meant)
     seqs = within_bytes(conn.execute(sizes.order_by(_c.seq).limit(limit)))
     query = sa.select(*WHOLE).where(_c.seq.in_(seqs)).order_by(_c.seq)
@@ -101,7 +142,10 @@ def within_bytes(sized: Iterable[Any]) -> list[int]:
 def count(conn: Connection, wanted: Wanted) -> int:
     """Return how many rows are meant, at most one more than ``MANY``."""
     some: sa.Select[Any] = (
-        sa.select(sa.literal_column("1")).select_from(deliveries).where(*conditions(wanted)).limit(MANY + 1)
+        sa.select(sa.literal_column("1"))
+        .select_from(deliveries)
+        .where(*conditions(conn, wanted))
+        .limit(MANY + 1)
     )
     return int(conn.scalar(sa.select(sa.func.count()).select_from(some.subquery())) or 0)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, g, request
 
-from relay.operator import actor
+from relay.operator import actor, finding
 from relay.operator.actions import REPLAY
 from relay.operator.errors import CannotDo, Changed, Missing, Nonsense, NotAllowed, Unfitting
 from relay.operator.exports import FORMATS
@@ -80,11 +80,15 @@ def list_submissions() -> Response:
 
 @blueprint.post("/find")
 def find() -> Response:
-    """The submissions of a person, who is named in the body and in no address."""
-    contact = asked.text(asked.body("contact"), "contact")
-    if contact is None:
-        raise Unfitting("contact is needed: an e-mail address or a phone number")
-    return _json(_operator().find(contact))
+    """The submissions of a person, or of an id; who is meant stands in the body and in no address."""
+    sent = asked.body(*finding.WAYS)
+    named = {way: text for way in finding.WAYS if (text := asked.text(sent, way))}
+    if len(named) != 1:
+        raise Unfitting(
+            f"one of {', '.join(finding.WAYS)} is needed; contact: an e-mail address or a phone number"
+        )
+    ((way, text),) = named.items()
+    return _json(_operator().find(text, way))
 
 
 @blueprint.get("/submissions/<receipt>")
