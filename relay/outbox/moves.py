@@ -141,6 +141,7 @@ def hold_back(conn: Connection, receipt: str, reason: str, vault: Vault, now: fl
 
 def let_pass(conn: Connection, receipt: str, near: Near, now: float) -> bool:
     """Let a delivery that was checked be sent. If another has its keys by now, it is that one's repeat."""
+    one_at_a_time(conn)
     row = _seen(conn, receipt)
     if row is None or (row["state"], row["lane"]) != (QUEUED, CHECK):
         return False

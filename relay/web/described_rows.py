@@ -116,13 +116,14 @@ class Correction(Acting):
 
 
 class Contact(Asked):
-    """Whom to look for."""
+    """Whom or what to look for: one of these."""
 
     contact = fields.String(
-        required=True,
-        validate=validate.Length(min=1),
-        metadata={"description": "an e-mail address or a phone number"},
+        validate=validate.Length(min=1), metadata={"description": "an e-mail address or a phone number"}
     )
+    receipt = fields.String(validate=validate.Length(min=4))
+    profile_id = fields.String(validate=validate.Length(min=4))
+    trace_id = fields.String(validate=validate.Length(min=4))
 
 
 class Personal(Described):

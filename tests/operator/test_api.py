@@ -174,6 +174,27 @@ def test_a_person_is_found_without_being_named_in_an_address(relay: RelayProcess
     assert relay.api("POST", "/api/find", {"contact": "12"}).status == 400
 
 
+def test_one_submission_is_found_by_each_of_its_ids(relay: RelayProcess) -> None:
+    receipt = str(relay.form({"email": email("ids")}).receipt)
+    row = relay.wait_state(receipt, "delivered")
+    for way in ("receipt", "profile_id", "trace_id"):
+        if not row.get(way):
+            continue
+        found = relay.api("POST", "/api/find", {way: row[way]}).json["submissions"]
+        assert receipt in [one["receipt"] for one in found], way
+    assert relay.api("POST", "/api/find", {"receipt": "f" * 32}).json["submissions"] == []
+    assert relay.api("POST", "/api/find", {"receipt": receipt, "contact": "a@b.de"}).status == 422
+    assert row["profile_id"], "one of the ids that were tried"
+
+
+def test_a_test_of_a_source_counts_nowhere(relay: RelayProcess) -> None:
+    before = relay.api("GET", "/api/sources").json
+    made = relay.api("POST", "/api/sources/newsletter/test", {})
+    assert made.status in (200, 201, 202), made.text
+    after = relay.api("GET", "/api/sources").json
+    assert after == before
+
+
 @pytest.mark.parametrize("path", ["/api/find", "/api/replay", f"/api/submissions/{UNKNOWN}/replay"])
 @pytest.mark.parametrize(
     "body",

@@ -229,9 +229,9 @@ def test_one_probe_is_out_at_a_time_and_each_is_another_one(store: Store, outbox
     receipts = fill(outbox, *(f"n{number}" for number in range(4)))
     record(outbox, claim(outbox), Misconfigured(401, "401"))
     views = [outbox] if store.is_sqlite else [outbox, store.open(), store.open()]
-    store.pass_time(PROBE_SECONDS - 1)
+    store.pass_time(PROBE_SECONDS / 2)
     assert nothing(outbox).why == "held"
-    store.pass_time(1.1)
+    store.pass_time(PROBE_SECONDS / 2)
 
     with ThreadPoolExecutor(12) as crowd:
         found = list(crowd.map(lambda view: view.claim(OCAMBA, Turn()), views * 4))
