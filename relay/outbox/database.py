@@ -1,5 +1,6 @@
-"""Databases: engines for SQLite and PostgreSQL, the one thread that writes to SQLite, and their errors."""
+"""Databases: engines for SQLite and PostgreSQL."""
 
+import time
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,19 +10,25 @@ from sqlalchemy.engine import Connection, Engine
 from relay.config.environment import is_sqlite
 from relay.outbox.sqlite import BUSY_SECONDS, sqlite_module
 
+LOOK_SECONDS = 5.0
+"""How long one question of somebody who looks may take."""
+_LOOKERS = 2
+_LOOKER_WAITS = 3.0
+_STEPS_BETWEEN = 20_000  # of SQLite's machine: some milliseconds
+
 # --- engines --------------------------------------------------------------------------------------------
 
 
-def engine_for(url: str, *, reading: bool = False) -> Engine:
+def engine_for(url: str, *, reading: bool = False, **pool: Any) -> Engine:
     if not is_sqlite(url):
         return _postgresql(url)
+    usual = {"pool_size": 4 if reading else 1, "max_overflow": 8}
     engine = sa.create_engine(
         url,
         hide_parameters=True,  # errors must not quote what was stored
         module=sqlite_module(),
         poolclass=sa.QueuePool,
-        pool_size=4 if reading else 1,
-        max_overflow=8,
+        **{**usual, **pool},
         connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
     )
 
@@ -48,20 +55,33 @@ def engine_for(url: str, *, reading: bool = False) -> Engine:
     return engine
 
 
-def _postgresql(url: str) -> Engine:
+def _postgresql(url: str, seconds: float = 10.0, **pool: Any) -> Engine:
+    usual = {"pool_size": 8, "max_overflow": 24, "pool_timeout": 5}
     return sa.create_engine(
         url,
         hide_parameters=True,
         pool_pre_ping=True,
-        pool_size=8,
-        max_overflow=24,
-        pool_timeout=5,
+        **{**usual, **pool},
         connect_args={
             "connect_timeout": 5,
-            "options": "-c statement_timeout=10000 -c lock_timeout=5000 "
+            "options": f"-c statement_timeout={seconds * 1000:.0f} -c lock_timeout=5000 "
             "-c idle_in_transaction_session_timeout=15000",
         },
     )
 
 
-# --- the writer -----------------------------------------------------------------------------------------
+def lookers_engine_for(url: str) -> Engine:
+    """Return an engine for who looks at many rows: two at a time, each question bounded in time, so that
+    whatever people click sign-ups are taken meanwhile."""
+    few: dict[str, Any] = {"pool_size": _LOOKERS, "max_overflow": 0, "pool_timeout": _LOOKER_WAITS}
+    if not is_sqlite(url):
+        return _postgresql(url, LOOK_SECONDS, **few)
+    engine = engine_for(url, reading=True, **few)
+
+    @event.listens_for(engine, "begin")
+    def limit(conn: Connection) -> None:
+        connection: Any = conn.connection.driver_connection
+        ends_at = time.monotonic() + LOOK_SECONDS
+        connection.set_progress_handler(lambda: time.monotonic() > ends_at, _STEPS_BETWEEN)
+
+    return engine

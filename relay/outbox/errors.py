@@ -8,6 +8,10 @@ class Unavailable(RuntimeError):
     """The outbox cannot be reached or written now; nothing was stored."""
 
 
+class Busy(Unavailable):
+    """A question took too long, or too many are asked at a time."""
+
+
 class OverBudget(RuntimeError):
     """A source has as many suspects as it may; nothing was stored."""
 
@@ -33,6 +37,13 @@ def is_fatal(problem: BaseException) -> bool:
     return isinstance(problem, DBAPIError) and any(
         said in text for said in ("disk i/o error", "malformed", "not a database")
     )
+
+
+def took_too_long(problem: SQLAlchemyError) -> bool:
+    """Whether a question was ended, or never got a connection."""
+    text = str(getattr(problem, "orig", problem)).lower()
+    is_ended = "interrupted" in text or "statement timeout" in text
+    return isinstance(problem, sa.exc.TimeoutError) or (isinstance(problem, DBAPIError) and is_ended)
 
 
 def translate(problem: SQLAlchemyError) -> Exception:

@@ -1,6 +1,7 @@
 """A store: one database, how it is opened, written to and read from, and the time it goes by."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from relay.delivery import (
 from relay.destination import Destination
 from relay.outbox import migrations, storing, timekeeping, upkeep
 from relay.outbox.claiming import Sending
-from relay.outbox.database import engine_for
-from relay.outbox.errors import Damaged, Full, Unavailable, Unfit, is_fatal, translate
+from relay.outbox.database import engine_for, lookers_engine_for
+from relay.outbox.errors import Busy, Damaged, Full, Unavailable, Unfit, is_fatal, took_too_long, translate
 from relay.outbox.records import (
     Entry,
     NoRoom,
@@ -39,6 +40,10 @@ _CHECKED_BYTES = 256 * 1024 * 1024
 """Larger files are not read through at start, which would take long."""
 
 
+IS_LOOKING: ContextVar[bool] = ContextVar("is_looking", default=False)
+"""Set while an operator's page or call is answered: it reads through few connections of its own."""
+
+
 class Store:
     """One database. ``clock`` returns seconds since 1970; PostgreSQL uses its own instead."""
 
@@ -49,6 +54,7 @@ class Store:
         self._is_sqlite = is_sqlite(url)
         self._engine = engine_for(url)
         self._reader = engine_for(url, reading=True) if self._is_sqlite else self._engine
+        self._lookers = lookers_engine_for(url)
         self._writer: Writer | None = None
         self._on_death: Callable[[BaseException], None] = lambda death: None
         self._destinations: dict[str, Destination] = {}
@@ -131,6 +137,7 @@ class Store:
             self._writer.stop()
         self._engine.dispose()
         self._reader.dispose()
+        self._lookers.dispose()
 
     def write(self, change: Callable[[Connection], Any]) -> Any:
         """Run a change in a transaction and return its result once it is committed.
@@ -153,11 +160,14 @@ class Store:
             self.is_full = False
 
     def read(self, look: Callable[[Connection], Any]) -> Any:
-        """Run a query and return its result. Raises Unavailable."""
+        """Run a query and return its result. Raises Unavailable, and Busy for who only looks."""
+        is_looking = IS_LOOKING.get()
         try:
-            with self._reader.begin() as conn:
+            with (self._lookers if is_looking else self._reader).begin() as conn:
                 return look(conn)
         except SQLAlchemyError as problem:
+            if is_looking and took_too_long(problem):
+                raise Busy("the database is busy") from None
             if self._writer is not None and is_fatal(problem):
                 self._on_death(problem)
             raise self._translated(problem) from None

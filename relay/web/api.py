@@ -11,10 +11,11 @@ from relay.operator.exports import FORMATS
 from relay.operator.filter import Filter
 from relay.operator.operator import Operator
 from relay.process.relay import Relay
-from relay.web import asked, guesses
+from relay.web import asked, guesses, looking
 from relay.web.problems import problem
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
+looking.bound(blueprint)
 _STATUS: dict[type[CannotDo], int] = {
     CannotDo: 409,
     Changed: 409,

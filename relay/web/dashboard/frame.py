@@ -10,11 +10,13 @@ from relay.operator.actor import Actor
 from relay.operator.errors import CannotDo, Changed, Missing, Nonsense, NotAllowed, Unfitting
 from relay.operator.operator import Operator
 from relay.process.relay import Relay
+from relay.web import looking
 from relay.web.dashboard import guard, words
 from relay.web.problems import shown
 
 blueprint = Blueprint("dashboard", __name__, url_prefix=guard.PREFIX)
 blueprint.before_request(guard.require_session)
+looking.bound(blueprint)
 
 NAVIGATION = (
     ("overview", "Overview"),

@@ -1,0 +1,70 @@
+"""Who looks at many rows: through two connections of their own, each question bounded in time."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from relay.outbox import database
+from relay.outbox.errors import Busy
+from relay.outbox.outbox import Outbox
+from relay.outbox.store import IS_LOOKING
+from tests.outbox.outboxes import Store, put
+
+ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+
+
+@pytest.fixture
+def quick_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "LOOK_SECONDS", 1.0)
+    monkeypatch.setattr(database, "_LOOKER_WAITS", 0.5)
+
+
+@pytest.fixture
+def outbox(quick_limits: None, store: Store) -> Iterator[Outbox]:
+    yield store.open()
+
+
+def ask(outbox: Outbox, question: str) -> object:
+    """What somebody who looks is told, or why not."""
+    IS_LOOKING.set(True)
+    try:
+        return outbox.read(lambda conn: conn.execute(sa.text(question)).scalar())
+    except Busy as problem:
+        return problem
+    finally:
+        IS_LOOKING.set(False)
+
+
+def test_a_question_without_an_end_is_ended(outbox: Outbox) -> None:
+    assert isinstance(ask(outbox, ENDLESS), Busy)
+    assert ask(outbox, "SELECT 7") == 7, "the connection is as good as before"
+
+
+def test_two_ask_at_a_time_and_who_signs_up_does_not_wait(outbox: Outbox) -> None:
+    release, answered = threading.Event(), list[object]()
+    inside = threading.Semaphore(0)
+
+    def hold(conn: Connection) -> int:
+        inside.release()
+        release.wait(20)
+        return 1
+
+    def look() -> None:
+        IS_LOOKING.set(True)
+        answered.append(outbox.read(hold))
+
+    lookers = [threading.Thread(target=look) for _ in range(2)]
+    for looker in lookers:
+        looker.start()
+    for _ in lookers:
+        assert inside.acquire(timeout=10)
+    assert isinstance(ask(outbox, "SELECT 1"), Busy), "the third"
+    assert put(outbox, "ada").repeat is False
+    assert outbox.rows(), "and what is no look goes on"
+    release.set()
+    for looker in lookers:
+        looker.join(10)
+    assert answered == [1, 1]
