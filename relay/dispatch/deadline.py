@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 
-class _Watch:
+class Watch:
     """What is known of a call in flight, and the means to end it."""
 
     def __init__(self, until: float) -> None:
@@ -46,7 +46,8 @@ class _Watch:
             self._socket = None
 
 
-_call = threading.local()
+current = threading.local()
+"""The watch over the call that this thread makes."""
 
 
 class _Watchman:
@@ -54,10 +55,10 @@ class _Watchman:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._watches: dict[_Watch, float] = {}
+        self._watches: dict[Watch, float] = {}
         self._thread: threading.Thread | None = None
 
-    def add(self, watch: _Watch) -> None:
+    def add(self, watch: Watch) -> None:
         with self._changed:
             self._watches[watch] = watch.until
             if self._thread is None or not self._thread.is_alive():
@@ -66,7 +67,7 @@ class _Watchman:
             if len(self._watches) == 1:
                 self._changed.notify()
 
-    def remove(self, watch: _Watch) -> None:
+    def remove(self, watch: Watch) -> None:
         with self._changed:
             self._watches.pop(watch, None)
 
@@ -92,8 +93,8 @@ _watchman = _Watchman()
 
 
 @contextlib.contextmanager
-def _watched(deadline: float) -> Iterator[_Watch]:
-    watch = _call.watch = _Watch(time.monotonic() + deadline)
+def watched(deadline: float) -> Iterator[Watch]:
+    watch = current.watch = Watch(time.monotonic() + deadline)
     _watchman.add(watch)
     try:
         yield watch

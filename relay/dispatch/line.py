@@ -16,7 +16,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
-from relay.dispatch.deadline import _call, _Watch, _watched
+from relay.dispatch.deadline import Watch, current, watched
 from relay.outcome import Answer, NoAnswer
 
 USER_AGENT = "signup-relay/1"
@@ -55,7 +55,7 @@ class Line:
         if body is not None and not form:
             headers["Content-Type"] = "application/json"
             data = json.dumps(dict(body), separators=(",", ":")).encode()
-        with _watched(deadline) as watch:
+        with watched(deadline) as watch:
             try:
                 request = requests.Request(method, url, headers=headers, data=data).prepare()
                 # A host may have several addresses, tried in turn; the first may be a black hole.
@@ -101,11 +101,11 @@ def _read_body(response: requests.Response, headers: Mapping[str, str]) -> bytes
     return body
 
 
-def _no_answer(problem: Exception, watch: "_Watch") -> NoAnswer:
+def _no_answer(problem: Exception, watch: "Watch") -> NoAnswer:
     return NoAnswer(_why(problem, watch), may_have_arrived=watch.wrote)
 
 
-def _why(problem: Exception, watch: "_Watch") -> str:
+def _why(problem: Exception, watch: "Watch") -> str:
     if not watch.wrote and "CERTIFICATE_VERIFY_FAILED" in str(problem):
         return "certificate"
     if watch.expired or isinstance(problem, requests.Timeout):
@@ -134,7 +134,7 @@ class _Connection(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
-        _call.watch.connected(sock)
+        current.watch.connected(sock)
         return sock
 
     def send(self, data: Any) -> None:
@@ -150,10 +150,10 @@ def _note_write(connection: HTTPConnection) -> None:
     """Note that bytes are about to go out. The library may connect no sooner than at the first of them."""
     if connection.sock is None:
         connection.connect()
-    if time.monotonic() >= _call.watch.until:
+    if time.monotonic() >= current.watch.until:
         # We slept since: another may have taken over, and the slot may have been given away.
         raise TimeoutError("the deadline passed before anything was sent")
-    _call.watch.wrote = True
+    current.watch.wrote = True
 
 
 class _Pool(HTTPConnectionPool):

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from relay.delivery import DELIVERED, SENDING, Delivery
 from relay.destination import Destination
 from relay.health import FAILING, REFUSALS, Health, ended, looked, trying
-from relay.outbox.holds import _sendable_seconds, health_of, save_health
+from relay.outbox.holds import health_of, save_health, sendable_seconds
 from relay.outbox.records import Claim, Decide, Decision, Known, Look, NothingYet, Turn
 from relay.outbox.schema import attempts, deliveries
 from relay.outbox.statements import (
@@ -162,7 +162,7 @@ class Sending:
         return Known(
             now,
             health,
-            lambda: _sendable_seconds(conn, delivery, now),
+            lambda: sendable_seconds(conn, delivery, now),
             lambda: self._has_room(conn, delivery.destination, now),
         )
 

@@ -14,7 +14,7 @@ from relay.outbox.statements import (
 )
 
 
-def _sendable_seconds(conn: Connection, delivery: Delivery, now: float) -> float:
+def sendable_seconds(conn: Connection, delivery: Delivery, now: float) -> float:
     """Return a delivery's age, or that of its replay, without the time its destination was held."""
     since = delivery.received_at if delivery.replayed_at is None else delivery.replayed_at
     rows = conn.execute(

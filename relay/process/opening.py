@@ -28,7 +28,7 @@ def open_outbox(settings: Settings, clock: Callable[[], float]) -> Outbox:
     return Outbox(settings.database_url, Vault([vaults.parse_key(key) for key in keys]), clock)
 
 
-def _lock(file: Path, seconds: float) -> int:
+def lock(file: Path, seconds: float) -> int:
     """Make this the one server of an SQLite file: wait for another to go, at most so long. Raises Unfit."""
     path = file.with_name(file.name + ".lock")
     try:

@@ -25,7 +25,7 @@ from relay.outbox.disk import Disk
 from relay.outbox.errors import Damaged, Unavailable, Unfit
 from relay.process.exits import EXIT_DAMAGED, EXIT_FAULT, EXIT_STORAGE, EXIT_UNFIT
 from relay.process.housekeeping import _EXPIRE_SECONDS, _TIDY_SECONDS
-from relay.process.opening import LOCK_SECONDS, _lock, open_outbox
+from relay.process.opening import LOCK_SECONDS, lock, open_outbox
 from relay.sources.source import RETENTION_SECONDS
 from relay.vault import KeyMissing
 
@@ -64,7 +64,7 @@ class Relay:
         settings = self.settings
         events.configure(settings.log_level, background=True)
         if settings.is_sqlite:
-            self._lock = _lock(settings.database_path, LOCK_SECONDS)
+            self._lock = lock(settings.database_path, LOCK_SECONDS)
         self.outbox = open_outbox(settings, self.clock)
         self.outbox.prepare(settings.destinations, sandbox=settings.is_sandbox)
         if self.disk is not None:

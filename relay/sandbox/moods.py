@@ -38,7 +38,7 @@ def mood_of(full_name: str) -> Mood:
     """The mood asked for by a name such as "Jane Doe, delay 1, status 500"; the last one wins."""
     mood = Mood()
     for part in full_name.split(","):
-        words = _understood(part)
+        words = understood(part)
         if words and words[0] == "delay":
             mood = replace(mood, delay=min(words[1], MAX_DELAY))
         elif words:
@@ -46,7 +46,7 @@ def mood_of(full_name: str) -> Mood:
     return mood
 
 
-def _understood(part: str) -> tuple[str, float] | None:
+def understood(part: str) -> tuple[str, float] | None:
     match = _MOOD_WORDS.fullmatch(" ".join(part.lower().split()))
     if not match or _TAKES_NUMBER.get(match["kind"]) is not bool(match["number"]):
         return None

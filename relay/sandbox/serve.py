@@ -25,7 +25,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from relay.sandbox.answers import CREATABLE, PROFILES, Call, Profiles, Reply, answer, limited
 from relay.sandbox.limits import FixedWindows, Parallel
-from relay.sandbox.moods import _understood
+from relay.sandbox.moods import understood
 
 MAX_BODY = 1024 * 1024
 
@@ -75,7 +75,7 @@ def console_line(call: Call, reply: Reply) -> str:
 
 def _masked_names(full_name: str) -> str:
     parts = [" ".join(part.split()) for part in full_name.split(",")]
-    return ", ".join(part if _understood(part) else _masked_name(part) for part in parts)[:80]
+    return ", ".join(part if understood(part) else _masked_name(part) for part in parts)[:80]
 
 
 def _masked_name(name: str) -> str:
