@@ -7,6 +7,7 @@ with RelayProcess(config(upstream.url)) as relay:
     relay.rows()
 """
 
+import contextlib
 import json
 import os
 import re
@@ -244,8 +245,12 @@ class RelayProcess:
 
     def labour(self) -> int:
         """Nanoseconds that its workers have computed, whatever else the machine does meanwhile."""
-        files = [file for pid in self.worker_pids() for file in Path(f"/proc/{pid}/task").glob("*/schedstat")]
-        return sum(int(file.read_text().split()[0]) for file in files)
+        found = 0
+        for pid in self.worker_pids():
+            for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # that thread has ended
+                    found += int(file.read_text().split()[0])
+        return found
 
     def worker_pids(self) -> list[int]:
         """The living children of the master."""
