@@ -16,6 +16,7 @@ import yaml
 
 from tests.kit.processes import eventually, free_port
 from tests.kit.relay import RelayProcess, config
+from tests.kit.services import Missing, lacking
 from tests.kit.upstream import ScriptedUpstream
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -74,7 +75,11 @@ def test_the_postgres_file_changes_services_of_the_first() -> None:
 
 # --- Caddy ------------------------------------------------------------------------------------------------
 
-needs_caddy = pytest.mark.skipif(shutil.which("caddy") is None, reason="no caddy: apt-get install -y caddy")
+
+@pytest.fixture
+def caddy_is_here() -> None:
+    if shutil.which("caddy") is None:
+        lacking(Missing("apt-get install -y caddy"))
 
 
 @contextmanager
@@ -110,7 +115,7 @@ def status(port: int, method: str, path: str, body: str | None = None, **headers
         connection.close()
 
 
-@needs_caddy
+@pytest.mark.usefixtures("caddy_is_here")
 def test_behind_caddy_clients_are_told_apart_and_sign_up(tmp_path: Path) -> None:
     with (
         ScriptedUpstream() as upstream,
@@ -123,7 +128,7 @@ def test_behind_caddy_clients_are_told_apart_and_sign_up(tmp_path: Path) -> None
         assert "203.0.113.9" not in relay.output()
 
 
-@needs_caddy
+@pytest.mark.usefixtures("caddy_is_here")
 def test_behind_caddy_a_reload_refuses_nobody_and_a_restart_is_waited_for(tmp_path: Path) -> None:
     """Who was told yes is stored; of those who come meanwhile only those of its last moment fail."""
     with (
@@ -157,7 +162,7 @@ def test_behind_caddy_a_reload_refuses_nobody_and_a_restart_is_waited_for(tmp_pa
         assert len(relay.rows(history=False)) == answers.count(202)
 
 
-@needs_caddy
+@pytest.mark.usefixtures("caddy_is_here")
 def test_caddys_log_holds_no_secret_of_a_query(tmp_path: Path) -> None:
     port_of_nobody = free_port()
     with caddy(port_of_nobody, tmp_path) as (port, log):

@@ -30,7 +30,7 @@ def environment(**more: str) -> dict[str, str]:
     """Without what would let this checkout be found instead of the package."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RELAY_", "OCAMBA_"))}
     kept.pop("PYTHONPATH", None)
-    return kept | more
+    return kept | {"UV_SYSTEM_CERTS": "1"} | more
 
 
 @pytest.fixture(scope="module")

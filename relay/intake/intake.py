@@ -25,6 +25,7 @@ from relay.intake.parsed import Parsed
 from relay.intake.receipt import is_silent
 from relay.intake.refusals import Refusals
 from relay.intake.suspicion import SOURCE_LIMIT, SUSPECTS, suspicion_of
+from relay.intake.unmapped import Unmapped
 from relay.intake.waiting import Patience
 from relay.outbox.errors import OverBudget
 from relay.outbox.outbox import Outbox
@@ -58,6 +59,7 @@ class Intake:
         clock: Callable[[], float],
         patience: Patience,
         refusals: Refusals,
+        unmapped: Unmapped,
         checker: Checker | None = None,
     ) -> None:
         """``dispatcher`` and ``checker`` are None where another process sends.
@@ -66,6 +68,7 @@ class Intake:
         """
         self._checker = checker
         self._refusals = refusals
+        self._unmapped = unmapped
         self.settings = settings
         self._outbox = outbox
         self._doorkeeper = doorkeeper
@@ -138,7 +141,7 @@ class Intake:
         if suspicion:
             self._count_suspect(source, suspicion)
         else:
-            self._refusals.unmapped.note(source, sent.fields)
+            self._unmapped.note(source, sent.fields)
         result, word = self._store(source, sent, mapped, suspicion)
         return _leading(result, visitor.next_page(source, sent.fields)), word
 
@@ -192,9 +195,8 @@ class Intake:
     ) -> tuple[Taken | Refusal, str]:
         state = HELD if suspicion else QUEUED
         entry = self._entry(source, sent, mapped, state, suspicion)
-        waiting = state == QUEUED and source.wait > 0 and self._dispatcher is not None
         verdict = None
-        if waiting and self._dispatcher is not None:
+        if self._dispatcher is not None and state == QUEUED and source.wait > 0:
             verdict = self._dispatcher.expect(entry.delivery.receipt)
         try:
             stored = self._outbox.put(entry)

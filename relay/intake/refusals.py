@@ -3,8 +3,6 @@
 import threading
 from collections import Counter
 
-from relay.intake.unmapped import Unmapped
-
 _MOST_CAUSES = 50
 """Per source: senders choose their origins, and must not fill the store with them."""
 OTHERS = "(other causes)"
@@ -19,7 +17,6 @@ class Refusals:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: Tally = Counter()
-        self.unmapped = Unmapped()
 
     def note(self, source: str, cause: str) -> None:
         """Count a refusal."""

@@ -5,11 +5,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from relay.outbox.unmapped import MOST
 from relay.sources.source import Source
 from relay.sources.unmapped import unmapped
 
-MOST = 50
-"""Per source: whoever may post chooses the names."""
 _AGAIN_SECONDS = 600.0
 
 Names = dict[str, set[str]]

@@ -1,5 +1,6 @@
 """Mail to operators: through one server, encrypted wherever it offers that, with deadlines."""
 
+import contextlib
 import smtplib
 import ssl
 from collections.abc import Mapping
@@ -40,7 +41,8 @@ def _connected(url: str) -> smtplib.SMTP:
         server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=_STEP_SECONDS, context=context)
     else:
         server = smtplib.SMTP(host, port, timeout=_STEP_SECONDS)
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(server.close)
         server.ehlo()
         if parts.scheme == "smtp" and server.has_extn("starttls"):
             server.starttls(context=context)
@@ -49,9 +51,7 @@ def _connected(url: str) -> smtplib.SMTP:
             raise smtplib.SMTPNotSupportedError("the password would be sent in clear")
         if parts.username and parts.password:
             server.login(unquote(parts.username), unquote(parts.password))
-    except BaseException:
-        server.close()
-        raise
+        stack.pop_all()  # it is open for who asked
     return server
 
 

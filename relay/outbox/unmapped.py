@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from relay.outbox.operating import unmapped
 
 MOST = 50
+"""Per source: whoever may post chooses the names."""
 _KEPT_SECONDS = 7 * 86400
 _c = unmapped.c
 

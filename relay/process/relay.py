@@ -15,6 +15,7 @@ from relay.dispatch.dispatcher import Dispatcher
 from relay.intake.intake import Intake
 from relay.intake.limits import Doorkeeper
 from relay.intake.refusals import Refusals
+from relay.intake.unmapped import Unmapped
 from relay.intake.waiting import Patience
 from relay.operator.alerts import EVERY_SECONDS as WATCH_SECONDS
 from relay.operator.alerts import Alert, found
@@ -24,13 +25,14 @@ from relay.outbox import refusals, sqlite, unmapped
 from relay.outbox.disk import Disk
 from relay.outbox.errors import Damaged, Unavailable, Unfit
 from relay.process.exits import EXIT_DAMAGED, EXIT_FAULT, EXIT_STORAGE, EXIT_UNFIT
-from relay.process.housekeeping import _EXPIRE_SECONDS, _TIDY_SECONDS
 from relay.process.opening import LOCK_SECONDS, lock, open_outbox
 from relay.sources.source import RETENTION_SECONDS
 from relay.vault import KeyMissing
 
 _LAST_WORDS_SECONDS = 0.5
 _READY_SECONDS = 1.0
+_TIDY_SECONDS = 1.0
+_EXPIRE_SECONDS = 60.0
 GUESSING_SECONDS = 300.0
 """The alert about guesses is over when there were not too many for so long."""
 
@@ -51,6 +53,7 @@ class Relay:
         self.checker: Checker | None = None
         self.clerk: Clerk | None = None
         self.refusals = Refusals()
+        self.unmapped = Unmapped()
         self._lock: int | None = None
         self._stopping = threading.Event()
         self._ready: tuple[float, dict[str, str]] = (-_READY_SECONDS, {})
@@ -107,7 +110,7 @@ class Relay:
             self.checker.stop()
         if self.dispatcher is not None:
             self.dispatcher.stop(seconds)
-        self._keep_refusals()
+        self._keep_what_was_seen()
         self.outbox.stop()
         if self._lock is not None:
             os.close(self._lock)
@@ -147,6 +150,7 @@ class Relay:
             self.clock,
             self._patience,
             self.refusals,
+            self.unmapped,
             checker=self.checker,
         )
 
@@ -231,22 +235,22 @@ class Relay:
             self.outbox.shift(self.clock, moved, boot())
             events.note("clock.jumped", level=logging.WARNING, seconds=round(moved, 1))
         self._look_at_disk()
-        self._keep_refusals()
+        self._keep_what_was_seen()
         # Emptied soon after payloads were erased, so that they are gone from the WAL too.
         self.outbox.checkpoint()
 
-    def _keep_refusals(self) -> None:
+    def _keep_what_was_seen(self) -> None:
         """Keep what was refused or not mapped since the last time; what cannot be kept now is kept later."""
         if counts := self.refusals.take():
             try:
                 self.outbox.write(lambda conn: refusals.add(conn, counts, self.outbox.now(conn)))
             except Unavailable:
                 self.refusals.put_back(counts)
-        if names := self.refusals.unmapped.take():
+        if names := self.unmapped.take():
             try:
                 self.outbox.write(lambda conn: unmapped.add(conn, names, self.outbox.now(conn)))
             except Unavailable:
-                self.refusals.unmapped.put_back(names)
+                self.unmapped.put_back(names)
 
     def _look_at_disk(self) -> None:
         if self.disk is None:

@@ -1,17 +1,27 @@
 """Who looks takes nothing from those who sign up: operators read through few connections of their own."""
 
-from flask import Blueprint
+from flask import Blueprint, Response, request
 
+from relay.outbox.errors import Busy
 from relay.outbox.store import IS_LOOKING
+from relay.web.problems import shown
+
+_RETRY_SECONDS = 5
 
 
 def bound(blueprint: Blueprint) -> None:
-    """Have everything of a blueprint read so."""
+    """Have a blueprint's pages and lists read so. What acts does not queue behind those who look."""
 
     @blueprint.before_request
     def begin() -> None:
-        IS_LOOKING.set(True)
+        IS_LOOKING.set(request.method in ("GET", "HEAD"))
 
     @blueprint.teardown_request
     def end(_: BaseException | None) -> None:
         IS_LOOKING.set(False)
+
+    @blueprint.errorhandler(Busy)
+    def busy(_: Busy) -> Response:
+        response = shown(503, "Too much is being looked at. Please try again in a few seconds.")
+        response.headers["Retry-After"] = str(_RETRY_SECONDS)
+        return response

@@ -8,7 +8,7 @@ from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from relay import events
-from relay.outbox.errors import Busy, Unavailable
+from relay.outbox.errors import Unavailable
 
 TITLES = {
     400: "The request is malformed",
@@ -29,7 +29,6 @@ TITLES = {
     503: "Not available now",
 }
 RETRY_SECONDS = 30
-BUSY_RETRY_SECONDS = 5
 _FOR_VISITORS = ("/submit/", "/forms/")
 PROBLEM = "application/problem+json"
 
@@ -87,12 +86,6 @@ def register(app: Flask) -> None:
         for name, value in error.get_headers():
             if name in ("Allow", "Retry-After"):
                 response.headers[name] = value
-        return response
-
-    @app.errorhandler(Busy)
-    def busy(_: Busy) -> Response:
-        response = shown(503, "Too much is being looked at. Please try again in a few seconds.")
-        response.headers["Retry-After"] = str(BUSY_RETRY_SECONDS)
         return response
 
     @app.errorhandler(Unavailable)

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tests.dispatch.doors import LATE, BlackHole, Door, Open, Scenarios, with_script
+from tests.kit import services
 from tests.kit.client import Submitters, get
 from tests.kit.processes import free_port
 from tests.kit.relay import RelayProcess, config
@@ -90,7 +91,7 @@ def test_a_black_hole_on_one_address_is_no_obstacle() -> None:
     try:
         hole = BlackHole("::1", port)
     except OSError:
-        pytest.skip("there is no IPv6 here")
+        services.lacking(services.Missing("sysctl net.ipv6.conf.lo.disable_ipv6=0"))
     with hole, ScriptedUpstream(port=port) as upstream:
         options = config(f"http://localhost:{port}{PATH}", deadline=3)
         with RelayProcess(options, start=False) as relay:

@@ -41,12 +41,6 @@ del SOURCES["open"]["secret"]
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def relay(upstream: ScriptedUpstream) -> Iterator[RelayProcess]:
     with RelayProcess(config(upstream.url, SOURCES, limits="500/second; 100000/minute")) as process:
         yield process

@@ -42,12 +42,6 @@ SOURCES: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def relay(upstream: ScriptedUpstream) -> Iterator[RelayProcess]:
     with RelayProcess(config(upstream.url, SOURCES, limits="500/second; 100000/minute")) as process:
         yield process

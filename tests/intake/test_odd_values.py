@@ -12,12 +12,6 @@ FORM = NEWSLETTER | {"wait": 10, "reply": ["id"]}
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def relay(upstream: ScriptedUpstream) -> Iterator[RelayProcess]:
     sources = {"newsletter": FORM, "hook": HOOK | {"wait": 10, "region": "DE"}}
     with RelayProcess(config(upstream.url, sources, limits="500/second; 100000/minute")) as process:

@@ -4,7 +4,6 @@ import math
 import random
 import statistics
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,6 @@ from tests.intake.signing import FIELDS, OTHER, PLAIN, SECRET, WIDE, Message, ma
 from tests.kit.processes import eventually
 from tests.kit.relay import RelayProcess, StartFailed, config, toml
 from tests.kit.upstream import ScriptedUpstream
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as server:
-        yield server
-
 
 # --- the time a refusal takes -------------------------------------------------------------------------
 

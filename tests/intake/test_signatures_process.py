@@ -68,12 +68,6 @@ def variables() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def relay(upstream: ScriptedUpstream) -> Iterator[RelayProcess]:
     with RelayProcess(config(upstream.url, sources(), **WIDE), env=variables()) as process:
         yield process

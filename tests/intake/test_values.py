@@ -27,12 +27,6 @@ URLENCODED = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def relay(upstream: ScriptedUpstream) -> Iterator[RelayProcess]:
     wide = {"limits": "500/second; 100000/minute", "parallel": 16}
     with RelayProcess(config(upstream.url, SOURCES, **wide)) as process:

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from relay.intake.unmapped import MOST, Unmapped
+from relay.intake.unmapped import Unmapped
+from relay.outbox.unmapped import MOST
 from relay.sources.mapping import Mapping
 from relay.sources.paths import Path
 from relay.sources.rules import Rule
