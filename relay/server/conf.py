@@ -25,7 +25,7 @@ sendfile = False
 # Never believed here: the relay counts proxies itself, see RELAY_TRUSTED_PROXIES.
 forwarded_allow_ips = ""
 accesslog = None
-logger_class = "relay.server.worker.Logger"
+logger_class = "relay.server.logger.Logger"
 umask = 0o077
 
 

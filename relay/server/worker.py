@@ -23,12 +23,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from gunicorn.glogging import Logger as GunicornLogger
 from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 
 from relay import events
-from relay.events import FromLibraries
 from relay.server.connection import WRITE_SECONDS, Connection
 from relay.server.framing import COLLECTED_BYTES
 from relay.web.clients import network_of
@@ -56,18 +54,6 @@ _UNREADABLE = {
 }
 
 
-class Logger(GunicornLogger):  # type: ignore[misc]
-    """gunicorn's own messages in the relay's form; requests are noted by the relay itself."""
-
-    def setup(self, cfg: Any) -> None:
-        super().setup(cfg)
-        self.error_log.handlers[:] = [FromLibraries()]
-        self.error_log.propagate = False
-
-    def access(self, *args: Any, **kwargs: Any) -> None:
-        """Note nothing: gunicorn would quote addresses with their query strings."""
-
-
 class Worker(ThreadWorker):  # type: ignore[misc]
     """One process; the application's relay is started and stopped with it."""
 
@@ -83,16 +69,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     # --- collecting requests, in the main loop --------------------------------------------------------
 
-    def accept(self, listener: socket.socket) -> None:
-        """Take a connection; most have sent their request already."""
+    def accept(self, listener: socket.socket) -> bool:
+        """Take a connection, if there is one; most have sent their request already."""
         try:
             plain, peer = listener.accept()
         except OSError as problem:
             if problem.errno in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
-                return
+                return False
             if problem.errno in (errno.EMFILE, errno.ENFILE):
                 time.sleep(_NO_FILES_SECONDS)  # it waits in the queue until something is closed
-                return
+                return False
             raise
         network = network_of(peer[0]) or "?"
         conn = Connection(self.cfg, plain, peer, listener.getsockname(), network)
@@ -103,6 +89,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._refuse(conn, 503, "There are too many connections from here.")
         else:
             self._expect(conn, FIRST_BYTE_SECONDS, "said nothing")
+        return True
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """At the end take who has connected already, and listen no more: who comes then is refused, so that a
+        proxy goes to another relay, instead of being cut off when the process has ended."""
+        super().set_accept_enabled(enabled)
+        if not self.alive:
+            for listener in self.sockets:
+                while self.accept(listener):
+                    pass
+                listener.close()
 
     def _expect(self, conn: Connection, seconds: float, reason: str) -> None:
         conn.expect(self._largest)

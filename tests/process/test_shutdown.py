@@ -136,6 +136,30 @@ def test_a_stalled_client_does_not_hold_up_the_end(meanwhile: Meanwhile) -> None
     meanwhile(a_stalled_client)
 
 
+def test_who_comes_while_it_ends_is_answered_or_refused_never_cut_off(upstream: ScriptedUpstream) -> None:
+    """What a proxy could not hand over goes to another relay; what was cut off it must not send again."""
+    body = b"email=ada%40example.com"
+    asking = head(
+        "POST", "/submit/newsletter", FORM | {"Content-Length": str(len(body)), "Connection": "close"}
+    )
+    seen: list[str] = []
+    with RelayProcess(settings(upstream)) as relay, Raw(relay.port) as slow:
+        slow.send(head("POST", "/submit/newsletter", FORM | {"Content-Length": "100"}) + b"email=")
+        relay.form({"email": "eve@example.com"})
+        send(signal.SIGTERM, [relay.pid])
+        while relay.process is not None and relay.process.poll() is None:
+            try:
+                with socket.create_connection((HOST, relay.port), 5) as client:
+                    client.sendall(asking + body)
+                    seen.append(client.recv(12).decode() or "cut off")
+            except ConnectionRefusedError:
+                seen.append("refused")
+                time.sleep(0.02)
+            except ConnectionError:
+                seen.append("cut off")
+    assert "refused" in seen and set(seen) <= {"refused", "HTTP/1.1 202"}
+
+
 # --- SIGHUP: staying ----------------------------------------------------------------------------------
 
 

@@ -25,6 +25,7 @@ METHODS = [
     (ThreadWorker.handle_request, ["self", "req", "conn"]),
     (ThreadWorker.murder_pending, ["self"]),
     (ThreadWorker.run, ["self"]),
+    (ThreadWorker.set_accept_enabled, ["self", "enabled"]),
     (Worker.handle_error, ["self", "req", "client", "addr", "exc"]),
     (Worker.init_signals, ["self"]),
     (TConn.__init__, ["self", "cfg", "sock", "client", "server"]),
@@ -46,7 +47,7 @@ METHODS = [
 ]
 ATTRIBUTES = {
     ThreadWorker: ["nr_conns", "poller", "worker_connections", "alive"],
-    Worker: ["wsgi", "cfg"],
+    Worker: ["wsgi", "cfg", "sockets"],
     TConn: ["sock", "parser"],
     Parser: ["unreader"],
     Arbiter: ["WORKERS"],
