@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from relay.delivery import FRESH, INVALID, KEPT, QUEUED
-from relay.outbox.schema import TESTS, UNFINISHED, aliases, attempts, deliveries
+from relay.outbox.schema import BY_STATE, OF_SOURCE, TESTS, UNFINISHED, aliases, attempts, deliveries
 from relay.outbox.statements import DUE_RETRIES, WHOLE, in_state
 from relay.outbox.wanted import Wanted, newest_first, within_bytes
 
@@ -62,7 +62,7 @@ def sources_all_invalid(conn: Connection, count: int) -> list[str]:
     """Return the sources whose last so many submissions all failed to be mapped."""
     invalid = (
         sa.select(deliveries.c.source)
-        .where(UNFINISHED, deliveries.c.state == INVALID)
+        .where(BY_STATE, deliveries.c.state == INVALID)
         .group_by(deliveries.c.source)
         .having(sa.func.count() >= count)
     )
@@ -72,7 +72,7 @@ def sources_all_invalid(conn: Connection, count: int) -> list[str]:
 def _last_invalid(conn: Connection, source: str, count: int) -> bool:
     last = (
         sa.select(deliveries.c.state)
-        .where(deliveries.c.source == source)
+        .where(OF_SOURCE, deliveries.c.source == source)
         .order_by(deliveries.c.seq.desc())
         .limit(count)
     )

@@ -76,9 +76,9 @@ partial_index(
 )
 partial_index("deliveries_held", _c.source, _c.size, where="state = 'held'")
 partial_index("deliveries_left", _c.changed_at, where=_LEFT)
-_ARRIVED = "received_at > 0 AND NOT is_test"
+_ARRIVED = "source <> '' AND NOT is_test"
 partial_index("deliveries_came", _c.source, _c.received_at, where=_ARRIVED)
-ARRIVED = sa.text("deliveries.received_at > 0 AND NOT deliveries.is_test")
+ARRIVED = sa.text("deliveries.source <> '' AND NOT deliveries.is_test")
 """All rows but tests, said in the words of an index that only who says so may use. SQLite would take a plain
 one for every question about a source, and walk through all that is done."""
 partial_index("deliveries_of_source", _c.source, _c.seq, where="seq > 0")
@@ -99,9 +99,13 @@ NEEDS_SOMEBODY = sa.text(
 """What waits for a person, but tests: counted by group without a look at the rows."""
 partial_index("deliveries_tests", _c.destination, _c.state, where="is_test")
 TESTS = sa.text("deliveries.is_test")
-waiting_index = partial_index("deliveries_waiting", _c.state, _c.seq, where=_UNFINISHED)
+_BY_STATE = f"{_UNFINISHED} AND destination <> ''"
+waiting_index = partial_index("deliveries_waiting", _c.state, _c.seq, where=_BY_STATE)
+BY_STATE = sa.text(f"deliveries.{_UNFINISHED} AND deliveries.destination <> ''")
+"""Rows that are not done, for who asks for a state: in the very words of the index, without which SQLite does
+not use it."""
 UNFINISHED = sa.text(f"deliveries.{_UNFINISHED}")
-"""Rows that are not done. Asked for in the very words of the index, without which SQLite does not use it."""
+"""The same for who counts them all. SQLite would take the index above for that too, and fetch every row."""
 LEFT = sa.text("deliveries.state = 'delivered' AND deliveries.payload IS NOT NULL")
 """Delivered rows whose payload is kept for a contact that was dropped."""
 

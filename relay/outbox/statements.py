@@ -22,7 +22,7 @@ from relay.delivery import (
     Delivery,
 )
 from relay.outbox.records import Entry
-from relay.outbox.schema import UNFINISHED, attempts, deliveries, destinations, meta
+from relay.outbox.schema import BY_STATE, attempts, deliveries, destinations, meta
 
 _COLUMNS = tuple(field.name for field in fields(Delivery) if field.name not in ("payload", "dropped"))
 
@@ -61,7 +61,7 @@ REUSED = (
 ANY_INVALID: sa.Select[Any] = (
     sa.select(sa.literal_column("1"))
     .select_from(deliveries)
-    .where(UNFINISHED, deliveries.c.state == sa.literal_column("'invalid'"))
+    .where(BY_STATE, deliveries.c.state == sa.literal_column("'invalid'"))
     .limit(1)
 )
 LEDGER = (
@@ -222,7 +222,7 @@ def delivery_of(row: Any) -> Delivery:
 
 def in_state(state: str) -> tuple[Any, ...]:
     """Return the condition under which the index of unfinished rows serves a state."""
-    return (UNFINISHED,) if state in (QUEUED, SENDING, *KEPT) else ()
+    return (BY_STATE,) if state in (QUEUED, SENDING, *KEPT) else ()
 
 
 def changes_of(delivery: Delivery) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from relay.delivery import QUEUED, RETRY
 from relay.outbox.columns import metadata
-from relay.outbox.schema import UNFINISHED, attempts, deliveries, destinations
+from relay.outbox.schema import BY_STATE, attempts, deliveries, destinations
 from relay.outbox.statements import get_meta, put_meta
 from relay.outcome import MAX_WAIT_SECONDS
 
@@ -125,7 +125,7 @@ def _begin_anew(conn: Connection, now: float, longest: float) -> None:
     if last is not None:
         _shift_slots(conn, now - last)
     for lanes, latest in ((deliveries.c.lane == RETRY, now + longest), (deliveries.c.lane != RETRY, now)):
-        late = UNFINISHED, deliveries.c.state == QUEUED, lanes, deliveries.c.due_at > latest
+        late = BY_STATE, deliveries.c.state == QUEUED, lanes, deliveries.c.due_at > latest
         conn.execute(sa.update(deliveries).where(*late).values(due_at=latest))
     furthest = now + MAX_WAIT_SECONDS
     held = destinations.c.hold_until > furthest

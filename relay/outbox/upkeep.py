@@ -10,7 +10,7 @@ from relay.delivery import KEPT, QUEUED, SENDING
 from relay.health import RESTORED
 from relay.outbox.errors import Unfit
 from relay.outbox.hints import resealed, sealed_hint
-from relay.outbox.schema import LEFT, UNFINISHED, deliveries, destinations, holds, meta
+from relay.outbox.schema import BY_STATE, LEFT, deliveries, destinations, holds, meta
 from relay.outbox.statements import IS_SENDING, get_meta, insert_ignoring, put_meta
 from relay.outbox.wanted import Wanted, oldest_first
 from relay.vault import KeyMissing, Vault
@@ -96,7 +96,7 @@ def reseal(conn: Connection, rows: Sequence[tuple[str, bytes | None, bytes | Non
 def expire(conn: Connection, source: str, before: float, limit: int) -> int:
     """Delete what has waited for a person, and payloads kept beside delivered ones, since ``before``."""
     old = deliveries.c.source == source, deliveries.c.changed_at < before
-    kept = UNFINISHED, *old, deliveries.c.state.in_(KEPT)
+    kept = BY_STATE, *old, deliveries.c.state.in_(KEPT)
     some = sa.select(deliveries.c.receipt).where(*kept).limit(limit)
     # The whole condition again: one that was replayed meanwhile is no longer meant.
     gone = sa.delete(deliveries).where(deliveries.c.receipt.in_(some.scalar_subquery()), *kept)
@@ -106,7 +106,7 @@ def expire(conn: Connection, source: str, before: float, limit: int) -> int:
 
 def sources_that_keep(conn: Connection) -> list[str]:
     """Return the sources, also former ones, of which something is kept that retention ends."""
-    kept = sa.select(deliveries.c.source).where(UNFINISHED, deliveries.c.state.in_(KEPT))
+    kept = sa.select(deliveries.c.source).where(BY_STATE, deliveries.c.state.in_(KEPT))
     return list(conn.scalars(kept.union(sa.select(deliveries.c.source).where(LEFT))))
 
 
