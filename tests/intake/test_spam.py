@@ -8,78 +8,25 @@ import socket
 import statistics
 import threading
 import time
-import urllib.parse
 import uuid
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.intake.verifying import CAPTCHA_SECRET, FORM, SiteVerify, captcha
 from tests.kit.client import Answer, get
 from tests.kit.processes import eventually, free_port
-from tests.kit.relay import NEWSLETTER, RelayProcess, config
+from tests.kit.relay import RelayProcess, config
 from tests.kit.upstream import ScriptedUpstream
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-FORM = NEWSLETTER | {"recipient_limits": "none"}
 WIDE = {"limits": "500/second; 100000/minute", "parallel": 16}
-CAPTCHA_SECRET = "canary-captcha-secret-91c4d7"
 DOMAINS = "# kept by hand\ntrash.example\n\nThrowaway.Example\n"
 SHARED = FORM | {"recipient_limits": "20/day"}
-
-
-class SiteVerify:
-    """A captcha service: the visitor's answer says what becomes of it."""
-
-    def __init__(self, port: int = 0) -> None:
-        self.asked: list[dict[str, str]] = []
-        self.hanging = threading.Event()
-        self.reply = b'{"success": true}'
-        self.status = 200
-        service = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                service.asked.append(dict(urllib.parse.parse_qsl(body, keep_blank_values=True)))
-                if service.hanging.is_set():
-                    time.sleep(30)
-                said = service.answer(service.asked[-1])
-                self.send_response(service.status)
-                self.send_header("Content-Length", str(len(said)))
-                self.end_headers()
-                self.wfile.write(said)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
-
-    def answer(self, asked: dict[str, str]) -> bytes:
-        if asked["response"].startswith("robot") or not asked["response"]:
-            return b'{"success": false, "error-codes": ["invalid-input-response"]}'
-        if asked["secret"] != CAPTCHA_SECRET:
-            return b'{"success": false, "error-codes": ["invalid-input-secret"]}'
-        return self.reply
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/siteverify"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-def captcha(url: str, secret: str = "env:CAPTCHA_SECRET") -> dict[str, Any]:
-    return FORM | {"captcha": {"url": url, "secret": secret, "field": "cf-turnstile-response"}}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,91 @@
+"""A captcha's verdict is told once: no write that failed loses it, and no second ask makes a bot."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.tools import locked
+from tests.intake.verifying import CAPTCHA_SECRET, SiteVerify, captcha
+from tests.kit.processes import eventually
+from tests.kit.relay import RelayProcess, config
+from tests.kit.upstream import ScriptedUpstream
+
+
+@pytest.fixture
+def verify() -> Iterator[SiteVerify]:
+    service = SiteVerify()
+    service.once = True
+    yield service
+    service.close()
+
+
+@pytest.fixture
+def upstream() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream() as server:
+        yield server
+
+
+@pytest.fixture
+def relay(upstream: ScriptedUpstream, verify: SiteVerify, tmp_path: Path) -> Iterator[RelayProcess]:
+    settings = config(upstream.url, {"checked": captcha(verify.url)})
+    with RelayProcess(settings, folder=tmp_path, env={"CAPTCHA_SECRET": CAPTCHA_SECRET}) as process:
+        yield process
+
+
+def signed_up(relay: RelayProcess, word: str = "human") -> str:
+    return relay.form({"email": "ada@example.com", "cf-turnstile-response": word}, "checked").receipt or ""
+
+
+def asked_about(relay: RelayProcess, verify: SiteVerify, word: str = "human") -> str:
+    """Somebody signs up; returns the receipt once the service was asked, before it has answered."""
+    verify.free.clear()
+    receipt = signed_up(relay, word)
+    eventually(lambda: verify.asked, 20, "the question")
+    return receipt
+
+
+def is_unknown(relay: RelayProcess, verify: SiteVerify, upstream: ScriptedUpstream, receipt: str) -> None:
+    """It was asked about a second time, which said nothing, and it waits."""
+    eventually(lambda: len(verify.asked) == 2, 40, "the second question")
+    eventually(lambda: relay.output().count("captcha.unavailable"), 20, "the note")
+    row = relay.submission(receipt)
+    assert (row["state"], row["history"]) == ("queued", [])
+    assert "submission.held" not in relay.output()
+    assert upstream.arrivals == []
+
+
+@pytest.mark.parametrize(("word", "state"), [("human", "delivered"), ("robot", "held")])
+def test_a_verdict_that_could_not_be_written_at_first_is_the_verdict(
+    relay: RelayProcess, verify: SiteVerify, word: str, state: str
+) -> None:
+    receipt = asked_about(relay, verify, word)
+    with locked(relay.database_path):
+        verify.free.set()
+        eventually(lambda: "outbox.unavailable" in relay.output(), 30, "a write that fails")
+    row = relay.wait_state(receipt, state, timeout=30)
+    assert len(verify.asked) == 1
+    assert row["reason"] == ("captcha" if state == "held" else None)
+
+
+def test_a_token_whose_verdict_was_lost_on_the_way_makes_nobody_a_bot(
+    relay: RelayProcess, verify: SiteVerify, upstream: ScriptedUpstream
+) -> None:
+    verify.taking.set()
+    receipt = signed_up(relay)
+    eventually(lambda: "captcha.unavailable" in relay.output(), 20, "an ask in vain")
+    verify.taking.clear()
+    eventually(lambda: relay.output().count("captcha.unavailable") == 2, 40, "the second ask in vain")
+    is_unknown(relay, verify, upstream, receipt)
+
+
+def test_a_token_whose_verdict_died_with_the_server_makes_nobody_a_bot(
+    relay: RelayProcess, verify: SiteVerify, upstream: ScriptedUpstream
+) -> None:
+    receipt = asked_about(relay, verify)
+    with locked(relay.database_path):
+        verify.free.set()
+        eventually(lambda: "outbox.unavailable" in relay.output(), 30, "a write that fails")
+        relay.kill9()
+    relay.start()
+    is_unknown(relay, verify, upstream, receipt)
