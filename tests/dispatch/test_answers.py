@@ -164,6 +164,31 @@ def test_twenty_refusals_in_a_row_hold_the_destination(door: Open) -> None:
     eventually(lambda: way.states() == {"refused": 20, "delivered": 10}, 15, "the rest")
 
 
+@pytest.mark.parametrize("hurried", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_after_sixty_that_are_refused_good_ones_are_delivered_with_each_probe(
+    door: Open, hurried: bool
+) -> None:
+    """Nobody behind a heap of what upstream refuses waits until all of it was tried by single probes."""
+    way = door(lambda a: status(400) if b"bad" in a.body else created(), parallel=1)
+    for _ in range(60):
+        way.submit("bad")
+    good = [way.submit("good") for _ in range(5)]
+    for delivered in range(3):  # after each, as many of the heap are sent as it takes to hold again
+        reason, left = way.wait_held(20)
+        assert reason.startswith("refusals") and left <= 30 + LATE
+        assert way.states().get("delivered", 0) == delivered
+        assert len(way.calls) == 20 * (delivered + 1) + delivered
+        if hurried:
+            way.change()
+        eventually(lambda: len(way.calls) > 20 * (delivered + 1) + delivered, 45, "the probe")
+        assert b"good" in way.calls[20 * (delivered + 1) + delivered].body, "the newest is tried first"
+        eventually(lambda: way.states().get("delivered", 0) > delivered, 20, "its delivery")
+    eventually(lambda: way.states() == {"refused": 60, "delivered": 5}, 20, "the rest")
+    assert {way.relay.state(receipt) for receipt in good} == {"delivered"}
+    assert len(way.calls) == 65, "each was sent once"
+    assert way.held() is None
+
+
 @scenario(script=[status(500, creates=True), status(400)], retry=["1s"])
 def test_a_refusal_after_an_unclear_attempt_is_probably_delivered(way: Door) -> None:
     row = way.attempted(way.submit(), times=2)
