@@ -2,6 +2,7 @@
 
 import ast
 import statistics
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,3 +136,9 @@ def test_files_and_functions_are_read_in_one_sitting() -> None:
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef):
                 assert (node.end_lineno or 0) - node.lineno < 40, f"{file}: {node.name}"
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """Rooms of tests are no packages: of two such files one cannot be loaded, and a whole run ends there."""
+    names = Counter(file.name for file in (ROOT.parent / "tests").glob("*/test_*.py"))
+    assert [name for name, times in names.items() if times > 1] == []

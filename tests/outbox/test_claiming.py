@@ -326,7 +326,7 @@ def in_processes(number: int, work: Callable[..., None], *arguments: Any) -> lis
     for process in processes:
         process.start()
     try:
-        found = [told.get(timeout=150) for _ in processes]
+        found = [told.get(timeout=400) for _ in processes]
     except queue.Empty:
         found = []
     for process in processes:
