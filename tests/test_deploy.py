@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from relay.cli.main import commands
+from relay.config.environment import VARIABLES
 from tests.kit.processes import eventually, free_port
 from tests.kit.relay import RelayProcess, config
 from tests.kit.services import Missing, lacking
@@ -71,6 +73,42 @@ def test_what_the_compose_files_mount_is_there() -> None:
 def test_the_postgres_file_changes_services_of_the_first() -> None:
     own = {name for name, one in services("compose.postgres.yaml").items() if "image" not in one}
     assert own == {"relay"} <= set(services("compose.yaml"))
+
+
+def dockerfile(instruction: str) -> str:
+    """What follows the instruction; the last one counts."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    return re.findall(rf"^{instruction} (.*)", text, re.MULTILINE)[-1]
+
+
+RELAYS = [
+    pytest.param(one, id=f"{file}-{name}")
+    for file in FILES
+    for name, one in services(file).items()
+    if one.get("image", "signup-relay") == "signup-relay"
+]
+
+
+@pytest.mark.parametrize("service", RELAYS)
+def test_the_compose_files_say_only_what_the_relay_knows(service: dict[str, Any]) -> None:
+    assert set(service["environment"]) <= {variable.name for variable in VARIABLES}
+    command = service.get("command", ["relay", "serve"])
+    assert command[0] == "relay" and command[1] in commands.commands
+
+
+@pytest.mark.parametrize("service", RELAYS)
+def test_what_is_stored_is_in_a_volume(service: dict[str, Any]) -> None:
+    url = service["environment"]["RELAY_DATABASE_URL"]
+    if url.startswith("sqlite"):
+        assert url.startswith(f"sqlite:///{dockerfile('VOLUME')}/")
+        assert f"signups:{dockerfile('VOLUME')}" in service["volumes"]
+
+
+def test_caddy_asks_the_relay_where_it_listens() -> None:
+    caddy = services("compose.yaml")["caddy"]
+    named = set(re.findall(r"\{\$([A-Z_]+)", (DEPLOY / "Caddyfile").read_text(encoding="utf-8")))
+    assert named == set(caddy["environment"])
+    assert caddy["environment"]["RELAY_UPSTREAM"] == f"relay:{dockerfile('EXPOSE')}"
 
 
 # --- Caddy ------------------------------------------------------------------------------------------------
