@@ -350,7 +350,7 @@ def test_dispatchers_in_several_processes_share_the_windows(postgres_url: str, n
     assert len(starts) >= 0.9 * 24
 
 
-@pytest.mark.parametrize("number", [200, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [200, pytest.param(4_000, marks=pytest.mark.slow)])
 def test_four_processes_claim_every_row_once(
     postgres_url: str, postgres_cluster: services.Postgres, number: int
 ) -> None:
