@@ -34,6 +34,14 @@ def _update_body(extra: Mapping[str, Any], source: Source) -> dict[str, Any]:
     return changes
 
 
+def extra_of(update: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an update was made of."""
+    properties = update.get("custom_properties") or {}
+    named = json.loads(properties) if isinstance(properties, str) else properties
+    rest = {name: value for name, value in update.items() if name != "custom_properties"}
+    return {**rest, **{f"custom_properties:{name}": value for name, value in named.items()}}
+
+
 def content_key(vault: Vault, source: str, key: str, mapped: Mapped) -> bytes:
     """Return what a repeat is recognised by: its source, the sender's key for it, and its content."""
     content = json.dumps([mapped.profile, mapped.extra], sort_keys=True)

@@ -4,7 +4,7 @@ In two parts: what is to become of it, which may take a while, and the move, in 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from relay.config.settings import Settings
@@ -12,11 +12,11 @@ from relay.delivery import DEAD, DELIVERED, DISCARDED, INVALID, PARKED, QUEUED, 
 from relay.intake.content import twin_window
 from relay.operator.actions import DISCARD, REPLAY, why_not
 from relay.operator.errors import CannotDo, Changed, Missing
-from relay.operator.remap import map_again, mended_by, opened, source_of
+from relay.operator.remap import lacking_keys, map_again, mended_by, opened, source_of
 from relay.operator.shown import shown
 from relay.outbox import moves
 from relay.outbox.audit import Act
-from relay.outbox.moves import EVER, Expected, Mended, Near
+from relay.outbox.moves import EVER, NOTHING, Expected, Keys, Mended, Near
 from relay.outbox.outbox import Outbox
 from relay.vault import Vault
 
@@ -41,12 +41,17 @@ class Plan:
     expect: Expected
     near: Near = EVER
     mended: Mended | None = None
+    lacking: Keys = NOTHING
 
     def carry_out(self, conn: Any, now: float, act: Act | None) -> moves.Moved | moves.Changed | moves.Same:
         """Make the move, inside a transaction."""
         if self.action == DISCARD:
             return moves.discard(conn, self.receipt, self.expect, act, now)
-        return moves.requeue(conn, self.receipt, self.expect, self.near, self.mended, act, now)
+        return moves.requeue(conn, self.receipt, self.expect, self.near, self.mended, act, now, self.lacking)
+
+    def same(self, conn: Any) -> moves.Same | None:
+        """Return what would keep the row from being queued again."""
+        return moves.same_as(conn, self.receipt, self.near, self.mended, self.lacking)
 
 
 def check_possible(action: str, row: Mapping[str, Any]) -> None:
@@ -63,7 +68,8 @@ def planned(action: str, row: Mapping[str, Any], settings: Settings, vault: Vaul
         source = source_of(row, settings)
         payload = opened(vault, row["receipt"], row["payload"])
         mended = mended_by(row, source, payload, map_again(source, payload), vault)
-    return plan(action, row, settings, mended)
+    made = plan(action, row, settings, mended)
+    return replace(made, lacking=lacking_keys(row, settings, vault)) if action == REPLAY else made
 
 
 def plan(action: str, row: Mapping[str, Any], settings: Settings, mended: Mended | None) -> Plan:

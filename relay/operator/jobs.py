@@ -153,6 +153,6 @@ def likely(conn: Any, plan_: Plan | str) -> str:
     """Return what would become of the row."""
     if isinstance(plan_, str):
         return plan_
-    if plan_.action != DISCARD and moves.same_as(conn, plan_.receipt, plan_.near, plan_.mended):
+    if plan_.action != DISCARD and plan_.same(conn):
         return SAME
     return _DONE[plan_.action]

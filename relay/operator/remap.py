@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from relay.config.settings import Settings
-from relay.intake.content import consent_proof, contact_hash, content_key, to_send, twin_key
+from relay.intake.content import consent_proof, contact_hash, content_key, extra_of, to_send, twin_key
 from relay.operator.errors import CannotDo
 from relay.outbox.hints import sealed_hint
-from relay.outbox.moves import Mended
+from relay.outbox.moves import NOTHING, Keys, Mended
 from relay.sources.body import BadBody
 from relay.sources.mapping import CONTACTS, Mapped
 from relay.sources.source import Source
@@ -79,6 +79,29 @@ def _twin_key(source: Source, payload: Mapping[str, Any], mapped: Mapped, vault:
     if not source.is_form and "body" not in payload:
         return None
     return twin_key(source, payload.get("body", b""), mapped, vault)
+
+
+def lacking_keys(row: Mapping[str, Any], settings: Settings, vault: Vault) -> Keys:
+    """Return the plain keys of a row that an earlier version stored without them, from what it kept.
+
+    Else it would be sent again although another that says the same was. Tests have no twin, each being one
+    of its own.
+    """
+    source = settings.sources.get(row["source"])
+    known = row["is_test"] or row["twin_key"] is not None or row["plain_twin"] is not None
+    if known or source is None or row["payload"] is None:
+        return NOTHING
+    try:
+        payload = vault.open(row["payload"], row["receipt"])
+    except (KeyMissing, ValueError):  # it will not be sent either
+        return NOTHING
+    if "profile" not in payload:  # nothing could be mapped, or only its update is left to send
+        return NOTHING
+    mapped = Mapped(payload["profile"], extra=extra_of(payload.get("update") or {}))
+    twin = _twin_key(source, payload, mapped, vault)
+    if row["id_hash"] is not None:  # of a suspect its sender's key was not kept
+        return Keys(None, twin)
+    return Keys(content_key(vault, source.name, "", mapped), twin)
 
 
 def as_text(body: bytes) -> str:

@@ -73,6 +73,17 @@ EVER = Near(None, None)
 
 
 @dataclass(frozen=True)
+class Keys:
+    """What repeats of a row are recognised by once it is queued; None: by nothing of the kind."""
+
+    content: bytes | None = None
+    twin: bytes | None = None
+
+
+NOTHING = Keys()
+
+
+@dataclass(frozen=True)
 class Moved:
     """It was done."""
 
@@ -100,14 +111,15 @@ def requeue(
     mended: Mended | None,
     act: Act | None,
     now: float,
+    lacking: Keys = NOTHING,
 ) -> Moved | Changed | Same:
-    """Queue a row for replay."""
+    """Queue a row for replay. ``lacking``: the plain keys of one that was stored without them."""
     one_at_a_time(conn)
     row = _seen(conn, receipt)
     if row is None or not _is_expected(row, expect):
         return Changed(row)
     values = {**_again(row, now), **(_mended_columns(mended) if mended else {})}
-    if same := _move_with_keys(conn, row, _plain_keys(row, mended), near, values):
+    if same := _move_with_keys(conn, row, _plain_keys(row, mended, lacking), near, values):
         return same
     if act is not None:
         audit.note(conn, act, now)
@@ -155,10 +167,12 @@ def let_pass(conn: Connection, receipt: str, near: Near, now: float) -> bool:
     return True
 
 
-def same_as(conn: Connection, receipt: str, near: Near, mended: Mended | None) -> Same | None:
+def same_as(
+    conn: Connection, receipt: str, near: Near, mended: Mended | None, lacking: Keys = NOTHING
+) -> Same | None:
     """Return what would keep a row from being queued again."""
     row = _seen(conn, receipt)
-    return _sent_already(conn, row, _plain_keys(row, mended), near) if row is not None else None
+    return _sent_already(conn, row, _plain_keys(row, mended, lacking), near) if row is not None else None
 
 
 GIVEN_UP: Mapping[str, Any] = {"state": DISCARDED, "payload": None, "contact_hint": None}
@@ -211,21 +225,10 @@ def _mended_columns(mended: Mended) -> dict[str, Any]:
 # --- the plain keys -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Keys:
-    """What repeats of a row are recognised by once it is queued; None: by nothing of the kind."""
-
-    content: bytes | None
-    twin: bytes | None
-
-
-def _plain_keys(row: Mapping[str, Any], mended: Mended | None = None) -> _Keys:
-    kept = _Keys(
-        _plain(row, row["plain_key"], row["repeat_key"]), _plain(row, row["plain_twin"], row["twin_key"])
-    )
-    if mended is None:
-        return kept
-    return _Keys(mended.plain_key, mended.twin_key or kept.twin)
+def _plain_keys(row: Mapping[str, Any], mended: Mended | None = None, lacking: Keys = NOTHING) -> Keys:
+    content = _plain(row, row["plain_key"], row["repeat_key"]) or lacking.content
+    twin = _plain(row, row["plain_twin"], row["twin_key"]) or lacking.twin
+    return Keys(content, twin) if mended is None else Keys(mended.plain_key, mended.twin_key or twin)
 
 
 def _plain(row: Mapping[str, Any], plain: bytes | None, own: bytes | None) -> bytes | None:
@@ -238,7 +241,7 @@ def _plain(row: Mapping[str, Any], plain: bytes | None, own: bytes | None) -> by
 
 
 def _move_with_keys(
-    conn: Connection, row: Mapping[str, Any], keys: _Keys, near: Near, values: Mapping[str, Any]
+    conn: Connection, row: Mapping[str, Any], keys: Keys, near: Near, values: Mapping[str, Any]
 ) -> Same | None:
     """Change a row and give it its plain keys, unless another with one of them was or will be sent."""
     for _ in range(3):
@@ -253,7 +256,7 @@ def _move_with_keys(
     raise Unavailable("a repeat changed while it was looked at")
 
 
-def _taken(conn: Connection, row: Mapping[str, Any], keys: _Keys) -> dict[str, Any]:
+def _taken(conn: Connection, row: Mapping[str, Any], keys: Keys) -> dict[str, Any]:
     """Free a row's plain keys where another has them that is not sent, and return its columns for them."""
     taken: dict[str, Any] = {}
     if keys.content is not None:
@@ -272,7 +275,7 @@ def _others(conn: Connection, row: Mapping[str, Any], condition: sa.ColumnElemen
     return conn.execute(query).all()
 
 
-def _sent_already(conn: Connection, row: Mapping[str, Any], keys: _Keys, near: Near) -> Same | None:
+def _sent_already(conn: Connection, row: Mapping[str, Any], keys: Keys, near: Near) -> Same | None:
     """Return another row that says the same, received near this one, that was or will be sent."""
     # What a sender's key names is the same for ever.
     seconds = near.content if row["id_hash"] is None else None

@@ -84,6 +84,27 @@ def test_what_it_kept_can_be_read_found_acted_on_and_erased(
     assert relay.rows(contact="ada@example.com") == []
 
 
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "another"}], ids=["no key", "a key"])
+def test_a_suspect_that_it_held_is_not_replayed_when_the_person_came_by_meanwhile(
+    relay: RelayProcess, upstream: ScriptedUpstream, headers: dict[str, str]
+) -> None:
+    assert relay.api("POST", "/api/destinations/ocamba/resume").status == 200
+    (held,) = relay.rows(state="held")
+    said = {"name": "Cy Example", "email": "cy@example.com"}
+    assert held["contact_hint"] == "c***@example.com"
+    person = relay.form(said, headers=headers).receipt or ""
+    assert person != held["receipt"]
+    relay.wait_state(person, "delivered")
+
+    answer = relay.api("POST", f"/api/submissions/{held['receipt']}/replay")
+    job = relay.wait_job(relay.api("POST", "/api/replay", {"state": "held"}).json["job"])
+
+    assert job["outcomes"] == {"same as delivered": 1}
+    assert answer.status == 409 and person in answer.text, (answer.status, answer.text)
+    assert relay.state(held["receipt"]) == "held"
+    assert sum(call.json["email"] == "cy@example.com" for call in upstream.creates) == 1
+
+
 def test_a_repeat_of_what_it_took_in_is_still_a_repeat(relay: RelayProcess) -> None:
     proof = {"Authorization": f"Bearer {relay.hook_secret}"}
     again = relay.form({"email": "nonsense"}, "hook", proof)
