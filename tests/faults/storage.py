@@ -45,7 +45,7 @@ def _fills_up(trial: Trial, slow: bool) -> None:
     relay.start()
     if slow:
         relay.api("POST", f"{ACCOUNT}/pause")
-    crowd = trial.crowd(relay, threads=4, seconds=6, rate=8, patience=0.5).start()
+    crowd = trial.crowds(relay, threads=4, seconds=6, rate=8, patience=0.5).start()
     time.sleep(1.5)
     filler = fill(folder)
     trial.tried()
@@ -94,7 +94,7 @@ def no_space_at_every_write(trial: Trial) -> None:
     hits = 0
     for when in range(1, 60, 12 if trial.quick else 3):
         with Spoiler(relay.worker_pids()[0], "pwrite64", "error=ENOSPC", when) as spoiler:
-            trial.crowd(relay, threads=2, count=3, patience=15).start().join()
+            trial.crowds(relay, threads=2, count=3, patience=15).start().join()
             relay.wait_drained(20)
             time.sleep(0.5)
             hit = spoiler.hit
@@ -177,7 +177,7 @@ def _fails_at(trial: Trial, calls: str, points: Sequence[int]) -> None:
     ended = survived = 0
     for when in points:
         with Spoiler(relay.worker_pids()[0], calls, "error=EIO", when) as spoiler:
-            trial.crowd(relay, threads=2, count=4, patience=1, timeout=8).start().join()
+            trial.crowds(relay, threads=2, count=4, patience=1, timeout=8).start().join()
             with contextlib.suppress(AssertionError):
                 eventually(lambda: spoiler.hit or not relay.alive(), 2)
             hit = spoiler.hit

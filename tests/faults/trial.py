@@ -59,6 +59,24 @@ class Result:
     lacking: str = ""
 
 
+@dataclass(frozen=True)
+class Crowds:
+    """Two crowds that come and go together."""
+
+    people: Submitters
+    machines: Submitters
+
+    def start(self) -> Self:
+        self.people.start()
+        self.machines.start()
+        return self
+
+    def join(self, timeout: float = 120.0) -> Self:
+        self.people.join(timeout)
+        self.machines.join(timeout)
+        return self
+
+
 class Trial:
     """The stage of one fault. Everything that is started here is ended with it."""
 
@@ -146,6 +164,11 @@ class Trial:
         crowd = Submitters(relay.port, source, **({"resend": True} | more))
         self._crowds.setdefault(id(relay), []).append(crowd)
         return crowd
+
+    def crowds(self, relay: RelayProcess, **more: Any) -> "Crowds":
+        """Return people at a form and, half as many, machines at a webhook that waits for the verdict."""
+        fewer = {"threads": max(1, more.get("threads", 4) // 2)}
+        return Crowds(self.crowd(relay, **more), self.crowd(relay, "hook", **(more | fewer)))
 
     def sign_up(self, relay: RelayProcess, count: int = 1, **more: Any) -> list[Sent]:
         """Sign people up one after the other, each once; return how that went."""
