@@ -77,10 +77,11 @@ partial_index(
 partial_index("deliveries_held", _c.source, _c.size, where="state = 'held'")
 partial_index("deliveries_left", _c.changed_at, where=_LEFT)
 _ARRIVED = "source <> '' AND NOT is_test"
-partial_index("deliveries_came", _c.source, _c.received_at, where=_ARRIVED)
+partial_index("deliveries_came", _c.source, _c.received_at, _c.is_test, where=_ARRIVED)
 ARRIVED = sa.text("deliveries.source <> '' AND NOT deliveries.is_test")
 """All rows but tests, said in the words of an index that only who says so may use. SQLite would take a plain
-one for every question about a source, and walk through all that is done."""
+one for every question about a source, and walk through all that is done. What the words name is in the index,
+else SQLite looks at every row to see whether they hold."""
 partial_index("deliveries_of_source", _c.source, _c.seq, where="seq > 0")
 OF_SOURCE = sa.text("deliveries.seq > 0")
 """All rows, in the words of the index for lists of a source; said only where no better one serves."""
@@ -92,7 +93,8 @@ DISCARDED_ONES = sa.text("deliveries.state = 'discarded'")
 partial_index("deliveries_profile", _c.profile_id, where="profile_id IS NOT NULL")
 partial_index("deliveries_trace", _c.trace_id, where="trace_id IS NOT NULL")
 _NEEDS_SOMEBODY = "state IN ('held','invalid','refused','parked','dead') AND NOT is_test"
-partial_index("deliveries_groups", _c.state, _c.source, _c.reason, _c.received_at, where=_NEEDS_SOMEBODY)
+_groups = _c.state, _c.source, _c.reason, _c.received_at, _c.is_test
+partial_index("deliveries_groups", *_groups, where=_NEEDS_SOMEBODY)
 NEEDS_SOMEBODY = sa.text(
     "deliveries.state IN ('held','invalid','refused','parked','dead') AND NOT deliveries.is_test"
 )
