@@ -49,13 +49,15 @@ def sources(settings: Settings, outbox: Outbox) -> list[dict[str, Any]]:
 
 
 def _arrived(outbox: Outbox, source: str) -> dict[str, Any]:
-    """Return when the last one came, and how many in each hour of a week."""
-    now = outbox.time()
-    since = now - WEEK_HOURS * HOUR
-    hours: list[int] = outbox.read(lambda conn: figures.arrivals(conn, source, since, WEEK_HOURS))
+    """Return when the last one came, how many lately, and how many in each hour of a week."""
+    now, hours = outbox.time(), outbox.arrivals(source, WEEK_HOURS)
     return {
         "last": clock.iso(outbox.read(lambda conn: figures.last_received(conn, source))),
-        "counts": {"1h": hours[-1], "24h": sum(hours[-DAY_HOURS:]), "7d": sum(hours)},
+        "counts": {
+            "1h": outbox.read(lambda conn: figures.arrived(conn, source, now - HOUR)),
+            "24h": outbox.read(lambda conn: figures.arrived(conn, source, now - DAY_HOURS * HOUR)),
+            "7d": sum(hours),
+        },
         "hours": hours,
     }
 

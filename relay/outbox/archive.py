@@ -44,6 +44,11 @@ class Archive(Store):
         """Return the time all processes agree on, in seconds since 1970."""
         return float(self.read(self.now))
 
+    def arrivals(self, source: str, hours: int) -> list[int]:
+        """Return how many came to a source in so many hours of the clock, the present one last."""
+        found: list[int] = self.read(lambda conn: self._arrivals.by_hour(conn, source, self.now(conn), hours))
+        return found
+
     def sources_all_invalid(self, count: int) -> list[str]:
         """Return the sources whose last so many submissions all failed to be mapped."""
         found: list[str] = self.read(lambda conn: listing.sources_all_invalid(conn, count))

@@ -42,6 +42,12 @@ def arrivals(conn: Connection, source: str, since: float, hours: int) -> list[in
     return list(conn.scalars(query))
 
 
+def arrived(conn: Connection, source: str, since: float) -> int:
+    """Return how many came to a source since a time; tests count nowhere."""
+    came = sa.select(sa.func.count()).select_from(deliveries)
+    return int(conn.scalar(came.where(ARRIVED, _c.source == source, _c.received_at >= since)) or 0)
+
+
 def waiting(conn: Connection, states: Sequence[str]) -> list[dict[str, Any]]:
     """Return what is in some states: how many of each state, source and reason, and when the newest came."""
     query = (

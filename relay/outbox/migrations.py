@@ -127,7 +127,7 @@ def _looked_at(conn: Connection) -> None:
 
 
 def _indexes_apart(conn: Connection) -> None:
-    """Let indexes serve alone: SQLite took conditions of theirs for an end of the search, or read the rows."""
+    """Let indexes serve alone: SQLite took their conditions for ends of a search, or read the rows."""
     for name in ("deliveries_came", "deliveries_waiting", "deliveries_groups"):
         conn.execute(sa.text(f"DROP INDEX IF EXISTS {name}"))
         _create_index(conn, name)

@@ -15,6 +15,7 @@ from relay.delivery import (
 )
 from relay.destination import Destination
 from relay.outbox import migrations, storing, timekeeping, upkeep
+from relay.outbox.arrivals import Arrivals
 from relay.outbox.claiming import Sending
 from relay.outbox.database import engine_for, lookers_engine_for
 from relay.outbox.errors import Busy, Damaged, Full, Unavailable, Unfit, is_fatal, took_too_long, translate
@@ -59,6 +60,7 @@ class Store:
         self._on_death: Callable[[BaseException], None] = lambda death: None
         self._destinations: dict[str, Destination] = {}
         self._sending = Sending(self.now, self._destinations)
+        self._arrivals = Arrivals()
         self._has_invalid: bool | None = None
         self.is_full = False
         """Set while the disk is nearly full: what is stored already goes on, nothing new is taken.

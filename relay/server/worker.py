@@ -16,6 +16,7 @@ import queue
 import selectors
 import signal
 import socket
+import sys
 import threading
 import time
 from collections import Counter
@@ -47,6 +48,9 @@ ONE_CLIENT = 1 / 4
 _PARTING_BYTES = 8 * 1024 * 1024
 _LOOK_SECONDS = 0.5
 _NO_FILES_SECONDS = 0.1
+_TURN_SECONDS = 0.0005
+"""Storing a submission changes threads some eight times, and each waits for whoever makes a page: with the
+usual 5 ms five people who click made the p99 of signing up 2.5 times as long, with this 1.7 times."""
 _UNREADABLE = {
     errors.LimitRequestLine: (414, "The address is too long."),
     errors.LimitRequestHeaders: (431, "The headers are too long."),
@@ -303,6 +307,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def run(self) -> None:
         """Serve; reloading is left to a thread, because a signal handler must not wait for a database."""
+        sys.setswitchinterval(_TURN_SECONDS)
         threading.Thread(target=self._reload_at_will, name="reload", daemon=True).start()
         super().run()
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from relay.outbox import figures
+from relay.outbox import arrivals, figures
 from relay.outbox.figures import HOUR
 from relay.outbox.outbox import Outbox
 from relay.outbox.schema import deliveries
@@ -42,6 +42,27 @@ def test_arrivals_are_counted_by_the_hour_and_source(outbox: Outbox) -> None:
     found = outbox.read(lambda conn: figures.arrivals(conn, "a", NOW - 3 * HOUR, 3))
 
     assert found == [1, 1, 2]
+
+
+def test_hours_that_are_over_are_counted_again_only_after_a_while(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for hours_ago in (0.0, 0.5):
+        put(outbox, hours_ago)
+    now = {"at": NOW}
+    monkeypatch.setattr(outbox, "now", lambda conn: now["at"])
+    assert outbox.arrivals("a", 3) == [0, 1, 1]
+
+    for hours_ago in (0.0, 0.5):
+        put(outbox, hours_ago)
+    assert outbox.arrivals("a", 3) == [0, 1, 2], "what comes now is seen at once"
+
+    monkeypatch.setattr(arrivals, "AGAIN_SECONDS", 0.0)
+    assert outbox.arrivals("a", 3) == [0, 2, 2]
+
+    monkeypatch.undo()
+    monkeypatch.setattr(outbox, "now", lambda conn: NOW + HOUR)
+    assert outbox.arrivals("a", 3) == [2, 2, 0], "an hour later it is counted anew"
 
 
 def test_a_source_without_submissions_has_hours_of_none(outbox: Outbox) -> None:

@@ -70,6 +70,7 @@ QUESTIONS: dict[str, Question] = {
     "sources of which nothing can be mapped": lambda conn: listing.sources_all_invalid(conn, 3),
     "whether anything is invalid": lambda conn: conn.scalar(statements.ANY_INVALID),
     "how many are invalid": lambda conn: listing.count(conn, "a", "invalid"),
+    "the arrivals of a day": lambda conn: figures.arrived(conn, "a", NOW - 24 * HOUR),
     "the arrivals of a week": lambda conn: figures.arrivals(conn, "a", NOW - 168 * HOUR, 168),
     "the newest of a source": lambda conn: figures.last_received(conn, "rare"),
     "its last states": lambda conn: figures.last_states(conn, "rare", 10),
