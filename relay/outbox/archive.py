@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from relay.delivery import (
     Delivery,
 )
-from relay.outbox import listing, migrations, moves, storing, upkeep
+from relay.outbox import audit, jobs, listing, migrations, moves, storing, upkeep
 from relay.outbox.audit import Act
 from relay.outbox.errors import Unavailable, Unfit
 from relay.outbox.moves import Changed, Expected, Mended, Moved, Near, Same
@@ -157,6 +157,16 @@ class Archive(Store):
 
     def _expire(self, source: str, seconds: float, limit: int) -> int:
         return int(self.write(lambda conn: upkeep.expire(conn, source, self.now(conn) - seconds, limit)))
+
+    def forget(self) -> None:
+        """Delete jobs and acts that are older than such things are kept."""
+
+        def old(conn: Connection) -> None:
+            now = self.now(conn)
+            jobs.forget(conn, now - jobs.KEPT_SECONDS)
+            audit.forget(conn, now - audit.KEPT_SECONDS)
+
+        self.write(old)
 
     def checkpoint(self) -> bool:
         """Copy the WAL into the database and empty it, so that erased payloads are gone from both.

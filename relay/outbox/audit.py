@@ -10,6 +10,9 @@ from sqlalchemy.engine import Connection
 
 from relay.outbox.operating import audit
 
+KEPT_SECONDS = 366 * 86400.0
+_AT_ONCE = 500
+
 
 @dataclass(frozen=True)
 class Act:
@@ -54,3 +57,9 @@ def page(
         }
         for row in conn.execute(query).mappings()
     ]
+
+
+def forget(conn: Connection, before: float) -> None:
+    """Delete what was done before a time, some of the oldest at a time."""
+    oldest = sa.select(audit.c.id).order_by(audit.c.id).limit(_AT_ONCE).scalar_subquery()
+    conn.execute(sa.delete(audit).where(audit.c.id.in_(oldest), audit.c.at < before))

@@ -15,6 +15,9 @@ from relay.outbox.operating import jobs
 COUNTED, RUNNING, DONE, CANCELLED, FAILED = "counted", "running", "done", "cancelled", "failed"
 LEASE_SECONDS = 10.0
 """After so long without a sign of life, another process goes on with a job."""
+KEPT_SECONDS = 30 * 86400.0
+"""Jobs that are over are kept for so long."""
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,12 @@ def page(conn: Connection, before: int | None, limit: int) -> list[Job]:
     if before is not None:
         query = query.where(jobs.c.id < before)
     return [_job(row) for row in conn.execute(query).mappings()]
+
+
+def forget(conn: Connection, before: float) -> None:
+    """Delete jobs that were over before a time, some of the oldest at a time."""
+    oldest = sa.select(jobs.c.id).order_by(jobs.c.id).limit(_AT_ONCE).scalar_subquery()
+    conn.execute(sa.delete(jobs).where(jobs.c.id.in_(oldest), jobs.c.ended_at < before))
 
 
 def any_open(conn: Connection) -> bool:

@@ -275,6 +275,7 @@ class Relay:
         retention = {source.name: source.retention for source in self.settings.sources.values()}
         for source, count in self.outbox.expire(retention, RETENTION_SECONDS).items():
             events.note("retention.expired", source=source, count=count)
+        self.outbox.forget()
 
 
 def sqlite_version(settings: Settings) -> str | None:

@@ -2,9 +2,11 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from relay.delivery import (
     DEAD,
@@ -17,7 +19,8 @@ from relay.delivery import (
     REFUSED,
     SENDING,
 )
-from relay.outbox import moves
+from relay.outbox import audit, jobs, moves, operating
+from relay.outbox.audit import Act
 from relay.outbox.hints import opened_hint
 from relay.outbox.outbox import Outbox
 from relay.outcome import Later, Refused
@@ -37,6 +40,52 @@ from tests.outbox.outboxes import (
     seen,
     state,
 )
+
+# --- what operators did ---------------------------------------------------------------------------------
+
+
+def job(name: str, **more: Any) -> jobs.Job:
+    known = {"action": "replay", "filter": {}, "dry_run": False, "by": "eve", "state": jobs.RUNNING}
+    numbers = dict.fromkeys(("after", "upto", "total", "done"), 0)
+    ends = {"outcomes": {}, "problem": None, "made_at": 0.0, "ended_at": None}
+    return jobs.Job(name=name, **{**known, **numbers, **ends, **more})
+
+
+def test_acts_and_jobs_that_are_over_go_after_a_while(outbox: Outbox) -> None:
+    def pass_time(seconds: float) -> None:
+        def age(conn: Connection) -> None:
+            for column in (operating.audit.c.at, operating.jobs.c.ended_at):
+                conn.execute(sa.update(column.table).values({column: column - seconds}))
+
+        outbox.write(age)
+
+    def happen(name: str) -> None:
+        def write(conn: Connection) -> None:
+            audit.note(conn, Act(name, "replay"), outbox.now(conn))
+            for suffix in ("over", "open"):
+                jobs.add(conn, job(f"{name} {suffix}"))
+            jobs_ = operating.jobs
+            is_over = jobs_.c.name == f"{name} over"
+            conn.execute(sa.update(jobs_).where(is_over).values(ended_at=outbox.now(conn)))
+
+        outbox.write(write)
+
+    def left() -> tuple[set[str], set[str]]:
+        acts = outbox.read(lambda conn: audit.page(conn, None, 100))
+        return {act["by"] for act in acts}, {
+            one.name for one in outbox.read(lambda conn: jobs.page(conn, None, 100))
+        }
+
+    happen("old")
+    pass_time(jobs.KEPT_SECONDS + 1)
+    happen("new")
+    outbox.forget()
+    assert left() == ({"old", "new"}, {"old open", "new open", "new over"})
+
+    pass_time(audit.KEPT_SECONDS - jobs.KEPT_SECONDS)
+    outbox.forget()
+    assert left() == ({"new"}, {"old open", "new open"})
+
 
 # --- retention and keys -------------------------------------------------------------------------------
 
