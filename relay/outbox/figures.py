@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from relay.outbox.schema import ARRIVED, NEEDS_SOMEBODY, deliveries
+from relay.outbox.wanted import MANY
 
 HOUR = 3600.0
 _c = deliveries.c
@@ -46,6 +47,12 @@ def arrived(conn: Connection, source: str, since: float) -> int:
     """Return how many came to a source since a time; tests count nowhere."""
     came = sa.select(sa.func.count()).select_from(deliveries)
     return int(conn.scalar(came.where(ARRIVED, _c.source == source, _c.received_at >= since)) or 0)
+
+
+def needing(conn: Connection) -> int:
+    """Return how many wait for a person, at most ``MANY``: more than that is enough to act on."""
+    some: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(deliveries).where(NEEDS_SOMEBODY)
+    return int(conn.scalar(sa.select(sa.func.count()).select_from(some.limit(MANY).subquery())) or 0)
 
 
 def waiting(conn: Connection, states: Sequence[str]) -> list[dict[str, Any]]:

@@ -161,6 +161,9 @@ def test_trouble_is_in_the_title_without_a_reload(relay: RelayProcess, visit: Vi
 
     expect(page.get_by_text("1 submission needs you")).to_be_visible(timeout=40_000)
     eventually(lambda: page.title().startswith("(1)"), what="the count in the title")
+    page.get_by_role("link", name="Audit").click()
+    assert page.title().startswith("(1)"), "on every page"
+    assert "trouble" in str(page.locator("link[rel=icon]").get_attribute("href"))
 
 
 def test_a_destination_is_paused_and_goes_on(relay: RelayProcess, visit: Visit) -> None:

@@ -75,6 +75,7 @@ QUESTIONS: dict[str, Question] = {
     "the newest of a source": lambda conn: figures.last_received(conn, "rare"),
     "its last states": lambda conn: figures.last_states(conn, "rare", 10),
     "what needs somebody": lambda conn: figures.waiting(conn, KEPT),
+    "how many need anybody": figures.needing,
     "what is old enough to go": lambda conn: upkeep.expire(conn, "a", NOW - 720 * HOUR, 100),
     "who keeps anything": upkeep.sources_that_keep,
     "a list of all": listed(),

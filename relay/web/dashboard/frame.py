@@ -9,6 +9,7 @@ from flask_wtf.csrf import CSRFError
 from relay.operator.actor import Actor
 from relay.operator.errors import CannotDo, Changed, Missing, Nonsense, NotAllowed, Unfitting
 from relay.operator.operator import Operator
+from relay.outbox import figures
 from relay.process.relay import Relay
 from relay.web import looking
 from relay.web.dashboard import guard, words
@@ -56,6 +57,16 @@ def the_operator() -> Operator:
     """Return the verbs, in the name of who asks."""
     relay = the_relay()
     return Operator(relay.settings, relay.outbox, the_actor())
+
+
+def trouble() -> int:
+    """Return how much needs somebody, for the title and the icon of every page."""
+    relay = the_relay()
+    outbox = relay.outbox
+    now = outbox.time()
+    held = sum(outbox.health(name).is_held(now) for name in relay.settings.destinations)
+    needs: int = outbox.read(figures.needing)
+    return needs + held + len(relay.failing_checks())
 
 
 def page(template: str, name: str, status: int = 200, **values: Any) -> Response:
@@ -110,6 +121,7 @@ def surroundings() -> dict[str, Any]:
         "nav": NAVIGATION,
         "zone": str(settings.time_zone),
         "is_sandbox": settings.is_sandbox,
+        "trouble": trouble,
         "words": words,
     }
 

@@ -24,18 +24,15 @@ def live_overview() -> Response:
 
 def _values() -> dict[str, Any]:
     operator, relay = the_operator(), the_relay()
-    destinations = operator.status()
     sources = operator.sources()
     needs = sum(sum(reasons.values()) for one in sources for reasons in one["needs_you"].values())
     failing = [f"{name} {what}" for name, what in relay.failing_checks().items()]
-    held = sum(1 for one in destinations.values() if one["hold_reason"])
     return {
-        "destinations": destinations,
+        "destinations": operator.status(),
         "sources": sources,
         "needs": needs,
         "failing": failing,
         "warnings": relay.warnings(),
-        "trouble": needs + len(failing) + held,
     }
 
 
