@@ -56,6 +56,10 @@ scale: $(VENV)/.installed-dev ## measure with a large backlog (minutes)
 pages: $(VENV)/.installed-dev ## measure the operators' pages on a million rows (minutes)
 	@$(PY) -m benchmarks.pages $(ARGS)
 
+.PHONY: soak
+soak: $(VENV)/.installed-dev ## run it for half an hour with faults, and see that nothing grows or is lost (ARGS='--minutes 10')
+	@$(PY) -m benchmarks.soak $(ARGS)
+
 .PHONY: bench
 bench: $(VENV)/.installed-dev ## measure how fast it accepts and sends (minutes)
 	@$(PY) -m benchmarks.run $(ARGS)
