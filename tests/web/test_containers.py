@@ -134,6 +134,12 @@ FLOODS: dict[str, tuple[Callable[[int], bytes], str]] = {
 }
 
 
+def labour_for(relay: RelayProcess, body: bytes, content_type: str) -> int:
+    before = relay.labour()
+    refused(post(relay, body, content_type), 400, 413, 422)
+    return relay.labour() - before
+
+
 @pytest.mark.usefixtures("unharmed")
 @pytest.mark.parametrize(("flood", "content_type"), FLOODS.values(), ids=FLOODS)
 def test_a_flood_of_fields_costs_no_more_than_its_length(
@@ -143,10 +149,7 @@ def test_a_flood_of_fields_costs_no_more_than_its_length(
     for size in (25_000, 100_000):
         body = flood(size)
         assert len(body) <= CAP
-        before = relay.labour()
-        for _ in range(5):
-            refused(post(relay, body, content_type), 400, 413, 422)
-        spent[size] = relay.labour() - before
+        spent[size] = min(labour_for(relay, body, content_type) for _ in range(7))
     assert spent[100_000] < 8 * spent[25_000], "sixteen times, if it were the square"
 
 
