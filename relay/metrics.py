@@ -37,6 +37,12 @@ def _histogram(name: str) -> Any:
 _making = threading.Lock()
 
 
+def prepare() -> None:
+    """Make them all at start: made half when memory is short, none could be made again."""
+    with _making:
+        _metrics()
+
+
 def count_submission(source: str, result: str, seconds: float | None = None) -> None:
     """Count a submission: ``accepted`` ``repeat`` ``held`` ``invalid`` ``rejected`` ``limited``."""
     _counter("submissions", source, result).inc()

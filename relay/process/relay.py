@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from relay import events
+from relay import events, metrics
 from relay.clock import JUMP_SECONDS, SteadyClock, boot
 from relay.config import environment
 from relay.config.settings import Settings
@@ -66,6 +66,7 @@ class Relay:
         """Open the outbox and begin to work. Raises Unfit, Unavailable, KeyMissing."""
         settings = self.settings
         events.configure(settings.log_level, background=True)
+        metrics.prepare()
         if settings.is_sqlite:
             self._lock = lock(settings.database_path, LOCK_SECONDS)
         self.outbox = open_outbox(settings, self.clock)
