@@ -36,13 +36,13 @@ def has_good_port(text: str) -> bool:
 
 def mail_address(text: str) -> str:
     """Return ``name@example.com`` or ``Name <name@example.com>``. Raises ValueError."""
+    if any(character in text for character in "\r\n,"):
+        raise ValueError("must be one address, on one line")
     _, address = email.utils.parseaddr(text)
     try:
         contact.email(address)
     except contact.NotAContact:
         raise ValueError("must be an address like relay@example.com") from None
-    if any(character in text for character in "\r\n,"):
-        raise ValueError("must be one address, on one line")
     return text
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from relay import events, metrics
+from relay import events
 from relay.config.settings import Settings
 from relay.delivery import CHECK, HELD, INVALID, KEY_REUSED, QUEUED, SENDING, Delivery
 from relay.dispatch.captcha import Checker
@@ -93,11 +93,9 @@ class Intake:
         """Take one request in; committed when this returns Taken with a receipt. Raises Unavailable."""
         started = time.perf_counter()
         result, word = self._receive(source, incoming)
-        seconds = time.perf_counter() - started
-        metrics.count_submission(source.name, word, seconds)
         if isinstance(result, Refusal) and result.receipt is None:
             self._refusals.note(source.name, result.cause or result.detail)
-        telling.result(source, incoming, result, word, seconds)
+        telling.result(source, incoming, result, word, time.perf_counter() - started)
         return result
 
     def _receive(self, source: Source, incoming: Incoming) -> tuple[Taken | Refusal, str]:

@@ -2,7 +2,7 @@
 
 import logging
 
-from relay import events
+from relay import events, metrics
 from relay.intake.incoming import Incoming, Refusal, Taken
 from relay.outbox.records import Stored
 from relay.sources.mapping import Mapped
@@ -12,7 +12,15 @@ _USUAL = ("accepted", "repeat", "excluded")
 
 
 def result(source: Source, incoming: Incoming, came_to: Taken | Refusal, word: str, seconds: float) -> None:
-    """Say what became of a request."""
+    """Say and count what became of a request. It may be committed, which no fault here undoes."""
+    try:
+        metrics.count_submission(source.name, word, seconds)
+        _say(source, incoming, came_to, word, seconds)
+    except Exception as problem:  # noqa: BLE001 - "nothing was accepted" would be a lie
+        events.note("intake.fault", level=logging.ERROR, error=events.where_from(problem))
+
+
+def _say(source: Source, incoming: Incoming, came_to: Taken | Refusal, word: str, seconds: float) -> None:
     cause = came_to.cause or came_to.detail if isinstance(came_to, Refusal) else None
     events.note(
         f"submission.{word}",

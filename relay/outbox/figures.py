@@ -35,7 +35,7 @@ def arrivals(conn: Connection, source: str, since: float, hours: int) -> list[in
     # A count by range needs nothing but the index; grouping would sort a week of rows.
     first = sa.select(sa.literal(since, sa.Double).label("began"))
     each = first.cte("each_hour", recursive=True)
-    last = since + (hours - 1.5) * HOUR
+    last = since + (hours - 1.5) * HOUR  # half an hour aside: sums of floats are not exact
     each = each.union_all(sa.select(each.c.began + HOUR).where(each.c.began < last))
     within = _c.received_at >= each.c.began, _c.received_at < each.c.began + HOUR
     came = sa.select(sa.func.count()).select_from(deliveries).where(ARRIVED, _c.source == source, *within)

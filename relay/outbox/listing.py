@@ -48,6 +48,11 @@ def backlog(conn: Connection) -> list[tuple[str, str, int, float]]:
     return [one for one in found if one[2]]
 
 
+def destinations_waited_for(conn: Connection) -> set[str]:
+    """Return every destination that something is not finished for, also one that was removed."""
+    return set(conn.scalars(sa.select(deliveries.c.destination).where(UNFINISHED).distinct()))
+
+
 def _tests_that_wait(conn: Connection) -> dict[tuple[str, str], int]:
     """Return how many tests wait for a person, who made them and knows: they count nowhere."""
     query = (

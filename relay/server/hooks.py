@@ -23,8 +23,11 @@ from relay.config.settings import Settings
 _ADDRESS_SECONDS = 1.5
 _CONNECTIONS = 2000
 _FILES_KEPT = 256
-_COUNTS = "relay-metrics-"
 """Open files that clients may not take: the database's, the calls upstream, the log."""
+_COUNTS = "relay-metrics-"
+_TURN_SECONDS = 0.0005
+"""Storing a submission changes threads some eight times, and each waits for whoever makes a page: with the
+usual 5 ms five people who click made the p99 of signing up 2.5 times as long, with this 1.7 times."""
 
 last_status = mmap.mmap(-1, 1)
 """Why a worker left for good, for its master: memory that both share; 0 while none has."""
@@ -94,6 +97,7 @@ def start(worker: Any) -> None:
     """Open the outbox in the worker; if it cannot, the master stops instead of trying for ever."""
     from relay.process.relay import start_or_explain
 
+    sys.setswitchinterval(_TURN_SECONDS)
     wrong = start_or_explain(worker.wsgi.relay)
     if wrong is not None:
         print(f"relay: {wrong[0]}", file=sys.stderr, flush=True)

@@ -165,7 +165,7 @@ class Trial:
         self._crowds.setdefault(id(relay), []).append(crowd)
         return crowd
 
-    def crowds(self, relay: RelayProcess, **more: Any) -> "Crowds":
+    def crowds(self, relay: RelayProcess, **more: Any) -> Crowds:
         """Return people at a form and, half as many, machines at a webhook that waits for the verdict."""
         fewer = {"threads": max(1, more.get("threads", 4) // 2)}
         return Crowds(self.crowd(relay, **more), self.crowd(relay, "hook", **(more | fewer)))

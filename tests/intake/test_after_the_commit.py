@@ -2,11 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from relay import metrics
+from relay.intake import telling
 from relay.vault import new_key
+from relay.web import create_app
 from tests.kit import services
+from tests.kit.inside import relay_inside
 from tests.kit.processes import eventually
 from tests.kit.relay import HOOK, RelayProcess, config
 from tests.kit.upstream import Arrival, Reaction, ScriptedUpstream, delay
@@ -44,6 +49,21 @@ def test_a_database_that_goes_while_a_caller_waits_does_not_undo_the_commit(
         eventually(lambda: relay.readyz() == 200, 15, "readyz telling that it is back")
         assert relay.wait_state(answer.json["receipt"], "delivered")["receipt"] == answer.receipt
         assert len(upstream.creates) == 1
+
+
+@pytest.mark.parametrize("part", ["counting it", "the log"])
+def test_what_is_stored_is_acknowledged_although_telling_of_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    with relay_inside(tmp_path) as relay:
+        where = (metrics, "count_submission") if part == "counting it" else (telling, "_say")
+        monkeypatch.setattr(*where, fail)
+        answer = create_app(relay).test_client().post("/submit/newsletter", data={"email": "ada@example.com"})
+        assert answer.status_code == 202
+        assert [row["source"] for row in relay.outbox.rows()] == ["newsletter"]
 
 
 def test_of_two_whole_relays_each_waits_for_what_the_other_sends(postgres_url: str) -> None:

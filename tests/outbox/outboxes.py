@@ -21,6 +21,7 @@ from relay.delivery import (
 )
 from relay.destination import Destination
 from relay.dispatch.decide import decide
+from relay.outbox import operating
 from relay.outbox.claiming import LEASE_GRACE_SECONDS
 from relay.outbox.hints import sealed_hint
 from relay.outbox.moves import Expected, Moved
@@ -91,7 +92,7 @@ class Store:
             return
 
         def back(conn: sa.Connection) -> None:
-            for table in (deliveries, attempts, destinations, holds):
+            for table in (deliveries, attempts, destinations, holds, operating.jobs, operating.audit):
                 times = [column for column in table.c if isinstance(column.type, sa.Double)]
                 past = {c: c - seconds for c in times if c.name not in ("seconds", "hold_seconds")}
                 conn.execute(sa.update(table).values(past))

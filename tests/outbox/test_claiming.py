@@ -132,16 +132,21 @@ def test_other_destinations_have_lanes_of_their_own(store: Store, outbox: Outbox
 def test_a_full_window_says_when_it_opens(store: Store, outbox: Outbox) -> None:
     tight = replace(OCAMBA, windows=parse_windows("2/second; 3/minute"))
     fill(outbox, *(f"n{number}" for number in range(5)))
-    began = outbox.time()
+    began = time.monotonic()
+
+    def opens_in(seconds: float) -> bool:
+        """Whether the window that is full opens so long after the first of its slots, however slow we are."""
+        waits = nothing(outbox, tight)
+        left = waits.until - outbox.time()
+        return waits.why == "quota" and seconds - (time.monotonic() - began) - 0.1 <= left <= seconds + 0.1
+
     for _ in range(2):
         record(outbox, claim(outbox, tight), destination=tight)
 
-    waits = nothing(outbox, tight)
-    assert waits.why == "quota" and began + 0.9 <= waits.until <= outbox.time() + 1.1
+    assert opens_in(1.0)
     store.pass_time(1.01)
     record(outbox, claim(outbox, tight), destination=tight)
-    waits = nothing(outbox, tight)
-    assert (waits.why, waits.until) == ("quota", pytest.approx(outbox.time() + 57, abs=5))
+    assert opens_in(60 - 1.01)
     store.pass_time(61.1)
     claim(outbox, tight)
 
@@ -327,7 +332,7 @@ def in_processes(number: int, work: Callable[..., None], *arguments: Any) -> lis
     for process in processes:
         process.start()
     try:
-        found = [told.get(timeout=400) for _ in processes]
+        found = [told.get(timeout=1200) for _ in processes]
     except queue.Empty:
         found = []
     for process in processes:
@@ -351,7 +356,7 @@ def test_dispatchers_in_several_processes_share_the_windows(postgres_url: str, n
     assert len(starts) >= 0.9 * 24
 
 
-@pytest.mark.parametrize("number", [200, pytest.param(4_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [200, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_four_processes_claim_every_row_once(
     postgres_url: str, postgres_cluster: services.Postgres, number: int
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from relay.outbox import arrivals, figures
+from relay.outbox import arrivals, figures, listing
 from relay.outbox.figures import HOUR
 from relay.outbox.outbox import Outbox
 from relay.outbox.schema import deliveries
@@ -75,6 +75,14 @@ def test_the_last_one_is_the_newest_of_its_source(outbox: Outbox) -> None:
         put(outbox, hours_ago, source)
 
     assert outbox.read(lambda conn: figures.last_received(conn, "a")) == NOW - 2 * HOUR
+
+
+def test_a_destination_is_known_by_what_waits_for_it(outbox: Outbox) -> None:
+    put(outbox, 1, destination="here")
+    put(outbox, 1, destination="removed", state="parked")
+    put(outbox, 1, destination="served", state="delivered")
+
+    assert outbox.read(listing.destinations_waited_for) == {"here", "removed"}
 
 
 def test_what_waits_is_grouped_by_state_source_and_reason(outbox: Outbox) -> None:

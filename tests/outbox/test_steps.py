@@ -66,6 +66,7 @@ def listed(**more: Any) -> Question:
 
 QUESTIONS: dict[str, Question] = {
     "the backlog": listing.backlog,
+    "where anything is to go": listing.destinations_waited_for,
     "who waits for a lane": lambda conn: listing.waiting(conn, "d", NOW),
     "sources of which nothing can be mapped": lambda conn: listing.sources_all_invalid(conn, 3),
     "whether anything is invalid": lambda conn: conn.scalar(statements.ANY_INVALID),

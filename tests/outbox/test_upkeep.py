@@ -51,14 +51,7 @@ def job(name: str, **more: Any) -> jobs.Job:
     return jobs.Job(name=name, **{**known, **numbers, **ends, **more})
 
 
-def test_acts_and_jobs_that_are_over_go_after_a_while(outbox: Outbox) -> None:
-    def pass_time(seconds: float) -> None:
-        def age(conn: Connection) -> None:
-            for column in (operating.audit.c.at, operating.jobs.c.ended_at):
-                conn.execute(sa.update(column.table).values({column: column - seconds}))
-
-        outbox.write(age)
-
+def test_acts_and_jobs_that_are_over_go_after_a_while(store: Store, outbox: Outbox) -> None:
     def happen(name: str) -> None:
         def write(conn: Connection) -> None:
             audit.note(conn, Act(name, "replay"), outbox.now(conn))
@@ -77,12 +70,12 @@ def test_acts_and_jobs_that_are_over_go_after_a_while(outbox: Outbox) -> None:
         }
 
     happen("old")
-    pass_time(jobs.KEPT_SECONDS + 1)
+    store.pass_time(jobs.KEPT_SECONDS + 1)
     happen("new")
     outbox.forget()
     assert left() == ({"old", "new"}, {"old open", "new open", "new over"})
 
-    pass_time(audit.KEPT_SECONDS - jobs.KEPT_SECONDS)
+    store.pass_time(audit.KEPT_SECONDS - jobs.KEPT_SECONDS)
     outbox.forget()
     assert left() == ({"new"}, {"old open", "new open"})
 

@@ -1,8 +1,4 @@
-"""Ends and beginnings.
-
-Upstream takes a moment for every call, so that there is always something in flight. Destinations park what
-is unclear: then nothing waits for a minute, and the judge can look at the end of every story.
-"""
+"""Ends and beginnings."""
 
 import contextlib
 import http.client
@@ -28,36 +24,18 @@ import pytest
 from tests.kit import services
 from tests.kit.client import HOST, Raw, Submitters, encoded, head
 from tests.kit.judge import judge, leaks
-from tests.kit.processes import children, eventually, free_port, send
+from tests.kit.processes import children, eventually, send
 from tests.kit.relay import GUNICORN, HOOK, NEWSLETTER, RELAY, ROOT, RelayProcess, config
 from tests.kit.upstream import ScriptedUpstream, delay
+from tests.process.ending import FORM, WINDOWS, settings, settled
 
 GRACE = 25.0
 """relay/server/conf.py: graceful_timeout."""
-LIMITS = "50/second; 1000/minute"
-WINDOWS = ((50, 1.0), (1000, 60.0))
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-
-
-@pytest.fixture
-def upstream() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream(lambda _: delay(0.15)) as server:
-        yield server
-
-
-def settings(upstream: ScriptedUpstream, **options: Any) -> dict[str, Any]:
-    return config(upstream.url, **{"limits": LIMITS, "ambiguous": "park", **options})
 
 
 def load(relay: RelayProcess, **more: Any) -> Submitters:
     """Thirty people a second sign up."""
     return Submitters(relay.port, threads=4, rate=30, **{"seconds": 600, **more})
-
-
-def settled(relay: RelayProcess, upstream: ScriptedUpstream, crowd: Submitters, **more: Any) -> list[str]:
-    """Waits for the end of every story; returns what the judge finds."""
-    relay.wait_drained(60)
-    return judge(crowd.ledger, upstream.arrivals, relay.rows(), limits=WINDOWS, finished=True, **more)
 
 
 Meanwhile = Callable[[Callable[[], None]], None]
@@ -71,7 +49,7 @@ def meanwhile() -> Iterator[Meanwhile]:
         yield lambda one: running[one].result(90)
 
 
-# --- X 135-137: going ---------------------------------------------------------------------------------
+# --- going ---------------------------------------------------------------------------------
 
 
 Ending = tuple[signal.Signals, ...]
@@ -134,30 +112,6 @@ def a_stalled_client() -> None:
 
 def test_a_stalled_client_does_not_hold_up_the_end(meanwhile: Meanwhile) -> None:
     meanwhile(a_stalled_client)
-
-
-def test_who_comes_while_it_ends_is_answered_or_refused_never_cut_off(upstream: ScriptedUpstream) -> None:
-    """What a proxy could not hand over goes to another relay; what was cut off it must not send again."""
-    body = b"email=ada%40example.com"
-    asking = head(
-        "POST", "/submit/newsletter", FORM | {"Content-Length": str(len(body)), "Connection": "close"}
-    )
-    seen: list[str] = []
-    with RelayProcess(settings(upstream)) as relay, Raw(relay.port) as slow:
-        slow.send(head("POST", "/submit/newsletter", FORM | {"Content-Length": "100"}) + b"email=")
-        relay.form({"email": "eve@example.com"})
-        send(signal.SIGTERM, [relay.pid])
-        while relay.process is not None and relay.process.poll() is None:
-            try:
-                with socket.create_connection((HOST, relay.port), 5) as client:
-                    client.sendall(asking + body)
-                    seen.append(client.recv(12).decode() or "cut off")
-            except ConnectionRefusedError:
-                seen.append("refused")
-                time.sleep(0.02)
-            except ConnectionError:
-                seen.append("cut off")
-    assert "refused" in seen and set(seen) <= {"refused", "HTTP/1.1 202"}
 
 
 # --- SIGHUP: staying ----------------------------------------------------------------------------------
@@ -264,7 +218,7 @@ def test_a_secret_in_a_file_is_read_again(upstream: ScriptedUpstream) -> None:
         eventually(lambda: statuses() == [401, 200], 5)
 
 
-# --- X 140: coming back -------------------------------------------------------------------------------
+# --- coming back -------------------------------------------------------------------------------
 
 
 def restarted_with_due_retries(count: int, fresh: int, limits: str, windows: Any, seconds: float) -> None:
@@ -374,7 +328,7 @@ def test_a_payload_that_cannot_be_read_stops_nobody_else(upstream: ScriptedUpstr
         assert len(upstream.arrivals) == 4
 
 
-# --- X 141: refusing to start -------------------------------------------------------------------------
+# --- refusing to start -------------------------------------------------------------------------
 
 COMMANDS = {"gunicorn": GUNICORN, "serve": [*RELAY, "serve"]}
 GOOD = config("https://upstream.invalid/v1/hood/profiles")
@@ -490,81 +444,6 @@ def test_a_folder_that_cannot_be_written_is_named() -> None:
         status, lines = refused(relay)
     assert status in (2, 3)
     assert sum("/proc/nowhere" in line for line in lines) == 1
-
-
-# --- one after the other -------------------------------------------------------------------------
-
-NGINX = """
-daemon off; error_log {folder}/error.log info; pid {folder}/pid;
-events {{ worker_connections 512; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-    upstream relay {{ server 127.0.0.1:{ports[0]} max_fails=0; server 127.0.0.1:{ports[1]} max_fails=0; }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://relay;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_set_header Host $host;
-            proxy_set_header X-Forwarded-For $remote_addr;
-            proxy_connect_timeout 3s;
-            proxy_next_upstream error;
-        }}
-    }}
-}}
-"""
-"""As in deploy/nginx.conf, but for two relays. What could not be handed to the one goes to the other; what
-was handed over is never sent again, as nginx does by itself with POST."""
-
-
-@contextlib.contextmanager
-def nginx(folder: Path, ports: list[int]) -> Iterator[int]:
-    """A proxy before several relays; its port. Raises Missing."""
-    binary = shutil.which("nginx") or "/usr/sbin/nginx"
-    if not Path(binary).exists():
-        raise services.Missing("apt-get install -y nginx-light")
-    port = free_port()
-    settings = folder / "nginx.conf"
-    settings.write_text(NGINX.format(folder=folder, ports=ports, port=port))
-    command = [binary, "-p", str(folder), "-c", str(settings), "-e", str(folder / "error.log")]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
-        try:
-            eventually(lambda: answers(port), 10, "the proxy")
-            yield port
-        finally:
-            process.terminate()
-
-
-def answers(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((HOST, port), 1):
-        return True
-    return False
-
-
-@pytest.mark.postgres
-@pytest.mark.parametrize("rounds", [1, pytest.param(5, marks=pytest.mark.slow)])
-def test_restarting_one_after_the_other_behind_a_proxy_fails_nobody(
-    upstream: ScriptedUpstream, postgres_url: str, tmp_path: Path, rounds: int
-) -> None:
-    env = {"RELAY_SECRET_KEYS": "ab" * 32, "OCAMBA_TOKEN": "one-token-for-both", "RELAY_TRUSTED_PROXIES": "1"}
-    with contextlib.ExitStack() as stack:
-        relays = [
-            stack.enter_context(RelayProcess(settings(upstream), database_url=postgres_url, env=env))
-            for _ in range(2)
-        ]
-        port = stack.enter_context(nginx(tmp_path, [relay.port for relay in relays]))
-        with Submitters(port, threads=6, rate=25, seconds=600) as crowd:
-            for relay in relays * rounds:
-                time.sleep(0.5)
-                assert relay.restart() == 0
-            time.sleep(1)
-            crowd.stop()
-        assert {status for sent in crowd.ledger for status in sent.outcomes} == {202}
-        assert settled(relays[0], upstream, crowd, faults=False) == []
-        assert len(crowd.ledger) > 50 * rounds
 
 
 # --- in a container -------------------------------------------------------------------------

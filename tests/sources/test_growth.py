@@ -4,26 +4,23 @@ Each is tried with two sizes in one run, and their times are compared with each 
 """
 
 import json
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from marshmallow import ValidationError
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 from werkzeug.wrappers import Request
 
 from relay.intake import visitor
 from relay.operator.erasure import is_contact
-from relay.operator.errors import Nonsense
 from relay.operator.filter import check_text, moment
 from relay.outbox.wanted import seq_of
 from relay.server.framing import Arriving
 from relay.sources import contact, origin, stamp, telephone
 from relay.sources.body import is_key, media_type, parse
-from relay.sources.bounds import BadBody, Limits
+from relay.sources.bounds import Limits
 from relay.sources.consent import Box
 from relay.sources.fields import TYPES
 from relay.sources.mapping import Mapping as Rules
@@ -34,12 +31,9 @@ from relay.sources.text import clean, normal, usual, visible
 from relay.web.clients import network_of
 from relay.web.cors import shown_origin
 from relay.web.language import ENGLISH, choose
+from tests.sources.growing import MOST, TIMES, seconds, yardstick
 
 SIZE = 3000
-TIMES = 4
-MOST = 2.5 * TIMES
-"""Four times as much may take ten times as long; the square of it would be sixteen."""
-
 MARKS = "\u0301\u0316"
 TEXTS: dict[str, Callable[[int], str]] = {
     "marks": lambda n: "e" + MARKS * (n // 2),
@@ -185,24 +179,6 @@ SEEN_BY: dict[str, Callable[[str], Any]] = {
 }
 
 
-def seconds(see: Callable[[str], Any], text: str) -> float:
-    """The processor's time of the quickest of three tries."""
-    tries = []
-    for _ in range(3):
-        started = time.thread_time()
-        try:
-            see(text)
-        except (ValidationError, contact.NotAContact, BadBody, Nonsense, ValueError):
-            pass
-        tries.append(time.thread_time() - started)
-    return min(tries)
-
-
-def yardstick(text: str) -> float:
-    """What it takes to look at each letter some times: less is no growth worth a look."""
-    return seconds(lambda text: [sum(map(ord, text)) for _ in range(5)], text)
-
-
 @pytest.mark.parametrize("see", SEEN_BY.values(), ids=SEEN_BY)
 def test_four_times_as_much_text_takes_no_sixteen_times_as_long(see: Callable[[str], Any]) -> None:
     slow = {}
@@ -223,7 +199,7 @@ def test_a_short_text_takes_no_time_either(see: Callable[[str], Any]) -> None:
 
 def test_what_takes_the_square_is_seen() -> None:
     def square(text: str) -> int:
-        return sum(text.count(letter) for letter in text[::3])
+        return sum(one == other for one in text[::20] for other in text[::20])
 
     small, large = "a" * SIZE, "a" * SIZE * TIMES
     assert seconds(square, large) > MOST * max(seconds(square, small), yardstick(small))

@@ -1,46 +1,28 @@
 """Three operators look at a time, and only two may: what the third is told, and who is not concerned."""
 
 import json
-import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from flask.testing import FlaskClient
 from sqlalchemy.engine import Connection
 
-from relay.config import settings as configuration
 from relay.outbox import database
 from relay.outbox.store import IS_LOOKING
 from relay.process.relay import Relay
 from relay.web import create_app
-from tests.kit.relay import config, toml
-from tests.kit.upstream import ScriptedUpstream
+from tests.kit.inside import ADMIN_TOKEN, relay_inside
 
-TOKEN = secrets.token_hex(20)
+OPERATOR = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 
 
 @pytest.fixture
 def relay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
     monkeypatch.setattr(database, "_LOOKER_WAITS", 0.3)
-    with ScriptedUpstream() as upstream:
-        file = tmp_path / "relay.toml"
-        file.write_text(toml(config(upstream.url)))
-        environment = {
-            "RELAY_CONFIG": str(file),
-            "RELAY_DATABASE_URL": f"sqlite:///{tmp_path}/relay.db",
-            "RELAY_SECRET_KEYS": "ab" * 32,
-            "RELAY_ADMIN_TOKEN": TOKEN,
-            "OCAMBA_TOKEN": "of-upstream",
-            "HOOK_SECRET": "of-a-sender",
-        }
-        settings = configuration.load(environment)
-        relay = Relay(settings, lambda: settings)
-        relay.start()
+    with relay_inside(tmp_path) as relay:
         yield relay
-        relay.stop()
 
 
 @contextmanager
@@ -67,21 +49,15 @@ def two_looking(relay: Relay) -> Iterator[None]:
         looker.join(10)
 
 
-def listed(client: FlaskClient) -> int:
-    return client.get("/api/submissions", headers={"Authorization": f"Bearer {TOKEN}"}).status_code
-
-
 def test_the_third_who_looks_is_told_to_come_back_and_nobody_else_waits(relay: Relay) -> None:
     client = create_app(relay).test_client()
     with two_looking(relay):
-        answer = client.get("/api/submissions", headers={"Authorization": f"Bearer {TOKEN}"})
+        answer = client.get("/api/submissions", headers=OPERATOR)
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
         assert "try again" in json.loads(answer.data)["detail"]
         signed_up = client.post("/submit/newsletter", data={"email": "ada@example.com"})
         assert signed_up.status_code == 202
-        found = client.post(
-            "/api/find", json={"contact": "ada@example.com"}, headers={"Authorization": f"Bearer {TOKEN}"}
-        )
+        found = client.post("/api/find", json={"contact": "ada@example.com"}, headers=OPERATOR)
         assert found.status_code == 200 and len(found.json["submissions"]) == 1
         assert client.get("/readyz").status_code == 200
-    assert listed(client) == 200
+    assert client.get("/api/submissions", headers=OPERATOR).status_code == 200

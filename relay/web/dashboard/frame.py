@@ -9,7 +9,7 @@ from flask_wtf.csrf import CSRFError
 from relay.operator.actor import Actor
 from relay.operator.errors import CannotDo, Changed, Missing, Nonsense, NotAllowed, Unfitting
 from relay.operator.operator import Operator
-from relay.outbox import figures
+from relay.outbox import figures, listing
 from relay.process.relay import Relay
 from relay.web import looking
 from relay.web.dashboard import guard, words
@@ -61,12 +61,12 @@ def the_operator() -> Operator:
 
 def trouble() -> int:
     """Return how much needs somebody, for the title and the icon of every page."""
-    relay = the_relay()
-    outbox = relay.outbox
-    now = outbox.time()
-    held = sum(outbox.health(name).is_held(now) for name in relay.settings.destinations)
+    relay, configured = the_relay(), the_relay().settings.destinations
+    outbox, now = relay.outbox, relay.outbox.time()
     needs: int = outbox.read(figures.needing)
-    return needs + held + len(relay.failing_checks())
+    held = sum(outbox.health(name).is_held(now) for name in configured)
+    removed = outbox.read(listing.destinations_waited_for) - configured.keys()
+    return needs + held + len(removed) + len(relay.failing_checks())
 
 
 def page(template: str, name: str, status: int = 200, **values: Any) -> Response:

@@ -1,0 +1,35 @@
+"""A relay inside the process of the test, where its parts can be reached and made to fail."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from relay.config import settings as configuration
+from relay.process.relay import Relay
+from tests.kit.relay import config, toml
+from tests.kit.upstream import ScriptedUpstream
+
+ADMIN_TOKEN = "an-operator-s-token-" * 2
+
+
+@contextmanager
+def relay_inside(folder: Path) -> Iterator[Relay]:
+    """A whole relay with an upstream of its own, and its files in a folder."""
+    with ScriptedUpstream() as upstream:
+        file = folder / "relay.toml"
+        file.write_text(toml(config(upstream.url)), encoding="utf-8")
+        environment = {
+            "RELAY_CONFIG": str(file),
+            "RELAY_DATABASE_URL": f"sqlite:///{folder}/relay.db",
+            "RELAY_SECRET_KEYS": "ab" * 32,
+            "RELAY_ADMIN_TOKEN": ADMIN_TOKEN,
+            "OCAMBA_TOKEN": "of-upstream",
+            "HOOK_SECRET": "of-a-sender",
+        }
+        settings = configuration.load(environment)
+        relay = Relay(settings, lambda: settings)
+        relay.start()
+        try:
+            yield relay
+        finally:
+            relay.stop()
