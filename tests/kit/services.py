@@ -73,6 +73,8 @@ class Postgres:
             return cursor.fetchall() if cursor.description else []
 
     def start(self) -> Self:
+        if self._process:
+            self._process.wait(30)  # another thread may be stopping it
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._binaries / "postgres", "-D", self.folder / "data"],
