@@ -4,6 +4,7 @@ import os
 import random
 from collections.abc import Callable, Generator, Iterator
 
+import hypothesis
 import pytest
 
 from tests.kit import services
@@ -15,6 +16,11 @@ MARKS = {
     "redis_server": "redis",
     "redis_url": "redis",
 }
+
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")  # on a busy machine nothing is judged by the clock
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,7 @@ def test_the_front_pages_line_reaches_the_sandbox_as_it_is_pasted(sandbox: Relay
     "source", ["typeform", "stripe", "jotform", "google-ads", "standard-webhooks", "hook"]
 )
 def test_a_message_is_signed_with_the_secret_that_was_made_up(sandbox: RelayProcess, source: str) -> None:
-    signed = sandbox.cli("sign", source, "--send")
+    signed = sandbox.command_line("sign", source, "--send")
     assert signed.returncode == 0 and re.match("20[012] .*receipt", signed.stdout), signed.stdout
 
 
@@ -69,7 +69,7 @@ def test_a_secret_stays_the_same_over_a_restart_and_is_for_its_owner_alone(sandb
 def test_signing_works_before_anything_was_started() -> None:
     source = {"typeform": {"kind": "webhook", "preset": "typeform", "secret": "env:NOBODY_SET_THIS"}}
     with RelayProcess(config("http://127.0.0.1:9/", source), mode="serve", token=None, start=False) as quiet:
-        printed = quiet.cli("sign", "typeform")
+        printed = quiet.command_line("sign", "typeform")
         assert printed.returncode == 0 and printed.stdout.startswith("curl "), printed.stderr
         quiet.start()
         done = subprocess.run(
@@ -79,5 +79,5 @@ def test_signing_works_before_anything_was_started() -> None:
 
 
 def test_with_a_token_no_secret_is_made_up(sandbox: RelayProcess) -> None:
-    said = sandbox.cli("sign", "typeform", env={"OCAMBA_TOKEN": "a-real-token"})
+    said = sandbox.command_line("sign", "typeform", env={"OCAMBA_TOKEN": "a-real-token"})
     assert said.returncode == 1 and "the secret of typeform is not known here" in said.stderr

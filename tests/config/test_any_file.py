@@ -77,7 +77,9 @@ def without_none(value: Any) -> Any:
     return [without_none(one) for one in value if one is not None] if isinstance(value, list) else value
 
 
-@hypothesis(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis(
+    max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     st.dictionaries(st.sampled_from(SOURCE_KEYS), TREES, max_size=5),
     st.dictionaries(st.sampled_from(DESTINATION_KEYS), TREES, max_size=3),

@@ -44,7 +44,7 @@ def test_a_senders_sample_becomes_the_expected_profile(
     relay: RelayProcess, upstream: ScriptedUpstream, preset: str
 ) -> None:
     before = len(upstream.arrivals)
-    sent = relay.cli("sign", preset, "--send")
+    sent = relay.command_line("sign", preset, "--send")
     assert sent.returncode == 0, (sent.stdout, sent.stderr)
     assert sent.stdout.startswith(f"{status_of(preset, 201)} ") and '"delivered"' in sent.stdout
     (arrived,) = upstream.arrivals[before:]
@@ -55,7 +55,7 @@ def test_a_senders_sample_becomes_the_expected_profile(
     "source", ["typeform", "stripe", "elementor", "shopify", "google-ads", "form", "hook"]
 )
 def test_the_printed_command_works_as_it_is_pasted(relay: RelayProcess, source: str) -> None:
-    printed = relay.cli("sign", source)
+    printed = relay.command_line("sign", source)
     assert printed.returncode == 0 and printed.stdout.startswith("curl "), printed.stderr
     said = subprocess.run(
         [*shlex.split(printed.stdout), "-s", "-w", "%{http_code}"],
@@ -70,9 +70,9 @@ def test_the_printed_command_works_as_it_is_pasted(relay: RelayProcess, source: 
 def test_a_body_of_ones_own_is_signed(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
     hidden = '{"hidden": {"email": "o@example.com"}}'
     own = f'{{"event_id": "own-1", "event_type": "form_response", "form_response": {hidden}}}'
-    sent = relay.cli("sign", "typeform", "-", "--send", input=own)
+    sent = relay.command_line("sign", "typeform", "-", "--send", input=own)
     assert sent.returncode == 0 and upstream.arrivals[-1].json == {"email": "o@example.com"}
-    refused = relay.cli("sign", "typeform", "--send", env={variable("typeform"): "another secret"})
+    refused = relay.command_line("sign", "typeform", "--send", env={variable("typeform"): "another secret"})
     assert refused.returncode == 1 and refused.stdout.startswith("401 ")
 
 
@@ -83,5 +83,5 @@ def test_what_cannot_be_signed_is_said_in_one_line(relay: RelayProcess) -> None:
         (["typeform", "/nowhere"], {}, "/nowhere"),
         (["typeform", "--send", "--url", "http://127.0.0.1:1"], {}, "127.0.0.1:1"),
     ):
-        said = relay.cli("sign", *asked, env=env)
+        said = relay.command_line("sign", *asked, env=env)
         assert said.returncode == 1 and why in said.stderr and said.stderr.count("\n") == 1, said.stderr

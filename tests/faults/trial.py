@@ -76,6 +76,14 @@ class Crowds:
         self.machines.join(timeout)
         return self
 
+    @property
+    def ledger(self) -> list[Sent]:
+        return self.people.ledger + self.machines.ledger
+
+    @property
+    def acknowledged(self) -> list[Sent]:
+        return self.people.acknowledged + self.machines.acknowledged
+
 
 class Trial:
     """The stage of one fault. Everything that is started here is ended with it."""

@@ -542,13 +542,13 @@ def held(relay: RelayProcess, count: int, source: str = "pot") -> dict[str, str]
 
 def test_one_is_released_from_the_command_line(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
     ((receipt, email),) = held(relay, 1).items()
-    listed = relay.cli("submissions", "list", "--state", "held", "--source", "pot")
+    listed = relay.command_line("submissions", "list", "--state", "held", "--source", "pot")
     assert receipt in listed.stdout and "honeypot" in listed.stdout and email not in listed.stdout
-    done = relay.cli("submissions", "replay", receipt)
+    done = relay.command_line("submissions", "replay", receipt)
     assert (done.returncode, done.stdout) == (0, f"{receipt} queued\n")
     relay.wait_state(receipt, "delivered")
     assert calls_for(upstream, email) == 1
-    again = relay.cli("submissions", "replay", receipt)
+    again = relay.command_line("submissions", "replay", receipt)
     assert again.returncode == 1 and "is delivered" in again.stderr
 
 
@@ -570,10 +570,10 @@ def test_all_are_released_by_a_filter(relay: RelayProcess, upstream: ScriptedUps
 
 def test_a_filter_takes_a_hundred_at_most_and_says_so(relay: RelayProcess) -> None:
     waiting = held(relay, 5)
-    done = relay.cli("submissions", "discard", "--source", "pot", "--limit", "3", "--yes")
+    done = relay.command_line("submissions", "discard", "--source", "pot", "--limit", "3", "--yes")
     assert done.returncode == 0 and "stopped after 3, there may be more" in done.stderr
     assert done.stdout.count(" discarded\n") == 3, "what is delivered is left out of the count"
-    rest = relay.cli("submissions", "discard", "--source", "pot", "--yes")
+    rest = relay.command_line("submissions", "discard", "--source", "pot", "--yes")
     assert rest.returncode == 0 and "stopped" not in rest.stderr
     assert {relay.state(receipt) for receipt in waiting} == {"discarded"}
 
@@ -583,11 +583,11 @@ def test_a_person_is_released_by_name_from_the_command_line(
 ) -> None:
     waiting = held(relay, 2)
     (first, email), (second, _) = waiting.items()
-    done = relay.cli("submissions", "replay", "--state", "held", "--contact", email.upper())
+    done = relay.command_line("submissions", "replay", "--state", "held", "--contact", email.upper())
     assert done.returncode == 0 and done.stdout == f"{first} queued\n"
     relay.wait_state(first, "delivered")
     assert relay.state(second) == "held"
-    gone = relay.cli("submissions", "discard", second)
+    gone = relay.command_line("submissions", "discard", second)
     assert gone.stdout == f"{second} discarded\n" and relay.state(second) == "discarded"
     assert calls_for(upstream, waiting[second]) == 0
 

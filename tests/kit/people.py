@@ -71,7 +71,7 @@ def in_state(relay: RelayProcess, state: str, source: str = "hook") -> tuple[str
 
 def ran(relay: RelayProcess, *words: str, **more: Any) -> str:
     """What a command printed; it must have worked, and told no secret and nobody's address."""
-    done = relay.cli(*words, **more)
+    done = relay.command_line(*words, **more)
     assert (done.returncode, done.stderr) == (0, ""), (words, done.returncode, done.stderr)
     assert leaks(relay.secrets, [("output", done.stdout)]) == []
     return done.stdout
@@ -79,7 +79,7 @@ def ran(relay: RelayProcess, *words: str, **more: Any) -> str:
 
 def failed(relay: RelayProcess, *words: str, code: int = 1, **more: Any) -> str:
     """What a command said on its one line when it failed."""
-    done = relay.cli(*words, **more)
+    done = relay.command_line(*words, **more)
     assert (done.returncode, done.stdout) == (code, ""), (words, done.returncode, done.stdout, done.stderr)
     assert re.fullmatch(r"[^\n]+\n", done.stderr), done.stderr
     assert "Traceback" not in done.stderr

@@ -27,6 +27,7 @@ from typing import Any, Literal, Self
 
 from tests.kit.canary import Place
 from tests.kit.client import HOST, Answer, Fields, Headers, get, post_form, post_json, request
+from tests.kit.command import run_inside
 from tests.kit.processes import children, eventually, free_port, pids_of_session, send
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -408,6 +409,13 @@ class RelayProcess:
         )
         out, err = done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
         return subprocess.CompletedProcess(done.args, done.returncode, out, err)
+
+    def command_line(
+        self, *args: str, input: str | bytes = b"", env: Mapping[str, str | None] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Does what `cli` does in this process, much quicker; not while another thread does so."""
+        given = input.encode() if isinstance(input, str) else input
+        return run_inside(args, _merged(self.env, env or {}), Path(self.cwd), given)
 
     # --- inside -----------------------------------------------------------------------------
 

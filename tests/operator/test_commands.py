@@ -66,7 +66,7 @@ def test_replaying_and_discarding_by_receipt_and_by_filter(relay: RelayProcess, 
     assert third in failed(relay, "submissions", "replay", third)
     held = [in_state(relay, "held")[0] for _ in range(2)]
     wanted = ["--state", "held", "--source", "newsletter", "--limit", "2"]
-    done = relay.cli("submissions", "discard", *wanted)
+    done = relay.command_line("submissions", "discard", *wanted)
     assert (done.returncode, done.stdout.split()[::2]) == (0, held[::-1])
     assert done.stdout.split()[1::2] == ["discarded"] * 2
     assert "--limit" in done.stderr
@@ -129,9 +129,9 @@ def test_a_body_can_be_tried_without_storing_anything(relay: RelayProcess, tmp_p
     profile, _, dropped = printed.partition("}\n")
     assert json.loads(profile + "}") == {"email": "Ada@example.com", "full_name": "Ada"}
     assert dropped.startswith("dropped: ")
-    typed = relay.cli("try", "newsletter", "-", input="email=ada%40example.com&first_name=Ada")
+    typed = relay.command_line("try", "newsletter", "-", input="email=ada%40example.com&first_name=Ada")
     assert json.loads(typed.stdout) == {"email": "ada@example.com", "full_name": "Ada"}
-    wrong = relay.cli("try", "hook", "-", input='{"email": "nonsense"}')
+    wrong = relay.command_line("try", "hook", "-", input='{"email": "nonsense"}')
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert wrong.stderr.startswith("email: ")
     assert len(relay.rows(history=False)) == before

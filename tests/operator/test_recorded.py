@@ -75,7 +75,7 @@ class Site:
         """Run `try --recorded` with another configuration than the server's."""
         file = tmp_path / f"{uuid.uuid4().hex}.toml"
         file.write_text(toml(config(self.upstream.url, sources(**changed), **WIDE)), encoding="utf-8")
-        return self.relay.cli("try", "--recorded", *arguments, env={"RELAY_CONFIG": str(file)})
+        return self.relay.command_line("try", "--recorded", *arguments, env={"RELAY_CONFIG": str(file)})
 
 
 @pytest.fixture(scope="module")
@@ -122,14 +122,14 @@ def test_what_is_mended_is_replayed_and_delivered(site: Site) -> None:
     receipt, email = kept(site)
     row = site.relay.submission(receipt)
     assert row["reason"].startswith("unmappable: ") and row["contact_hint"] is None
-    vain = site.relay.cli("submissions", "replay", receipt)
+    vain = site.relay.command_line("submissions", "replay", receipt)
     assert (
         vain.returncode == 1 and "cannot be mapped: contact.mail" in vain.stderr and email not in vain.stderr
     )
     assert site.relay.state(receipt) == "invalid"
     site.configure(crm=mended())
     assert site.relay.state(receipt) == "invalid", "nothing is sent by itself"
-    done = site.relay.cli("submissions", "replay", receipt)
+    done = site.relay.command_line("submissions", "replay", receipt)
     assert (done.returncode, done.stdout) == (0, f"{receipt} queued\n")
     row = site.relay.wait_state(receipt, "delivered")
     assert site.calls(email) == 1 and row["profile_id"] and row["contact_hint"] is None
@@ -151,7 +151,7 @@ def test_all_of_a_source_are_replayed_and_what_still_fails_stays(site: Site) -> 
         site.relay.wait_state(receipt, "delivered")
         assert site.calls(email) == 1
     assert site.relay.state(bad) == site.relay.state(other) == "invalid"
-    done = site.relay.cli("submissions", "replay", "--state", "invalid", "--source", "crm")
+    done = site.relay.command_line("submissions", "replay", "--state", "invalid", "--source", "crm")
     assert done.returncode == 1 and bad in done.stderr and done.stdout == ""
 
 
@@ -408,9 +408,11 @@ def test_it_works_without_a_server_and_says_so_without_a_database(tmp_path: Path
         receipt = relay.hook(person(), "crm").receipt
         relay.term(20)
         relay.configure(config("http://127.0.0.1:1/", {"crm": CRM | {"fields": MENDED}}, **WIDE))
-        done = relay.cli("try", "--recorded")
+        done = relay.command_line("try", "--recorded")
         assert done.returncode == 0 and set(blocks(done.stdout)) == {receipt}
-        missing = relay.cli("try", "--recorded", env={"RELAY_DATABASE_URL": f"sqlite:///{tmp_path}/none.db"})
+        missing = relay.command_line(
+            "try", "--recorded", env={"RELAY_DATABASE_URL": f"sqlite:///{tmp_path}/none.db"}
+        )
         assert missing.returncode == 1 and "none.db" in missing.stderr and missing.stderr.count("\n") == 1
         assert not (tmp_path / "none.db").exists()
 

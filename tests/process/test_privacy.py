@@ -226,10 +226,10 @@ class Sweep:
             self.heard(relay.get(path), path)
         self.said.append(("metrics", relay.metrics()))
         for command in (["submissions", "list", "--json"], ["status"], ["check"]):
-            done = relay.cli(*command)
+            done = relay.command_line(*command)
             self.said.append((" ".join(command), done.stdout + done.stderr))
         backup = relay.folder / "backup.db"
-        relay.cli("backup", str(backup))
+        relay.command_line("backup", str(backup))
         self.said.append(backup)
 
 
@@ -312,7 +312,7 @@ def test_erasing_a_contact_leaves_nothing_of_it(upstream: ScriptedUpstream) -> N
         delivered = relay.form(sent.fields(), "form")
         relay.wait_state(delivered.receipt or "", "delivered")
         for someone in (held, sent):
-            done = relay.cli("erase", "--contact", someone.email)
+            done = relay.command_line("erase", "--contact", someone.email)
             assert done.returncode == 0, done.stderr
             assert relay.rows(False, contact=someone.email) == []
             assert relay.rows(False, contact=someone.phone) == []
@@ -422,7 +422,7 @@ def test_files_are_for_their_owner_only(upstream: ScriptedUpstream, mask: str, t
         answer = relay.form(Person().fields(), "form")
         relay.wait_state(answer.receipt or "", "delivered")
         backup = state / "backup.db"
-        assert relay.cli("backup", str(backup)).returncode == 0
+        assert relay.command_line("backup", str(backup)).returncode == 0
         files = [path for path in state.rglob("*") if path.is_file()]
         assert {"relay.db", "relay.db-wal", "backup.db"} <= {path.name for path in files}
         loose = [

@@ -641,7 +641,7 @@ EVERY_TYPE = {
 }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.dictionaries(KEYS, VALUES, max_size=6), st.sampled_from([None, "US"]), st.booleans())
 def test_mapping_never_raises_and_what_it_maps_is_sound(
     fields: dict[str, Any], region: str | None, keep: bool

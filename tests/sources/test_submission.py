@@ -430,7 +430,7 @@ ANYTHING = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(ANYTHING, st.sampled_from([FORM, JSON, MULTIPART]))
 @example(b"--frontier\r\n\r\n\r\n--frontier--", MULTIPART)
 @example(b"a[]=1&a[][b]=2&a[b]=3", FORM)

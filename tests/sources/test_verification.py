@@ -562,7 +562,7 @@ def test_a_secret_that_is_not_so_encoded_is_reported_without_its_value(encoding:
 ANY_TEXT = st.text(max_size=60)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.sampled_from(list(VALID)), ANY_TEXT, ANY_TEXT, st.binary(max_size=60))
 def test_no_proof_raises(name: str, proof: str, stamp: str, body: bytes) -> None:
     """Never an error, whatever the bytes."""

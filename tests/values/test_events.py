@@ -82,7 +82,7 @@ def test_no_value_can_forge_a_line_or_move_a_cursor(log: Log, field: str, text: 
     assert line[field] == text
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),

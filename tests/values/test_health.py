@@ -521,7 +521,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(STEPS)
 def test_the_hold_obeys_upstream_whatever_is_in_flight(steps: list[Any]) -> None:
     """No order of answers lets anything out before the last 429 allows it."""

@@ -181,7 +181,7 @@ LIMITS = st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     LIMITS, st.integers(0, 2**32), st.sampled_from([0.0, 0.05, 0.4, 3.0, 14.9]), st.sampled_from([0.0, 0.1])
 )
@@ -230,7 +230,7 @@ def played(
     return now - NOW
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     LIMITS,
     st.lists(st.floats(-70, 20), max_size=160),
