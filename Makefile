@@ -28,6 +28,10 @@ test-slow: $(VENV)/.installed-dev $(AXE) ## run the tests that take minutes
 fuzz: $(VENV)/.installed-dev ## throw thousands of bodies and raw requests at it (TEST_FUZZ=20000, TEST_SEED=…)
 	@TEST_FUZZ=$${TEST_FUZZ:-20000} $(PY) -m pytest -m "not slow" -rs tests/web/test_fuzz_bodies.py tests/web/test_fuzz_sockets.py $(ARGS)
 
+.PHONY: fuzz-guided
+fuzz-guided: $(VENV)/.installed-lab ## let atheris look for ways in, guided by coverage (ARGS='--runs 100000'; an hour)
+	@$(PY) -m tests.guided.run $(ARGS)
+
 .PHONY: schema
 schema: $(VENV)/.installed-dev ## have Schemathesis ask a running relay what its description allows (TEST_SCHEMA=50, TEST_SEED=…)
 	@TEST_SCHEMA=$${TEST_SCHEMA:-50} $(PY) -m pytest -rs tests/web/test_schema.py $(ARGS)
@@ -64,6 +68,10 @@ soak: $(VENV)/.installed-dev ## run it for half an hour with faults, and see tha
 bench: $(VENV)/.installed-dev ## measure how fast it accepts and sends (minutes)
 	@$(PY) -m benchmarks.run $(ARGS)
 
+.PHONY: peers
+peers: $(VENV)/.installed-lab benchmarks/peers/node_modules ## measure it beside what others use (half an hour)
+	@$(PY) -m benchmarks.peers.run $(ARGS)
+
 .PHONY: docs
 docs: $(VENV)/.installed-dev ## rewrite what is generated: docs/senders.md, docs/http.md
 	@$(PY) -m tests.test_docs
@@ -84,6 +92,7 @@ screenshots: $(VENV)/.installed-dev ## take the pictures in docs/images again (n
 lock: $(VENV)/.installed-dev ## pin the requirements again (UPGRADE=--upgrade: to the newest)
 	$(LOCK) $(UPGRADE) requirements.in -o requirements.txt
 	$(LOCK) $(UPGRADE) requirements-dev.in -c requirements.txt -o requirements-dev.txt
+	$(LOCK) $(UPGRADE) requirements-lab.in -c requirements-dev.txt -o requirements-lab.txt
 
 .PHONY: clean
 clean: ## remove .venv and caches; var/, where submissions are, stays
@@ -121,6 +130,15 @@ $(VENV)/.installed: requirements.txt | $(PY)
 $(VENV)/.installed-dev: requirements-dev.txt | $(VENV)/.installed
 	@echo "Installing what tests and checks need (once; about a minute) …"
 	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.installed-lab: requirements-lab.txt | $(VENV)/.installed-dev
+	@echo "Installing what comparing and guided fuzzing need (once; about a minute) …"
+	@$(PIP) -r requirements-lab.txt
+	@touch $@
+
+benchmarks/peers/node_modules: benchmarks/peers/package.json
+	@npm install --silent --no-audit --no-fund --no-package-lock --prefix benchmarks/peers
 	@touch $@
 
 # The browser tests' one package; without npm they say what is missing.

@@ -5,6 +5,7 @@ Prints one JSON object: requests per second and latencies in milliseconds.
 
 import argparse
 import json
+import math
 import selectors
 import socket
 import time
@@ -47,9 +48,15 @@ def request(path: str, run: str, number: int, fresh: bool) -> bytes:
 
 
 def run(
-    port: int, path: str, connections: int, seconds: float, run_id: str, fresh: bool = False
+    port: int,
+    path: str,
+    connections: int,
+    seconds: float,
+    run_id: str,
+    fresh: bool = False,
+    most: float = math.inf,
 ) -> dict[str, object]:
-    """Post for so long and return what was seen. `fresh`: each request makes a connection of its own."""
+    """Post for so long, or so many, and return what was seen. `fresh`: a connection for each request."""
     selector = selectors.DefaultSelector()
     number, latencies, statuses = 0, [], Counter[int]()
     begun = time.perf_counter()
@@ -89,9 +96,10 @@ def run(
             now = time.perf_counter()
             latencies.append(now - connection.started)
             statuses[status] += 1
-            if fresh or now >= until:
+            is_over = now >= until or number >= most
+            if fresh or is_over:
                 leave(connection)
-            if now >= until:
+            if is_over:
                 busy -= 1
             else:
                 send(None if fresh else connection)
@@ -119,7 +127,8 @@ if __name__ == "__main__":
     parser.add_argument("path")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--most", type=float, default=math.inf, help="so many, and no more")
     parser.add_argument("--fresh", action="store_true", help="a connection for each request")
-    parser.add_argument("--run", default=str(time.time_ns()))
+    parser.add_argument("--run", dest="run_id", default=str(time.time_ns()))
     asked = parser.parse_args()
-    print(json.dumps(run(asked.port, asked.path, asked.connections, asked.seconds, asked.run, asked.fresh)))
+    print(json.dumps(run(**vars(asked))))

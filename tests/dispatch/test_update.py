@@ -216,7 +216,12 @@ AGAIN = {
 }
 
 
-@pytest.mark.parametrize("what", AGAIN)
+QUICK = ("503", "404, not known everywhere yet", "a connection that is reset")
+
+
+@pytest.mark.parametrize(
+    "what", [what if what in QUICK else pytest.param(what, marks=pytest.mark.slow) for what in AGAIN]
+)
 def test_an_update_is_tried_on_and_the_create_is_not(
     relay: RelayProcess, upstream: ScriptedUpstream, script: Script, what: str
 ) -> None:

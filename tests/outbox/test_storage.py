@@ -193,7 +193,12 @@ SPOILT: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", SPOILT)
+QUICK = ("a read-only file", "somebody else's keys")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SPOILT]
+)
 def test_what_may_not_be_written_is_named_and_left_as_it_is(
     upstream: ScriptedUpstream, tmp_path: Path, name: str
 ) -> None:
