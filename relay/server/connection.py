@@ -110,3 +110,10 @@ class Connection(TConn):  # type: ignore[misc]
         self.is_cut = arriving.verdict != WHOLE
         self.sock.is_ended = True
         self.parser.unreader.unread(arriving.request())
+
+
+def refusal(status: int, detail: str) -> tuple[str, bytes]:
+    """Return a request id, and a whole answer to what gets no thread."""
+    from relay.web.wsgi import answer_without_request  # gunicorn's master reads this, and needs no web
+
+    return answer_without_request(status, detail)

@@ -27,10 +27,9 @@ from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 
 from relay import events
-from relay.server.connection import WRITE_SECONDS, Connection
+from relay.network import network_of
+from relay.server.connection import WRITE_SECONDS, Connection, refusal
 from relay.server.framing import COLLECTED_BYTES
-from relay.web.clients import network_of
-from relay.web.wsgi import answer_without_request
 
 FIRST_BYTE_SECONDS = 5.0
 """A new connection must have said something within so long."""
@@ -186,7 +185,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._release(conn)
         self._let_go[conn.network, detail] += 1
         conn.arriving = None
-        conn.sock.unsent = answer_without_request(status, detail)[1]
+        conn.sock.unsent = refusal(status, detail)[1]
         self._send_rest(conn, goes_on=False)
 
     def _part(self, conn: Connection) -> None:
@@ -284,7 +283,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             super().handle_error(req, client, addr, exc)
             return
         status, detail = _UNREADABLE.get(type(exc), (400, "This is no request."))
-        request_id, answer = answer_without_request(status, detail)
+        request_id, answer = refusal(status, detail)
         events.note(
             "request.unreadable",
             level=logging.WARNING,

@@ -5,12 +5,13 @@ from functools import partial
 from werkzeug.wrappers import Request
 
 from relay.intake.incoming import Incoming
+from relay.network import is_near
 from relay.process.relay import Relay
 from relay.sources import body as submission
 from relay.sources.body import BadBody
 from relay.sources.coding import GZIP, PLAIN
 from relay.sources.source import Source
-from relay.web.clients import client_key, is_near, is_proxied
+from relay.web.clients import client_key, is_proxied
 from relay.web.cors import own_origins
 from relay.web.texts import wording
 from relay.web.wsgi import Environ

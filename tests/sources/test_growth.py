@@ -14,6 +14,7 @@ from werkzeug.http import parse_accept_header
 from werkzeug.wrappers import Request
 
 from relay.intake import visitor
+from relay.network import network_of
 from relay.operator.erasure import is_contact
 from relay.operator.filter import check_text, moment
 from relay.outbox.wanted import seq_of
@@ -28,7 +29,6 @@ from relay.sources.paths import Entries, Labels, Path, plain
 from relay.sources.proof import Evidence, Verifier
 from relay.sources.rules import Rule
 from relay.sources.text import clean, normal, usual, visible
-from relay.web.clients import network_of
 from relay.web.cors import shown_origin
 from relay.web.language import ENGLISH, choose
 from tests.sources.growing import MOST, TIMES, seconds, yardstick
