@@ -69,7 +69,7 @@ bench: $(VENV)/.installed-dev ## measure how fast it accepts and sends (minutes)
 	@$(PY) -m benchmarks.run $(ARGS)
 
 .PHONY: peers
-peers: $(VENV)/.installed-lab benchmarks/peers/node_modules ## measure it beside what others use (half an hour)
+peers: $(VENV)/.installed-lab benchmarks/peers/node_modules ## measure it beside what others use (an hour; installs 2 GB of them)
 	@$(PY) -m benchmarks.peers.run $(ARGS)
 
 .PHONY: docs
@@ -138,7 +138,7 @@ $(VENV)/.installed-lab: requirements-lab.txt | $(VENV)/.installed-dev
 	@touch $@
 
 benchmarks/peers/node_modules: benchmarks/peers/package.json
-	@npm install --silent --no-audit --no-fund --no-package-lock --prefix benchmarks/peers
+	@npm install --silent --no-audit --no-fund --no-package-lock --legacy-peer-deps --prefix benchmarks/peers
 	@touch $@
 
 # The browser tests' one package; without npm they say what is missing.
