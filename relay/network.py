@@ -7,6 +7,16 @@ from functools import lru_cache
 _WITH_PORT = re.compile(r"\[([^\]]*)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
 
 
+def visitor_of(forwarded: str, proxies: int, peer: str) -> str | None:
+    """Return the client that trusted proxies name in ``X-Forwarded-For``, or else their own address.
+
+    Only that many proxies are believed, counted from our end: what stands further left is the client's claim.
+    """
+    hops = [hop.strip() for hop in forwarded.split(",")]
+    claimed = hops[-proxies] if len(hops) >= proxies else ""
+    return network_of(claimed) or network_of(peer)
+
+
 @lru_cache(4096)
 def network_of(address: str) -> str | None:
     """Return an address as one client has it: without brackets and port, IPv6 by /64."""

@@ -12,6 +12,7 @@ _CHUNKS = 1000
 _CHUNK_BYTES = 64
 """More chunks than these must hold so much each on average: every chunk costs, however small it is."""
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n")
+_FORWARDED = re.compile(rb"\r\nx-forwarded-for:([^\r\n]*)")
 _CONTINUE = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.IGNORECASE)
 _CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 
@@ -42,6 +43,8 @@ class Arriving:
         """``most``: the largest body that is waited for."""
         self.data = bytearray()
         self.verdict: Verdict | None = None
+        self.forwarded: str | None = None
+        """All of ``X-Forwarded-For``, once the head is here."""
         self.must_ask = False
         """Whether the client sends the body when it is asked to (``Expect: 100-continue``)."""
         self._most = most
@@ -74,6 +77,7 @@ class Arriving:
             at = max(0, len(data) - 3)
             yield len(data) + 1
         head, at = bytes(data[: end + 2]).lower(), end + 4
+        self.forwarded = ",".join(text.decode("latin-1") for text in _FORWARDED.findall(head))
         self._expects = _CONTINUE.search(head) is not None
         if not self._expects and b"\r\nexpect:" in head:
             return CUT

@@ -30,6 +30,7 @@ from relay import events
 from relay.network import network_of
 from relay.server.connection import WRITE_SECONDS, Connection, refusal
 from relay.server.framing import COLLECTED_BYTES
+from relay.server.seats import Seats
 
 FIRST_BYTE_SECONDS = 5.0
 """A new connection must have said something within so long."""
@@ -41,8 +42,6 @@ PART_SECONDS = 2.0
 """A connection that is ended stays half open for so long, until the client has read all and hangs up."""
 COLLECTED_IN_ALL = 64 * 1024 * 1024
 """Requests that have not been answered hold at most so many bytes together."""
-ONE_CLIENT = 1 / 4
-"""The share of all connections that one client may have where no proxy is trusted."""
 _PARTING_BYTES = 8 * 1024 * 1024
 _LOOK_SECONDS = 0.5
 _NO_FILES_SECONDS = 0.1
@@ -59,7 +58,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._watched: set[Connection] = set()
-        self._networks: Counter[str] = Counter()
+        self._seats = Seats(self.worker_connections)
         self._let_go: Counter[tuple[str, str]] = Counter()
         self._held = 0
         self._largest = COLLECTED_BYTES
@@ -81,14 +80,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 time.sleep(_NO_FILES_SECONDS)  # it waits in the queue until something is closed
                 return False
             raise
-        network = network_of(peer[0]) or "?"
-        conn = Connection(self.cfg, plain, peer, listener.getsockname(), network)
+        conn = Connection(self.cfg, plain, peer, listener.getsockname(), network_of(peer[0]) or "?")
         self.nr_conns += 1
-        self._networks[network] += 1
-        is_shared = self.wsgi.relay.settings.trusted_proxies > 0
-        if not is_shared and self._networks[network] > ONE_CLIENT * self.worker_connections:
-            self._refuse(conn, 503, "There are too many connections from here.")
-        else:
+        self._seats.take(conn)
+        if self.wsgi.relay.settings.trusted_proxies or not self._is_too_many(conn):
             self._expect(conn, FIRST_BYTE_SECONDS, "said nothing")
         return True
 
@@ -125,7 +120,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         elif arriving.data:
             self._wait_for_rest(conn, is_new=was_silent)
 
+    def _is_too_many(self, conn: Connection) -> bool:
+        """Refuse a connection if its client has more than its share."""
+        is_crowded = self._seats.is_crowded(conn)
+        if is_crowded:
+            self._refuse(conn, 503, "There are too many connections from here.")
+        return is_crowded
+
     def _wait_for_rest(self, conn: Connection, is_new: bool) -> None:
+        proxies = self.wsgi.relay.settings.trusted_proxies
+        if proxies and self._seats.change(conn, proxies) and self._is_too_many(conn):
+            return
         if conn.arriving is not None and conn.arriving.must_ask:
             conn.arriving.must_ask = False
             conn.ask_for_body()
@@ -228,9 +233,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._unwatch(conn)
         self._release(conn)
         conn.arriving = None
-        self._networks[conn.network] -= 1
-        if not self._networks[conn.network]:
-            del self._networks[conn.network]
+        self._seats.leave(conn)
         self.nr_conns -= 1
         conn.close()
 

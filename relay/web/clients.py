@@ -3,7 +3,7 @@
 import logging
 
 from relay import events
-from relay.network import is_near, network_of
+from relay.network import is_near, network_of, visitor_of
 from relay.process.relay import Relay
 from relay.web.wsgi import Environ
 
@@ -23,9 +23,7 @@ def client_key(relay: Relay, environ: Environ) -> str | None:
     peer = environ.get("REMOTE_ADDR", "")
     proxies = relay.settings.trusted_proxies
     if proxies:
-        hops = [hop.strip() for hop in environ.get("HTTP_X_FORWARDED_FOR", "").split(",")]
-        claimed = hops[-proxies] if len(hops) >= proxies else ""
-        return network_of(claimed) or network_of(peer)
+        return visitor_of(environ.get("HTTP_X_FORWARDED_FOR", ""), proxies, peer)
     return network_of(peer)
 
 

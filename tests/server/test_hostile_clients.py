@@ -92,3 +92,33 @@ def test_who_says_nothing_is_let_go_with_a_reason(relay):
     with Raw(relay.port) as raw, pytest.raises(NoAnswer):
         raw.read(8)
     eventually(lambda: let_go(relay, "said nothing") == before + 1, 5, "the log")
+
+
+@pytest.fixture(scope="module")
+def proxied():
+    settings = config("http://127.0.0.1:9/", {"newsletter": NEWSLETTER})
+    with RelayProcess(settings, env={"RELAY_TRUSTED_PROXIES": "1"}) as running:
+        yield running
+
+
+def half_sent(visitor: str) -> bytes:
+    return HEAD + f"X-Forwarded-For: 192.0.2.1, {visitor}\r\nContent-Length: 60\r\n\r\nemail=".encode()
+
+
+def test_behind_a_proxy_one_visitor_gets_a_quarter_of_all_connections(proxied):
+    """A proxy that passes bodies on as they come lends its connections to whoever sends slowly."""
+    with contextlib.ExitStack() as open_ones:
+
+        def sends_half(visitor: str) -> Raw:
+            client = open_ones.enter_context(Raw(proxied.port))
+            client.send(half_sent(visitor))
+            return client
+
+        crowd = [sends_half("203.0.113.9") for _ in range(510)]
+        refused = [client for client in crowd if client.closed(0.01)]
+        assert len(refused) == 10
+        others = [sends_half(f"198.51.100.{number}") for number in range(1, 20)]
+        assert not any(client.closed(0.01) for client in others)
+        headers = {"X-Forwarded-For": "198.51.100.99"}
+        assert proxied.form({"email": "other@example.com"}, headers=headers).status == 202
+    eventually(lambda: let_go(proxied, "too many connections") == 10, 5, "the log")
