@@ -216,11 +216,11 @@ AGAIN = {
 }
 
 
-QUICK = ("503", "404, not known everywhere yet", "a connection that is reset")
+OFTEN = ("503", "404, not known everywhere yet", "a connection that is reset")
 
 
 @pytest.mark.parametrize(
-    "what", [what if what in QUICK else pytest.param(what, marks=pytest.mark.slow) for what in AGAIN]
+    "what", [what if what in OFTEN else pytest.param(what, marks=pytest.mark.slow) for what in AGAIN]
 )
 def test_an_update_is_tried_on_and_the_create_is_not(
     relay: RelayProcess, upstream: ScriptedUpstream, script: Script, what: str
