@@ -21,7 +21,7 @@ class Mistakes:
     def note(self, source: Source, incoming: Incoming) -> None:
         """Remember who did it; a page of the owner's own sites is believed at once."""
         origin = incoming.headers.get("origin", "")
-        is_own = origin in source.origins
+        is_own = bool(origin) and source.names(origin)
         names = [f"{origin} {number}" for number in range(SEVERAL)] if is_own else [incoming.client or "?"]
         with self._lock:
             seen = self._seen.setdefault(source.name, {})

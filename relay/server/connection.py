@@ -62,6 +62,8 @@ class Connection(TConn):  # type: ignore[misc]
         super().__init__(cfg, Outgoing(fileno=plain.detach()), peer, server)
         self.init()
         self.network = network
+        self.seat: str | None = None
+        """By whom it is counted (see seats.py)."""
         self.arriving: Arriving | None = None
         self.is_cut = False
         self.held = 0

@@ -58,7 +58,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._watched: set[Connection] = set()
-        self._seats = Seats(self.worker_connections)
+        self._seats = Seats(self.worker_connections, lambda: self.wsgi.relay.settings.trusted_proxies)
         self._let_go: Counter[tuple[str, str]] = Counter()
         self._held = 0
         self._largest = COLLECTED_BYTES
@@ -83,7 +83,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         conn = Connection(self.cfg, plain, peer, listener.getsockname(), network_of(peer[0]) or "?")
         self.nr_conns += 1
         self._seats.take(conn)
-        if self.wsgi.relay.settings.trusted_proxies or not self._is_too_many(conn):
+        if not self._is_too_many(conn):
             self._expect(conn, FIRST_BYTE_SECONDS, "said nothing")
         return True
 
@@ -128,8 +128,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return is_crowded
 
     def _wait_for_rest(self, conn: Connection, is_new: bool) -> None:
-        proxies = self.wsgi.relay.settings.trusted_proxies
-        if proxies and self._seats.change(conn, proxies) and self._is_too_many(conn):
+        if self._seats.name(conn) and self._is_too_many(conn):
             return
         if conn.arriving is not None and conn.arriving.must_ask:
             conn.arriving.must_ask = False
@@ -180,6 +179,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return
         self._unwatch(conn)
         if goes_on:
+            self._seats.take(conn)
             self._expect(conn, NEXT_SECONDS, "")
         else:
             self._part(conn)

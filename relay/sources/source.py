@@ -178,6 +178,8 @@ class Source:
 
     def is_only_untimely(self, evidence: Evidence, now: float) -> bool:
         """Whether a sender that was not admitted would have been at another time: a clock is wrong."""
+        if self.handshake and self.handshake.signs(evidence.body):
+            return False
         return self.verifier is not None and self.verifier.is_only_untimely(evidence, self.secrets, now)
 
     def why_not_admitted(self, evidence: Evidence, now: float) -> str:

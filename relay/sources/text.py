@@ -4,6 +4,7 @@ import html
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Literal
 
 from marshmallow import ValidationError
@@ -54,10 +55,22 @@ def _few_marks(text: str) -> str:
     kept: list[str] = []
     run = 0
     for character in text:
-        run = run + 1 if unicodedata.combining(character) else 0
+        begins_anew, marks = _marks(character)
+        run = marks if begins_anew else run + marks
         if run <= MOST_MARKS:
             kept.append(character)
     return "".join(kept)
+
+
+@lru_cache(4096)
+def _marks(character: str) -> tuple[bool, int]:
+    """Return whether a character ends a run of marks, and how many it ends in once it is taken apart.
+
+    Some look like none and are two: U+0F81 has the class of a letter.
+    """
+    parts = [unicodedata.combining(part) for part in unicodedata.normalize("NFKD", character)]
+    letters = [at for at, combining in enumerate(parts) if not combining]
+    return bool(letters), len(parts) - 1 - letters[-1] if letters else len(parts)
 
 
 def visible(text: str) -> str:

@@ -51,7 +51,7 @@ def read(relay: Relay, source: Source, environ: Environ) -> Incoming:
         url=_url(relay, environ),
         client=client,
         is_proxied=is_proxied(relay, environ),
-        is_near=is_near(client or ""),
+        is_near=not relay.settings.trusted_proxies and is_near(client or ""),
         request_id=environ["relay.request_id"],
         wording=partial(wording, source) if source.is_form else None,
     )

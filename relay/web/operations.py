@@ -62,7 +62,11 @@ def exposition() -> Response:
     if not token:
         abort(404)
     scheme, _, shown = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    if token != "public" and guesses.are_too_many(relay, "metrics"):
+        return problem(429, "Too many wrong tokens came from here.")
     if token != "public" and not (scheme == "Bearer" and _is_metrics_token(relay, shown)):
+        if shown:
+            guesses.note_wrong(relay, "metrics")
         response = problem(401, "Send Authorization: Bearer with the metrics token.")
         response.headers["WWW-Authenticate"] = "Bearer"
         return response

@@ -122,3 +122,22 @@ def test_behind_a_proxy_one_visitor_gets_a_quarter_of_all_connections(proxied):
         headers = {"X-Forwarded-For": "198.51.100.99"}
         assert proxied.form({"email": "other@example.com"}, headers=headers).status == 202
     eventually(lambda: let_go(proxied, "too many connections") == 10, 5, "the log")
+
+
+def test_who_was_answered_holds_no_seat_however_long_the_proxy_keeps_the_connection():
+    """Each request comes in two pieces, one after the other, and the proxy keeps every connection."""
+    none = {"client_limits": "none", "source_limits": "none", "recipient_limits": "none"}
+    settings = config("http://127.0.0.1:9/", {"newsletter": NEWSLETTER | none})
+    few_files = ("prlimit", "--nofile=456:456")  # 200 connections, of which one visitor may have 50
+    with (
+        RelayProcess(settings, env={"RELAY_TRUSTED_PROXIES": "1"}, wrap=few_files) as relay,
+        contextlib.ExitStack() as open_ones,
+    ):
+        for number in range(60):
+            client = open_ones.enter_context(Raw(relay.port))
+            body = f"email=many{number}%40example.com".encode()
+            head = f"X-Forwarded-For: 203.0.113.7\r\nContent-Length: {len(body)}\r\n\r\n"
+            client.send(HEAD + head.encode())
+            time.sleep(0.005)
+            answer = client.send(body).read(20)
+            assert (number, answer.status) == (number, 202)

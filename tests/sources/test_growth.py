@@ -37,6 +37,7 @@ SIZE = 3000
 MARKS = "\u0301\u0316"
 TEXTS: dict[str, Callable[[int], str]] = {
     "marks": lambda n: "e" + MARKS * (n // 2),
+    "marks that look like letters": lambda n: "e" + "\u0f81" * n,
     "marks in parts": lambda n: ("e" + MARKS * 10) * (n // 21),
     "marks behind an address": lambda n: "jane@example.com" + MARKS * (n // 2),
     "marks in a link": lambda n: "https://e" + MARKS * (n // 2),
