@@ -69,7 +69,7 @@ def creates_and_dies_retried(trial: Trial) -> None:
     trial.tried(3)
     trial.say("waiting a good minute for the second attempts")
     trial.drain(relay, 120)
-    again = [arrival.at for arrival in upstream.arrivals[4:]]
+    again = [arrival.at for arrival in upstream.arrivals[4:] if not arrival.is_look]
     trial.expect(len(again) == 3, f"F80 {len(again)} second attempts of 3")
     waited = [moment - began for moment in again]
     trial.expect(min(waited, default=99) >= 57, f"F80 sent again after {min(waited, default=0):.1f} s")
@@ -87,7 +87,7 @@ def failing_sends(trial: Trial) -> None:
         for when in (1, 3) if trial.quick else (1, 2, 3, 4, 5, "2+3"):
             with Spoiler(worker, calls, f"error={error}", when) as spoiler:
                 trial.crowd(relay, threads=2, count=4, pause=0.05).start().join()
-                insist(lambda: relay.wait_drained(20))
+                insist(lambda: relay.wait_drained(60))  # two failed calls in a row hold it for a while
                 trial.tried(int(spoiler.hit))
     trial.expect(relay.worker_pids() == [worker], "the worker ended over a call that failed")
     relay.api("POST", f"{ACCOUNT}/resume")
