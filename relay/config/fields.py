@@ -10,8 +10,9 @@ from relay.config.presets import shared_labels
 from relay.config.schemas import Strict, Text, choice, expression_text, pattern, texts, whole, yes_or_no
 from relay.sources.consent import Box
 from relay.sources.fields import DEFAULT_TYPES, TYPES
+from relay.sources.guessing import Guess, OnlyEmail
 from relay.sources.mapping import CONTACTS, PROFILE_FIELDS
-from relay.sources.paths import Entries, Labels, OnlyEmail, Path, Place, plain
+from relay.sources.paths import Entries, Labels, Path, Place, plain
 from relay.sources.rules import Rule
 
 _PLAIN_KEYS = ("default", "max_length", "value", "region_from")
@@ -120,13 +121,25 @@ def _place(given: Any) -> Place:
     """Return where a value is found. Raises ValueError."""
     if isinstance(given, str) and given:
         return Path(given)
-    if given == {"only": "email"}:
-        return OnlyEmail()
+    if isinstance(given, dict) and "labels" not in given:
+        return _guess(given)
     if isinstance(given, dict) and set(given) <= {"labels", "within", "strip"}:
         within, strip, labels = given.get("within"), given.get("strip"), given.get("labels")
         if isinstance(within, str | None):
             inside = Path(within) if within else None
-            return Labels(_labels(labels), inside, _strip(strip), labels in ("email", "phone"))
+            return Labels(_labels(labels), inside, _strip(strip), _kind(labels))
+    raise ValueError("a path must be a text, or a table with labels")
+
+
+def _guess(given: dict[str, Any]) -> Place:
+    """Return what is found by its kind. Raises ValueError."""
+    match given:
+        case {"guess": str(path), **rest} if path and not rest:
+            return Guess(Path(path))
+        case {"only": "email", "within": str(path), **rest} if path and not rest:
+            return OnlyEmail(Path(path))
+        case {"only": "email", **rest} if not rest:
+            return OnlyEmail()
     raise ValueError("a path must be a text, or a table with labels")
 
 
@@ -139,6 +152,11 @@ def _strip(given: Any) -> re.Pattern[str] | None:
         return pattern(given)
     except ValueError as error:
         raise ValueError(f"strip {error}") from None
+
+
+def _kind(labels: Any) -> str:
+    """Return what stands beside the shared labels of contacts."""
+    return labels if labels in ("email", "phone") else ""
 
 
 def _labels(given: Any) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import jmespath
 from jmespath.functions import Functions
@@ -14,15 +14,36 @@ from relay.sources.text import is_blank, normal
 
 _DIGITS = "0123456789"
 _MARKS_OF_NEED = ("required", "pflichtfeld", "obligatoire", "obligatorio", "optional")
-# Short, as every text of a body is looked at.
-_ADDRESS = re.compile(r"[^@\s<>,;:/]{1,64}@[^@\s<>,;:/]{1,250}\.[^@\s<>,;:/.]{2,63}")
 _LONG_LABEL = 200
+_LONG_VALUE = 500
+_FEW_DIGITS = 4
 _EXPRESSION = re.compile(r"\[\?|\[\*|\|\||&&|\| *\[|[=!<>]=|@|`|^[\w.]+\.$|^[\w.]+\[\d*$|^[\w.\[\]]+\.\.")
 """What only an expression has; the name of a field may be anything else."""
 
 
+class Place(Protocol):
+    """Where a value is found."""
+
+    is_guess: ClassVar[bool]
+    """Whether nothing but its kind says whose it is."""
+
+    @property
+    def text(self) -> str: ...
+
+    def find(self, body: Mapping[str, Any]) -> Any:
+        """Return what stands there, or None."""
+
+    def name(self, body: Mapping[str, Any]) -> str | None:
+        """Return what the sender calls it."""
+
+    def exists(self, body: Mapping[str, Any]) -> bool:
+        """Whether the sender has such a field at all, be it empty."""
+
+
 class Path:
     """Where a value is found: exactly a key of the body, else JMESPath if it compiles."""
+
+    is_guess: ClassVar[bool] = False
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -99,8 +120,9 @@ class Labels:
     within: Path | None = None
     strip: re.Pattern[str] | None = None
     """What a sender puts before its keys, like Jotform's ``q4_``; ignored where a key begins with it."""
-    passes_boxes: bool = False
-    """Whether what stands there is a text, so that a box of the same label is another field."""
+    kind: str = ""
+    """What stands there, ``email`` or ``phone``: a box of the same label is another field."""
+    is_guess: ClassVar[bool] = False
 
     @property
     def text(self) -> str:
@@ -111,22 +133,33 @@ class Labels:
         return self.match(body)[1]
 
     def match(self, body: Mapping[str, Any], used: frozenset[str] = frozenset()) -> tuple[str, Any]:
-        """Return the first label, none of those used, that has a value, and the value.
+        """Return the first label, none of those used, that has a value, and the value: all of them where
+        several are called alike and differ.
 
-        As it is written before what it may be a variant of: "Email" before "Email 2".
+        As it is written before what it may be a variant of ("Email" before "Email 2"), and what looks as
+        such a value does before "Mobile: yes".
         """
-        exact: dict[str, Any] = {}
+        exact: dict[str, list[Any]] = {}
+        loose: dict[str, list[Any]] = {}
         for key, value in self._labelled(body).items():
-            if not is_blank(value) and not (self.passes_boxes and isinstance(value, bool)):
-                exact.setdefault(self._plain(key), value)
-        loose: dict[str, Any] = {}
-        for key, value in exact.items():
-            loose.setdefault(stem(key), value)
-        for known in (exact, loose):
-            for label in self.labels:
-                if label in known and label not in used:
-                    return label, known[label]
-        return "", None
+            if not is_blank(value) and not self._is_passed(value):
+                label = self._plain(key)
+                exact.setdefault(label, []).append(value)
+                loose.setdefault(stem(label), []).append(value)
+        found = [
+            (label, _one([*filter(self._is_likely, known[label])] or known[label]))
+            for known in (exact, loose)
+            for label in self.labels
+            if label in known and label not in used
+        ]
+        likely = (pair for pair in found if self._is_likely(pair[1]))
+        return next(likely, None) or next(iter(found), ("", None))
+
+    def _is_likely(self, value: Any) -> bool:
+        text = str(value)
+        if self.kind == "email":
+            return "@" in normal(text[:_LONG_VALUE], form="NFKC")
+        return self.kind != "phone" or sum(map(str.isdecimal, text[:_LONG_VALUE])) >= _FEW_DIGITS
 
     def _plain(self, key: str) -> str:
         key = key[: 2 * _LONG_LABEL]  # a pattern of the configuration need not be a quick one
@@ -135,8 +168,11 @@ class Labels:
 
     def exists(self, body: Mapping[str, Any]) -> bool:
         """Whether the sender has such a label at all, be its value empty."""
-        keys = map(self._plain, self._labelled(body))
-        return any(key in self.labels or stem(key) in self.labels for key in keys)
+        fields = (key for key, value in self._labelled(body).items() if not self._is_passed(value))
+        return any(key in self.labels or stem(key) in self.labels for key in map(self._plain, fields))
+
+    def _is_passed(self, value: Any) -> bool:
+        return bool(self.kind) and isinstance(value, bool)
 
     def name(self, body: Mapping[str, Any]) -> str | None:
         """Return what the sender calls it: its own spelling of the label that answers, or of any."""
@@ -173,43 +209,6 @@ def stem(label: str) -> str:
     return rest.rstrip(_DIGITS)
 
 
-@dataclass(frozen=True)
-class OnlyEmail:
-    """The e-mail address of a body that holds no other, whatever it is called."""
-
-    text = "the only e-mail address"
-
-    def find(self, body: Mapping[str, Any]) -> Any:
-        """Return it, or None."""
-        texts = (value.strip() for _, value in _texts(body))
-        found = {text.casefold(): text for text in texts if _ADDRESS.fullmatch(text)}
-        return next(iter(found.values())) if len(found) == 1 else None
-
-    def name(self, body: Mapping[str, Any]) -> str | None:
-        """Return what the sender calls it."""
-        only = self.find(body)
-        return next((name for name, value in _texts(body) if value.strip() == only), None)
-
-    def exists(self, body: Mapping[str, Any]) -> bool:
-        """Whether there is one."""
-        return self.find(body) is not None
-
-
-def _texts(tree: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every text in a body, with the key it stands under."""
-    if isinstance(tree, str):
-        yield name, tree
-    elif isinstance(tree, dict):
-        for key, one in tree.items():
-            yield from _texts(one, key)
-    elif isinstance(tree, list):
-        for one in tree:
-            yield from _texts(one, name)
-
-
-Place = Path | Labels | OnlyEmail
-
-
 class _Named(dict[str, Any]):
     """Listed entries by their names; not to be mistaken for a field that a sender calls "entry"."""
 
@@ -225,8 +224,9 @@ class Entries:
     entry_id: str | None = None
 
     def read(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return name → value, the first of equal names winning."""
-        found = _Named()
+        """Return name → value, blank where none has one; of equal names with different values all of them,
+        since nothing tells whose each is."""
+        found: dict[str, list[Any]] = {}
         titles = self._titles(body)
         for entry in _dicts(search(_expression(self.list), body)):
             value = search(_expression(self.value), entry)
@@ -234,15 +234,21 @@ class Entries:
             if self.entry_id:
                 names.append(titles.get(str(search(_expression(self.entry_id), entry))))
             for name in names:
-                if isinstance(name, str) and name and not is_blank(value):
-                    found.setdefault(name, value)
-        return found
+                if isinstance(name, str) and name:
+                    found.setdefault(name, []).append(value)
+        return _Named({name: _one(values) for name, values in found.items()})
 
     def _titles(self, body: Mapping[str, Any]) -> dict[str, Any]:
         if not self.titles:
             return {}
         listed = search(_expression(self.titles["list"]), body)
         return {str(t.get(self.titles["id"])): t.get(self.titles["title"]) for t in _dicts(listed)}
+
+
+def _one(values: list[Any]) -> Any:
+    """Return what all that are not blank agree on, or the whole list of them."""
+    given = [value for value in values if not is_blank(value)]
+    return next(iter(given), None) if all(value == given[0] for value in given) else given
 
 
 def _dicts(found: Any) -> Iterator[dict[str, Any]]:

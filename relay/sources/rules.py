@@ -48,17 +48,30 @@ class Rule:
 
     def name(self, body: Mapping[str, Any]) -> str | None:
         """Return what the sender calls it: of alternatives the one that answers, of joined ones the first."""
-        answering = (place for place in self.first if not self.is_blank(place.find(body)))
-        place = next(answering, None) or next(iter(self.joined or self.first), None)
+        place = self._answering(body)[0] or next(iter(self.joined or self.first), None)
         return place.name(body) if place else None
+
+    def _answering(self, body: Mapping[str, Any]) -> tuple[Place | None, Any]:
+        """Return the first of the alternatives that has a value, and the value.
+
+        Nothing is guessed for somebody whose own field is there and was left empty.
+        """
+        is_asked = False
+        for place in self.first:
+            if is_asked and place.is_guess:
+                continue
+            value = place.find(body)
+            if not self.is_blank(value):
+                return place, value
+            is_asked = is_asked or (isinstance(place, Labels) and place.exists(body))
+        return None, None
 
     def find(self, body: Mapping[str, Any]) -> Any:
         """Return the sender's value, as raw as it came, or None. Raises ValidationError."""
         if self.value is not None:
             return self.value
         if self.first:
-            found = (place.find(body) for place in self.first)
-            value = next((value for value in found if not self.is_blank(value)), None)
+            _, value = self._answering(body)
             if value is not None or not self.joined:
                 return value
         if len(self.joined) == 1:
@@ -89,9 +102,12 @@ class Rule:
     def with_country(self, value: Any, body: Mapping[str, Any], otherwise: Place | None) -> Any:
         """Return a phone's value with the country that stands beside it, if one does."""
         place = self.region_from or otherwise
-        if self.type != "phone" or place is None or isinstance(value, Telephone):
+        if self.type != "phone" or isinstance(value, Telephone):
             return value
-        country = place.find(body)
+        if isinstance(value, dict) and "country" in value:  # its own, also where it is none
+            country = value["country"]
+        else:
+            country = place.find(body) if place else None
         return value if is_blank(country) else Telephone(value, text_of(country) or "")
 
     def field(self, region: str | None) -> fields.Field[Any]:

@@ -12,6 +12,7 @@ from relay.sources.origin import ANY, canonical, covers
 from relay.sources.outline import unfolded
 from relay.sources.paths import Path, search
 from relay.sources.proof import Evidence, Verifier
+from relay.sources.text import is_blank
 
 RETENTION_SECONDS = 30 * 86400.0
 """How long what waits for a person is kept, where a source says nothing, or is gone."""
@@ -227,7 +228,7 @@ class Source:
         """
         if self.shape is None or not self.keeps_invalid or self.is_test(fields, headers):
             return False
-        return not self.shape.exists(fields)
+        return is_blank(self.shape.find(fields))
 
 
 def _is_true(found: Any) -> bool:

@@ -116,9 +116,10 @@ def text_of(value: Any) -> str | None:
     if isinstance(value, list):
         return _one_text(value)
     if isinstance(value, dict):
-        for names in _NAME_PARTS:
-            if any(name in value for name in names):
-                return join(value.get(name) for name in names)
+        known = [names for names in _NAME_PARTS if any(name in value for name in names)]
+        filled = (names for names in known if not is_blank([value.get(name) for name in names]))
+        if known:
+            return join(value.get(name) for name in next(filled, known[0]))
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
+from relay.sources.guessing import OnlyEmail
 from relay.sources.outline import unfolded
-from relay.sources.paths import Labels, OnlyEmail, plain, stem
+from relay.sources.paths import Labels, plain, stem
 from relay.sources.proof import Evidence, Verifier
 
-EMAIL = Labels(("emailaddress", "youremail", "email"), passes_boxes=True)
+EMAIL = Labels(("emailaddress", "youremail", "email"), kind="email")
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,11 @@ def test_what_form_builders_add_to_a_label_is_no_part_of_it(label: str, same: st
     [
         ({"Email 2": "b", "Email": "a"}, "a"),
         ({"Email Address 2": "b", "Email": "a"}, "a"),
-        ({"Email 2": "b", "Email 3": "c"}, "b"),
+        ({"Email 2": "b", "Email 3": "c"}, ["b", "c"]),
+        ({"Email 2": "b", "Email 3": "b", "Email 4": " "}, "b"),
+        ({"Email": "b", "E-mail": "c"}, ["b", "c"]),
+        ({"Email": "yes", "Email Address 2": "b@example.org"}, "b@example.org"),
+        ({"Email": "yes", "Email Address": "no"}, "no"),
         ({"Your friend's email": "x", "Your email": "a"}, "a"),
         ({"Your friend's email": "x", "Friend email": "y"}, None),
         ({"Email": True, "Email 2": "b"}, "b"),

@@ -166,9 +166,13 @@ def test_listed_fields_are_reached_by_any_of_their_names() -> None:
     assert by_label.apply(body).profile == {"email": "jane@example.com"}
 
 
-def test_of_entries_with_one_name_the_first_with_a_value_counts() -> None:
-    listed = [{"label": "a", "value": None}, {"label": "a", "value": "1"}, {"label": "a", "value": "2"}]
+def test_entries_with_one_name_are_what_those_with_a_value_agree_on() -> None:
+    listed = [{"label": "a", "value": None}, {"label": "a", "value": "1"}, {"label": "a", "value": "1"}]
     assert ENTRIES.read({"data": {"fields": listed}}) == {"a": "1"}
+    assert ENTRIES.read({"data": {"fields": listed[:1]}}) == {"a": None}
+    assert ENTRIES.read({"data": {"fields": [*listed, {"label": "a", "value": "2"}]}}) == {
+        "a": ["1", "1", "2"]
+    }
 
 
 @pytest.mark.parametrize(

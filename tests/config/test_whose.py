@@ -1,0 +1,326 @@
+"""Whose contact it is: a friend's, an owner's or somebody's who left is never signed up."""
+
+import json
+from typing import Any
+
+import pytest
+
+from relay.config import presets, settings
+from relay.sources.guessing import names_another
+from relay.sources.source import Source
+from tests.kit.relay import config, toml
+
+JSON = "application/json"
+OWN, FRIEND = "ilse@example.org", "freddy@example.net"
+BRITISH = "+447700900123"
+OWN_PHONE, FRIENDS_PHONE = "+4915112345678", "+4915187654321"
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Source]:
+    file = tmp_path_factory.mktemp("whose") / "relay.toml"
+    every = {name: {"kind": "webhook", "preset": name, "secret": "env:S"} for name in presets.preset_names()}
+    file.write_text(toml(config("http://127.0.0.1:1/", every)), encoding="utf-8")
+    variables = {
+        "OCAMBA_TOKEN": "token",
+        "S": "whsec_" + "QUJD" * 8,
+        "RELAY_PUBLIC_URL": "https://r.example.com",
+    }
+    return dict(settings.load({"RELAY_CONFIG": str(file), **variables}).sources)
+
+
+def profile(source: Source, body: dict[str, Any]) -> dict[str, Any]:
+    """Return what would be sent of a message in JSON, empty if it would not be."""
+    return dict(source.mapping.apply(source.read(json.dumps(body).encode(), JSON).fields).profile)
+
+
+# --- how each sender lists its fields ---------------------------------------------------------------------
+
+
+def typeform(*fields: tuple[str, str, Any]) -> dict[str, Any]:
+    kinds = {"email": "email", "phone": "phone_number", "text": "text"}
+    listed = [{"id": str(at), "title": title} for at, (title, _, _) in enumerate(fields)]
+    answers = [
+        {"type": kinds[kind], kinds[kind]: value, "field": {"id": str(at)}}
+        for at, (_, kind, value) in enumerate(fields)
+    ]
+    return {"form_response": {"definition": {"fields": listed}, "answers": answers}}
+
+
+def tally(*fields: tuple[str, str, Any]) -> dict[str, Any]:
+    kinds = {"email": "INPUT_EMAIL", "phone": "INPUT_PHONE_NUMBER", "text": "INPUT_TEXT"}
+    listed = [
+        {"key": f"q{at}", "label": label, "type": kinds[kind], "value": value}
+        for at, (label, kind, value) in enumerate(fields)
+    ]
+    return {"data": {"fields": listed}}
+
+
+def elementor(*fields: tuple[str, str, Any]) -> dict[str, Any]:
+    kinds = {"email": "email", "phone": "tel", "text": "text"}
+    return {
+        "fields": {
+            f"f{at}": {"id": f"f{at}", "title": title, "type": kinds[kind], "value": value}
+            for at, (title, kind, value) in enumerate(fields)
+        }
+    }
+
+
+def fillout(*fields: tuple[str, str, Any]) -> dict[str, Any]:
+    kinds = {"email": "EmailInput", "phone": "PhoneNumber", "text": "ShortAnswer"}
+    return {
+        "submission": {
+            "questions": [
+                {"id": f"q{at}", "name": name, "type": kinds[kind], "value": value}
+                for at, (name, kind, value) in enumerate(fields)
+            ]
+        }
+    }
+
+
+def paperform(*fields: tuple[str, str, Any]) -> dict[str, Any]:
+    return {
+        "data": [
+            {"title": title, "type": kind, "key": f"k{at}", "value": value}
+            for at, (title, kind, value) in enumerate(fields)
+        ]
+    }
+
+
+def jotform(*fields: tuple[str, str, Any]) -> dict[str, Any]:
+    whole = {
+        f"q{at}_{label}": {"full": value} if kind == "phone" else value
+        for at, (label, kind, value) in enumerate(fields)
+    }
+    return {"rawRequest": json.dumps(whole), "username": "owner@example.com"}
+
+
+def plain(*fields: tuple[str, str, Any]) -> dict[str, Any]:
+    return {label: value for label, _, value in fields}
+
+
+SHAPES = {
+    "typeform": typeform,
+    "tally": tally,
+    "elementor": elementor,
+    "fillout": fillout,
+    "paperform": paperform,
+    "jotform": jotform,
+    "contact-form-7": plain,
+    "framer": plain,
+    "formstack": plain,
+}
+by_kind = pytest.mark.parametrize("preset", [name for name, shape in SHAPES.items() if shape is not plain])
+every_shape = pytest.mark.parametrize("preset", SHAPES)
+
+
+@every_shape
+@pytest.mark.parametrize(
+    "friends", ["Friend's email", "friendEmail", "Partner e-mail", "E-Mail der Freundin"]
+)
+def test_who_left_the_own_address_empty_is_not_given_another_persons(
+    sources: dict[str, Source], preset: str, friends: str
+) -> None:
+    body = SHAPES[preset](("email", "email", ""), (friends, "email", FRIEND), ("phone", "phone", OWN_PHONE))
+    assert profile(sources[preset], body) == {"mobile_phone_number": OWN_PHONE}
+
+
+@every_shape
+@pytest.mark.parametrize("theirs", ["Emergency phone", "emergencyContact", "Telefon der Kollegin"])
+def test_who_left_the_own_number_empty_is_not_given_another_persons(
+    sources: dict[str, Source], preset: str, theirs: str
+) -> None:
+    for blank in ("", None, "+49"):
+        body = SHAPES[preset](
+            ("phone", "phone", blank), (theirs, "phone", FRIENDS_PHONE), ("email", "email", OWN)
+        )
+        assert profile(sources[preset], body) == {"email": OWN}
+
+
+@every_shape
+def test_another_persons_address_is_never_the_only_one(sources: dict[str, Source], preset: str) -> None:
+    body = SHAPES[preset](
+        ("recipient", "email", FRIEND), ("friendPhone", "phone", FRIENDS_PHONE), ("city", "text", "Ulm")
+    )
+    assert profile(sources[preset], body) == {}
+
+
+@by_kind
+def test_a_field_that_nothing_names_is_found_beside_another_persons(
+    sources: dict[str, Source], preset: str
+) -> None:
+    body = SHAPES[preset](
+        ("friendEmail", "email", FRIEND),
+        ("where", "email", OWN),
+        ("emergencyContact", "phone", FRIENDS_PHONE),
+        ("reach", "phone", OWN_PHONE),
+    )
+    assert profile(sources[preset], body) == {"email": OWN, "mobile_phone_number": OWN_PHONE}
+
+
+def test_two_fields_of_one_title_and_different_addresses_are_nobodys(sources: dict[str, Source]) -> None:
+    body = typeform(("Email", "email", FRIEND), ("Email", "email", OWN), ("Phone", "phone", OWN_PHONE))
+    assert profile(sources["typeform"], body) == {"mobile_phone_number": OWN_PHONE}
+    numbered = {"payload": {"data": {"Email 2": FRIEND, "Email 3": OWN, "Phone": OWN_PHONE}}}
+    assert profile(sources["webflow"], numbered) == {"mobile_phone_number": OWN_PHONE}
+    same = typeform(("Email", "email", OWN), ("Email", "email", OWN), ("Email", "email", ""))
+    assert profile(sources["typeform"], same) == {"email": OWN}
+
+
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        {"Handy": "ja"},
+        {"Mobile": "yes"},
+        {"Mobile": "on"},
+        {"Portable": "oui"},
+        {"Mobile": "iPhone 15"},
+        {"cell": 1},
+    ],
+)
+def test_a_box_called_like_a_number_does_not_hide_it(sources: dict[str, Source], boxes: Any) -> None:
+    for body in ({**boxes, "phone": OWN_PHONE}, {"phone": OWN_PHONE, **boxes}):
+        assert profile(sources["contact-form-7"], body) == {"mobile_phone_number": OWN_PHONE}
+
+
+# --- Jotform's telephones and names -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("others", "own", "number"),
+    [
+        ({"country": "49", "phone": "1701111111"}, {"country": "44", "phone": "7700900123"}, BRITISH),
+        ({"country": "+49", "area": "030", "phone": "123456"}, {"area": "202", "phone": "5550123"}, None),
+        ({"full": "+491701111111"}, {"country": "1", "area": "202", "phone": "5550123"}, "+12025550123"),
+        ({"country": "49", "phone": "3012345"}, {"country": "", "area": "202", "phone": "5550123"}, None),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("label", ["phoneNumber", "unusual"])
+def test_a_number_is_read_with_its_own_country(
+    sources: dict[str, Source], others: Any, own: Any, number: str | None, label: str
+) -> None:
+    whole = {"q1_email": OWN, "q2_emergencyContact": others, f"q3_{label}": own}
+    found = profile(sources["jotform"], {"rawRequest": json.dumps(whole)})
+    assert found == {"email": OWN, **({"mobile_phone_number": number} if number else {})}
+
+
+def test_parts_are_read_where_the_whole_number_is_blank(sources: dict[str, Source]) -> None:
+    for own in (
+        {"full": "", "country": "49", "area": "151", "phone": "12345678"},
+        {"full": "0151 12345678", "country": "DE"},
+    ):
+        whole = {"q1_email": OWN, "q5_phone": own}
+        found = profile(sources["jotform"], {"rawRequest": json.dumps(whole)})
+        assert found == {"email": OWN, "mobile_phone_number": OWN_PHONE}
+
+
+def test_a_friends_name_is_not_the_visitors(sources: dict[str, Source]) -> None:
+    friends, own = {"first": "Fred", "last": "Foe"}, {"first": "Ilse", "last": "Ohm"}
+    for label, name in (("name", "Ilse Ohm"), ("whoAreYou", "Ilse Ohm")):
+        whole = {"q1_email": OWN, "q2_friendsName": friends, f"q3_{label}": own}
+        assert profile(sources["jotform"], {"rawRequest": json.dumps(whole)})["full_name"] == name
+    whole = {"q1_email": OWN, "q2_friendsName": friends}
+    assert "full_name" not in profile(sources["jotform"], {"rawRequest": json.dumps(whole)})
+
+
+def test_what_a_program_says_of_its_own_users_is_nobody_who_signed_up(sources: dict[str, Source]) -> None:
+    meta = {"__submission": {"user": {"email": "admin@example.com"}}, "email": "", "phone": OWN_PHONE}
+    assert profile(sources["fluent-forms"], meta) == {"mobile_phone_number": OWN_PHONE}
+    del meta["email"]
+    assert profile(sources["fluent-forms"], meta) == {"mobile_phone_number": OWN_PHONE}
+
+
+def test_a_gift_is_sent_to_somebody_else(sources: dict[str, Source]) -> None:
+    body = {"email": OWN, "billing": {"phone": ""}, "shipping": {"phone": FRIENDS_PHONE}}
+    assert profile(sources["woocommerce"], body) == {"email": OWN}
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        *("Your email", "E-mail", "contact", "Company", "Where may we write you?", "family", "amount"),
+        *("Mailingliste", "ehemaliger Name", "chemical", "parents", "kontakt", "address", "ort"),
+    ],
+)
+def test_most_fields_are_the_visitors(label: str) -> None:
+    assert not names_another(label)
+
+
+# --- who left, and what is no person ----------------------------------------------------------------------
+
+
+def is_out(source: Source, body: dict[str, Any]) -> bool:
+    fields = source.read(json.dumps(body).encode(), JSON).fields
+    return not source.is_unknown(fields, {}) and source.is_excluded(fields, {})
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"type": "contact_deleted"}, {"type": "contact.DELETED"}, {"type": "contactDeleted"},
+        {"type": "contact.delete"}, {"type": "contact.unsubscribe"}, {"type": "contact.deleted.v1"},
+        {"type": "contact/deleted"}, {"type": "contact.opted_out"}, {"type": "user.deactivated"},
+        {"event": "contact.deleted"}, {"event_type": "contact.removed"}, {"eventType": "contact.bounced"},
+        {"data": {"email": OWN, "unsubscribed": True}}, {"data": {"object": {"unsubscribed": "true"}}},
+        {"payload": {"email": OWN, "unsubscribed": 1}}, {"data": {"email": OWN, "subscribed": False}},
+        {"data": {"email": OWN, "status": "unsubscribed"}}, {"data": {"email": OWN, "deleted": True}},
+        {"data": {"user": {"email": OWN, "unsubscribed_at": "2026-01-01"}}},
+    ],
+)  # fmt: skip
+def test_who_left_is_not_signed_up(sources: dict[str, Source], told: dict[str, Any]) -> None:
+    assert is_out(sources["standard-webhooks"], {"type": "contact.updated", "data": {"email": OWN}, **told})
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"unsubscribed": "false"}, {"unsubscribed": "0"}, {"unsubscribed": 0}, {"unsubscribed": "no"},
+        {"unsubscribed": None}, {"subscribed": True}, {"deleted": False}, {"status": "subscribed"},
+        {"unsubscribed_at": None}, {"deleted_at": ""}, {},
+    ],
+)  # fmt: skip
+def test_who_did_not_leave_is(sources: dict[str, Source], told: dict[str, Any]) -> None:
+    for kind in ("contact.created", "user.updated", 5, None):
+        assert not is_out(sources["standard-webhooks"], {"type": kind, "data": {"email": OWN, **told}})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *({"objectType": kind} for kind in ("company", "Company", "DEAL", "LINE_ITEM")),
+        *({"objectType": "", "objectTypeId": kind} for kind in ("0-2", "0-7", "2-123456")),
+        {"companyId": 7},
+    ],
+)
+def test_what_is_no_contact_is_nobody(sources: dict[str, Source], body: dict[str, Any]) -> None:
+    assert is_out(sources["hubspot"], {**body, "properties": {"phone": {"value": OWN_PHONE}}})
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"objectType": "contact"}, {"objectTypeId": "0-1"}, {"objectType": None}]
+)
+def test_a_contact_is_somebody(sources: dict[str, Source], body: dict[str, Any]) -> None:
+    assert not is_out(sources["hubspot"], {**body, "properties": {"email": {"value": OWN}}})
+
+
+@pytest.mark.parametrize(
+    ("preset", "body"),
+    [
+        ("webflow", {"triggerType": None, "payload": {"data": {"Email": OWN}}}),
+        ("typeform", {"event_type": "", "form_response": {"answers": []}}),
+        ("clickfunnels", {"event_type": "contact.created", "data": {"email": OWN}}),
+        ("clickfunnels", {"event_type": "contact.created", "data": None}),
+        ("intercom", {"topic": "contact.user.created", "data": {"item": {"mail": OWN}}}),
+    ],
+)
+def test_what_the_sender_renamed_is_kept(
+    sources: dict[str, Source], preset: str, body: dict[str, Any]
+) -> None:
+    assert not is_out(sources[preset], body)
+
+
+def test_a_visitor_without_a_contact_is_left_out_as_before(sources: dict[str, Source]) -> None:
+    item = {"email": None, "phone": None}
+    assert is_out(sources["intercom"], {"topic": "contact.user.created", "data": {"item": item}})
+    data = {"email_address": None, "phone_number": None}
+    assert is_out(sources["clickfunnels"], {"event_type": "contact.created", "data": data})
