@@ -98,14 +98,13 @@ def _is_one_slip(typed: str, meant: str) -> bool:
     return max(len(typed), len(meant)) == 1 or (len(typed) == 2 and typed == meant[::-1])
 
 
-def phone(text: str, region: str | None = None, *, is_stated: bool = False) -> str:
+def phone(text: str, region: str | None = None) -> str:
     """Return a phone number in E.164 (``+4930123456``).
 
-    ``region`` (ISO 3166, ``DE``) is assumed for numbers without a country code; ``is_stated``: it stood
-    beside this one. Raises NotAContact.
+    ``region`` (ISO 3166, ``DE``) is assumed for numbers without a country code. Raises NotAContact.
     """
     try:
-        return telephone.read(text, region, is_stated=is_stated)
+        return telephone.read(text, region)
     except NoNumber:
         if region is None:
             wanted = "Enter a phone number with its country code, like +49 30 1234567."

@@ -91,17 +91,17 @@ class Phone(Single[str]):
         self.region = region
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
-        region, is_stated = self.region, isinstance(value, Telephone)
+        region = self.region
         if isinstance(value, Telephone):
             value, region = value.number, telephone.region_of(value.country)
         given = [one for one in _given(value) if not holds_no_number(one)] or [""]
-        return self.choose([_read_number(one, region, is_stated) for one in given])
+        return self.choose([_read_number(one, region) for one in given])
 
 
-def _read_number(given: Any, region: str | None, is_stated: bool) -> str:
+def _read_number(given: Any, region: str | None) -> str:
     """Return a number in E.164. One that came as a number in JSON may have lost its zeros, which some
     countries cannot do without. Raises ValidationError."""
-    read = functools.partial(contact.phone, region=region, is_stated=is_stated)
+    read = functools.partial(contact.phone, region=region)
     found = _checked(read, text_of(given) or "")
     if isinstance(given, int | float) and not telephone.is_given_out(found):
         raise ValidationError("Enter a valid phone number.")

@@ -6,6 +6,9 @@ import phonenumbers
 from phonenumbers import CountryCodeSource, PhoneNumber, PhoneNumberFormat, PhoneNumberType, ValidationResult
 
 _MOST_DIGITS = 15  # of E.164, with the country code
+_FEW_DIGITS = 7
+_MEXICAN_MOBILE = re.compile(r"521([0-9]{10})")
+"""As mobiles in Mexico were dialled from abroad until 2020; their numbers are the same without the 1."""
 _VANITY = re.compile(r"[\d\s().+-]*\d[\s().-]*[A-Za-z]{3,}(?:[\s-][A-Za-z]+)*")
 _VANITY_KINDS = {
     PhoneNumberType.TOLL_FREE,
@@ -26,15 +29,17 @@ def international(digits: str, without_zero: str | None = None) -> PhoneNumber:
 
     ``without_zero``: it without the zero that was written in brackets, as it is dialled from abroad.
     """
+    if mexican := _MEXICAN_MOBILE.fullmatch(digits):
+        digits = "52" + mexican[1]
     if without_zero is None:
         return _possible(_parsed("+" + digits))
     return _the_valid_one(_parsed("+" + without_zero), _try_parsed("+" + digits))
 
 
-def in_region(digits: str, region: str, *, is_stated: bool = False) -> PhoneNumber:
+def in_region(digits: str, region: str, *, may_be_foreign: bool = False) -> PhoneNumber:
     """Return what digits mean where they were typed: a national number, or one dialled from there.
 
-    ``is_stated``: their country stood beside them, so they are nobody else's without a plus.
+    ``may_be_foreign``: the caller looks whether they are as well a number from abroad.
     Raises NoNumber.
     """
     own = _parsed(digits, region)
@@ -43,14 +48,24 @@ def in_region(digits: str, region: str, *, is_stated: bool = False) -> PhoneNumb
         return _dialled_abroad(digits, own, code)
     if digits.startswith("00"):
         return _certain(own, _parsed("+" + digits[2:]))
+    if digits.startswith("0" + code):
+        return _with_a_zero_before_its_code(digits, own)
     if digits.startswith(code):
         national = own
         if own.country_code_source == CountryCodeSource.FROM_NUMBER_WITHOUT_PLUS_SIGN:
             national = _parsed(f"+{code}{digits}")
         return _certain(national, _parsed("+" + digits))
-    if not is_stated and _may_be_foreign(digits, own):
+    if not may_be_foreign and _may_be_foreign(digits, own):
         raise NoNumber
     return _possible(own)
+
+
+def _with_a_zero_before_its_code(digits: str, national: PhoneNumber) -> PhoneNumber:
+    """Return what ``049 170 …`` is: a national number, or one whose second zero was forgotten."""
+    abroad = _try_parsed("+" + digits[1:])
+    if abroad is None or not phonenumbers.is_valid_number(abroad):
+        return _possible(national)
+    return _the_valid_one(national, abroad)
 
 
 def _dialled_abroad(digits: str, dialled: PhoneNumber, code: str) -> PhoneNumber:
@@ -123,7 +138,7 @@ def with_or_without_plus(digits: str, region: str | None) -> PhoneNumber:
     if region is None:
         return international(digits)
     try:
-        national = in_region(digits, region, is_stated=True)
+        national = in_region(digits, region, may_be_foreign=True)
     except NoNumber:
         return international(digits)
     if phonenumbers.is_valid_number(national) and _may_be_foreign(digits, national):
@@ -166,6 +181,8 @@ def _try_parsed(text: str) -> PhoneNumber | None:
 def _possible(number: PhoneNumber) -> PhoneNumber:
     if not _is_possible(number):
         raise NoNumber
+    if len(str(number.national_number)) < _FEW_DIGITS and not phonenumbers.is_valid_number(number):
+        raise NoNumber  # plans change, but not to so few: it is a post code, or the beginning of a number
     return number
 
 

@@ -11,6 +11,7 @@ from functools import cache
 import phonenumbers
 from phonenumbers import PhoneNumber
 
+from relay.sources import notes
 from relay.sources.numbering import (
     NoNumber,
     formatted,
@@ -25,12 +26,19 @@ INVISIBLE_PLUS = "\u2064"
 """Stands for a ``+`` that a form did not encode, or that was a blank: only the number can tell."""
 
 _LONGEST = 80
-_FEWEST_DIGITS = 7  # after as many a letter begins a note, and no number in letters
 _FEW_DIGITS = 6  # as many in a note, and it is another number
 _PLAIN = str.maketrans(
-    {**dict.fromkeys("‐‑‒–—―−－", "-"), "（": "(", "）": ")", "．": ".", "／": "/", "＋": "+"}
+    {
+        **dict.fromkeys("‐‑‒–—―−－ーｰ", "-"),
+        "（": "(",
+        "）": ")",
+        "．": ".",
+        "／": "/",
+        "＋": "+",
+        **{chr(0x1F1E6 + at): chr(ord("A") + at) for at in range(26)},  # of a flag
+    }
 )
-_QUOTES = "'\"`’‘“”„ "  # tables put one before a number, so that it stays a text
+_QUOTES = "'\"`’‘“”„!? "  # tables put one before a number, so that it stays a text
 _FORMATTING = re.compile(r"[\w\s+().,;:|/\[\]*#~=-]+")
 _BREAK = re.compile(r"[\x00-\x1f\x85\u2028\u2029]")
 _WORDS_BEFORE = re.compile(
@@ -41,19 +49,23 @@ _WORDS_BEFORE = re.compile(
 _PLACEHOLDERS = frozenset("xX_#*-.()/ +[]")
 _TWICE = re.compile(r"\+\s*([1-9][0-9]{0,2})(?:[\s()./-]*(?=\+)|[\s()./-]+(?=00\s*\1))")
 _DIAL_CODE = re.compile(r"[^+0-9]*(?:\+|00)\s*([1-9][0-9 -]{0,6})\)?[^+0-9]*")
+_PICTURES = frozenset(["So", "Sk", "Mn", "Cn"])
+_NO_TELEPHONE = re.compile(
+    r"(?:19|20)[0-9]{2}-[0-9]{1,2}-[0-9]{1,2}(?:\D.*)?"  # a day, perhaps with a time
+    r"|[0-9]{1,2}([./])[0-9]{1,2}\1(?:19|20)[0-9]{2}|[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?"
+)
+"""What else consists of digits and dots: a day or a time."""
 _FRACTION = re.compile(r"(\+?[1-9][0-9]{6,14})\.0")  # a table's number, written out as it counts
 _COUNTED = re.compile(r"\+?[0-9]{7,}(?:\.0{1,3})+")
 _MASKED = re.compile(r"[xX*•…_]{2,}")
-_LOOK_LIKE_DIGITS = re.compile(r"[OoQIl|]+(?![^\W\d_])")
 _ZERO = re.compile(r"(?<=\d)[\s./-]*\(0\)")  # +49 (0)30: to be left out where the code stands before it
 _SEPARATORS = re.compile(r"[/,;|]")
 _LISTING = frozenset(",;|")  # these stand between numbers; a slash also stands inside one
 
 
-def read(text: str, region: str | None = None, *, is_stated: bool = False) -> str:
+def read(text: str, region: str | None = None) -> str:
     """Return a number in E.164 (``+4930123456``); ``region`` is its country where it names none.
 
-    ``is_stated``: the country stood beside this number, and is not only where most of them are from.
     It is taken when it is *possible* for its country: numbering plans change more often than software.
     Raises NoNumber.
     """
@@ -62,11 +74,11 @@ def read(text: str, region: str | None = None, *, is_stated: bool = False) -> st
     if len(text) > _LONGEST or holds_none(text) or not _FORMATTING.fullmatch(text) or _BREAK.search(text):
         raise NoNumber
     text = _without_words(text)
-    if _MASKED.search(text) or _COUNTED.fullmatch(text):  # half of a number, or more than one
-        raise NoNumber
+    if _NO_TELEPHONE.fullmatch(text) or _MASKED.search(text) or _COUNTED.fullmatch(text):
+        raise NoNumber  # a day, half of a number, or more than one
     if beside := _TWICE.match(text):  # a widget's dial code, and the number typed with its own
-        region, text, is_stated = region_of("+" + beside[1]), text[beside.end() :], True
-    return formatted(_number(_one_number(text, region), region, may_have_lost_plus, is_stated))
+        region, text = region_of("+" + beside[1]), text[beside.end() :]
+    return formatted(_number(_one_number(text, region), region, may_have_lost_plus))
 
 
 def is_given_out(number: str) -> bool:
@@ -129,9 +141,20 @@ def _plain(text: str) -> str:
     """Return text without what cannot be seen, with digits, brackets, dashes and plus as ASCII has them."""
     text = visible(text).strip()[: _LONGEST + 1].translate(_PLAIN).strip(_QUOTES)
     if not text.isascii():
+        text = _without_pictures(text)
+    if not text.isascii():
         text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
     counted = _FRACTION.fullmatch(text)
     return counted[1] if counted else text
+
+
+def _without_pictures(text: str) -> str:
+    """Return text without the pictures that telephones put at its ends."""
+    while text and unicodedata.category(text[0]) in _PICTURES:
+        text = text[1:].lstrip()
+    while text and unicodedata.category(text[-1]) in _PICTURES:
+        text = text[:-1].rstrip()
+    return text
 
 
 def _digits(text: str) -> str:
@@ -150,8 +173,12 @@ def _without_words(text: str) -> str:
 
 
 def _one_number(text: str, region: str | None) -> str:
-    """Return a number without a note behind it. Raises NoNumber where there are two."""
-    text = _without_note(text)
+    """Return a number without what people write around it. Raises NoNumber where there are two."""
+    rest = notes.without_mark(text)
+    text = notes.without_note(rest if _is_valid(rest, region) else text, region)
+    if any(_is_valid(left, region) for left in notes.doubtful(text)):
+        raise NoNumber
+    text = notes.without_words_behind(text, region)
     if "__" in text or text.endswith("_") or "+" in text.lstrip("(+ "):
         raise NoNumber
     for cut in _SEPARATORS.finditer(text):
@@ -165,20 +192,6 @@ def _one_number(text: str, region: str | None) -> str:
     return text
 
 
-def _without_note(text: str) -> str:
-    """Return text up to the letter or sign behind its last digit. Raises NoNumber for a second number."""
-    for place, character in enumerate(text):
-        if not (character.isalpha() or character in "#~=*") or len(_digits(text[:place])) < _FEWEST_DIGITS:
-            continue
-        note = text[place:]
-        if text[place - 1].isdigit() and _LOOK_LIKE_DIGITS.match(note):
-            raise NoNumber
-        if len(_digits(note)) >= _FEW_DIGITS or "+" in note or is_region(note.strip(" ().")):
-            raise NoNumber
-        return text[:place].rstrip(" (/,;.:-")
-    return text
-
-
 def _is_valid(text: str, region: str | None) -> bool:
     try:
         return phonenumbers.is_valid_number(_number(text, region))
@@ -186,9 +199,7 @@ def _is_valid(text: str, region: str | None) -> bool:
         return False
 
 
-def _number(
-    text: str, region: str | None, may_have_lost_plus: bool = False, is_stated: bool = False
-) -> PhoneNumber:
+def _number(text: str, region: str | None, may_have_lost_plus: bool = False) -> PhoneNumber:
     """Return the one number a text can be. Raises NoNumber."""
     if any(character.isalpha() for character in text):
         return vanity(text, region)
@@ -205,4 +216,4 @@ def _number(
         if not digits.startswith("00"):
             raise NoNumber
         return international(digits[2:])
-    return in_region(digits, region, is_stated=is_stated)
+    return in_region(digits, region)

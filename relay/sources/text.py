@@ -41,7 +41,7 @@ _JOINERS = re.compile("[\u200c\u200d]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
-def normal(text: str, most: int | None = None, form: Literal["NFC", "NFKC"] = "NFC") -> str:
+def normal(text: str, most: int | None = None, form: Literal["NFC", "NFKC", "NFKD"] = "NFC") -> str:
     """Return text in a Unicode normal form: the one way to get there for what a sender wrote.
 
     Cut to ``most`` characters first. Normalising sorts each run of combining marks, which takes the

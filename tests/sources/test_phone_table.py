@@ -74,9 +74,9 @@ ANYWHERE: dict[str, Callable[[Written], str]] = {
 }
 
 
-def read_or_refuse(text: str, region: str | None, *, is_stated: bool = False) -> str | None:
+def read_or_refuse(text: str, region: str | None) -> str | None:
     try:
-        return read(text, region, is_stated=is_stated)
+        return read(text, region)
     except NoNumber:
         return None
 
@@ -178,6 +178,45 @@ def test_nobody_is_refused_for_writing_as_one_does_at_home(region: str) -> None:
         home = phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL)
         for text in (home, re.sub(r"\D", "", home), wanted):
             assert read_or_refuse(text, region) in (wanted,), (text, wanted)
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        " (2)",
+        " [1]",
+        " 2",
+        " - 2",
+        " : 1",
+        " 2nd",
+        " 9am",
+        " 9-17",
+        " (9-5)",
+        " 2. OG",
+        " 3rd floor",
+        " 12 Uhr",
+    ],
+)
+def test_the_digits_of_a_note_are_never_the_numbers(note: str) -> None:
+    for number in NUMBERS:
+        for text in (number.home, number.abroad, number.e164, number.digits):
+            assert read_or_refuse(text + note, number.region) in (None, number.e164), (number, text + note)
+
+
+def test_a_country_that_nobody_chose_makes_no_number() -> None:
+    """A widget shows one before anybody has touched it."""
+    mapping = Mapping(
+        {"mobile_phone_number": Rule("phone", joined=(Path("phone"),))}, region_from=Path("dial")
+    )
+    for number in NUMBERS:
+        for shown in ("DE", "FR", "GB", "US"):
+            mapped = mapping.apply({"phone": number.code + number.significant, "dial": shown})
+            found = mapped.profile.get("mobile_phone_number")
+            if found not in (None, number.e164):
+                own = phonenumbers.parse(found)
+                at_home = re.sub(r"\D", "", phonenumbers.format_number(own, PhoneNumberFormat.NATIONAL))
+                is_mobile = phonenumbers.number_type(own) == PhoneNumberType.MOBILE
+                assert is_mobile or at_home == number.code + number.significant, (number, shown, found)
 
 
 @pytest.mark.parametrize("between", [" / ", ", ", "; ", " | ", " oder ", " or ", " "])
