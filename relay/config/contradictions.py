@@ -7,11 +7,14 @@ from typing import Any
 from relay.config.environment import Advice, Problem, Remark, suggest
 from relay.config.pages import LANGUAGES
 from relay.config.proofs import NONE, Proof
-from relay.sources import origin
+from relay.sources import origin, stamp
 from relay.sources.consent import YES, Box
 from relay.sources.mapping import CONTACTS
-from relay.sources.paths import Labels, Path, plain
+from relay.sources.paths import Labels, Path, Place, plain
 from relay.sources.rules import Rule
+
+_OWN = frozenset([stamp.FIELD, "relay_page", "relay_shown", "relay_suggest", "_next", "_charset_"])
+"""What the relay's own pages and its script fill in, and browsers."""
 
 
 def contradictions(
@@ -57,6 +60,8 @@ def _honeypot(loaded: dict[str, Any], where: str) -> Iterator[Problem]:
     if not name:
         return
     users = [f"fields.{field}" for field, rule in _rules(loaded).items() if _reads(rule, name)]
+    users += ["region_from"] if "region_from" in loaded and _is_called(loaded["region_from"], name) else []
+    users += ["the relay itself"] if name in _OWN else []
     users += ["consent"] if name in _boxes(loaded) else []
     users += ["utm"] if name in loaded.get("utm", {}).values() else []
     users += ["captcha"] if name == loaded.get("captcha", {}).get("field") else []
@@ -67,10 +72,17 @@ def _honeypot(loaded: dict[str, Any], where: str) -> Iterator[Problem]:
 
 def _reads(rule: Rule, name: str) -> bool:
     """Whether a rule takes its value from a field of a form."""
+    if rule.region_from is not None and _is_called(rule.region_from, name):
+        return True
     return any(
-        plain(name) in place.labels if isinstance(place, Labels) else place.text == name
+        plain(name) in place.labels if isinstance(place, Labels) else _is_called(place, name)
         for place in rule.places
     )
+
+
+def _is_called(place: Place, name: str) -> bool:
+    """Whether a place is the field of that name: ``contact[email]`` is ``contact.email`` too."""
+    return name in (place.text, place.name({name: ""}))
 
 
 def _labels(loaded: dict[str, Any], where: str) -> Iterator[Problem]:

@@ -70,7 +70,7 @@ def _expand(fields: dict[str, Any]) -> dict[str, Any]:
     """
     nested: dict[str, Any] = {}
     for name, value in fields.items():
-        if steps := _steps(name):
+        if steps := steps_of(name):
             _plant(nested, steps, value)
     listed = {name: _listed(tree) for name, tree in nested.items()}
     return {
@@ -80,7 +80,8 @@ def _expand(fields: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _steps(name: str) -> list[str]:
+def steps_of(name: str) -> list[str]:
+    """Return what a bracketed key means: ``data[merges][EMAIL]`` is data, merges, EMAIL."""
     first, bracket, rest = name.partition("[")
     if not bracket or not first or not rest.endswith("]"):
         return []

@@ -10,6 +10,7 @@ import jmespath
 from jmespath.functions import Functions
 from jmespath.visitor import TreeInterpreter
 
+from relay.sources.form_body import steps_of
 from relay.sources.text import is_blank, normal
 
 _DIGITS = "0123456789"
@@ -17,7 +18,10 @@ _MARKS_OF_NEED = ("required", "pflichtfeld", "obligatoire", "obligatorio", "opti
 _LONG_LABEL = 200
 _LONG_VALUE = 500
 _FEW_DIGITS = 4
-_EXPRESSION = re.compile(r"\[\?|\[\*|\|\||&&|\| *\[|[=!<>]=|@|`|^[\w.]+\.$|^[\w.]+\[\d*$|^[\w.\[\]]+\.\.")
+_EXPRESSION = re.compile(
+    r"\[\?|\[\*|\|\||&&|\| *\[|[=!<>]=|@|`|^[\w.]+\.$|^[\w.]+\[\d*$|^[\w.\[\]]+\.\."
+    r"|\.\[|^\[|\.\"|\| *$|^[\w.]+[)\]]$"
+)
 """What only an expression has; the name of a field may be anything else."""
 
 
@@ -73,8 +77,10 @@ class Path:
         return search(self._expression, body)
 
     def name(self, body: Mapping[str, Any]) -> str | None:
-        """Return what the sender calls it."""
-        return self.text
+        """Return what the sender calls it: ``contact[phone]`` where a form posts ``contact.phone`` so."""
+        if self.text in body:
+            return self.text
+        return next((name for name in body if ".".join(steps_of(name)) == self.text), self.text)
 
     def exists(self, body: Mapping[str, Any]) -> bool:
         """Whether the sender has such a field at all, be it empty."""

@@ -11,6 +11,7 @@ from relay.intake import visitor
 from relay.process.relay import Relay
 from relay.sources import stamp as timestamp
 from relay.sources.consent import Box
+from relay.sources.form_body import steps_of
 from relay.sources.mapping import CONTACTS
 from relay.sources.paths import Labels, Path, Place
 from relay.sources.rules import Rule
@@ -115,9 +116,19 @@ def _carried(source: Source, typed: Mapping[str, Any], shown: set[str]) -> Itera
     """Yield what goes along: fields the page does not show, lists, the captcha's token."""
     own = {timestamp.FIELD, source.honeypot, "_charset_", *visitor.OWN_FIELDS}
     for name, value in typed.items():
+        if name in shown or name in own or _is_said_twice(name, typed, shown):
+            continue
         for one in value if isinstance(value, list) else [value]:
-            if name not in shown and name not in own and isinstance(one, str):
+            if isinstance(one, str):
                 yield name, as_typed(one)
+
+
+def _is_said_twice(name: str, typed: Mapping[str, Any], shown: set[str]) -> bool:
+    """Whether a field goes along under another name already: ``a[]=1`` was read as the list ``a`` too."""
+    lists = {steps_of(other)[0] for other in shown if steps_of(other)}
+    if steps := steps_of(name):
+        return isinstance(typed.get(steps[0]), list) and steps[0] not in lists
+    return name in lists
 
 
 def _filled(

@@ -491,6 +491,26 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str, str]] = {
         "sources.newsletter.honeypot",
         "fields.full_name",
     ),
+    "honeypot that is mapped in brackets": (
+        (
+            DESTINATION,
+            FORM.replace('"form"', '"form"\nhoneypot = "contact[email]"').replace(
+                'email = "email"', 'email = "contact.email"'
+            ),
+        ),
+        "sources.newsletter.honeypot",
+        "is used by fields.email too",
+    ),
+    "honeypot that names the country": (
+        (DESTINATION, FORM.replace('"form"', '"form"\nhoneypot = "country"\nregion_from = "country"')),
+        "sources.newsletter.honeypot",
+        "is used by region_from too",
+    ),
+    "honeypot of the relay's own": (
+        (DESTINATION, FORM.replace('"form"', '"form"\nhoneypot = "relay_ts"')),
+        "sources.newsletter.honeypot",
+        "is used by the relay itself too",
+    ),
     "honeypot that is a box": (
         (DESTINATION, FORM.replace('"form"', '"form"\nhoneypot = "news"\nconsent = "news"')),
         "sources.newsletter.honeypot",

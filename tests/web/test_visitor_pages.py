@@ -18,6 +18,7 @@ HTML = {"Accept": "text/html"}
 SHOP = "https://shop.example"
 CONSENT = {"email": "news_mail", "mobile_phone_number": "news_sms"}
 LABELLED = {"email": {"from": ["Your E-mail", "email"]}, "mobile_phone_number": "phone"}
+NESTED = {"email": "contact[email]", "mobile_phone_number": "contact.phone"}
 PAGE = {
     "title": "Join",
     "labels": {"news_mail": "Write to me"},
@@ -39,6 +40,7 @@ def relay() -> Iterator[RelayProcess]:
         "daily": NEWSLETTER | many | {"client_limits": "1/day"},
         "small": NEWSLETTER | many | {"max_body": "1KiB"},
         "closed": NEWSLETTER | many | {"enabled": False},
+        "nested": NEWSLETTER | many | {"fields": NESTED},
         "trap": NEWSLETTER | many | {"honeypot": "leave_empty"},
     }
     with ScriptedUpstream() as upstream, RelayProcess(config(upstream.url, sources)) as running:
@@ -120,6 +122,36 @@ def test_a_number_after_a_blank_gets_no_plus_on_the_way(relay: RelayProcess) -> 
     row = relay.submission((taken.header("Location") or "").rpartition("/")[2])
     assert row["state"] != "invalid" and row["contact_hint"] in (None, "b***@example.com")
     assert relay.api("POST", "/api/find", {"contact": "+4917012345678"}).json["submissions"]
+
+
+def test_a_field_in_brackets_comes_back_as_it_was_posted(relay: RelayProcess) -> None:
+    first = post(relay, {"contact[email]": "wrong", "contact[phone]": "0170 7654321"}, "nested")
+
+    assert named(first, "contact[phone]")[0]["value"] == "0170 7654321"
+    assert [one["type"] for one in named(first, "contact[phone]")] == ["tel"] and not named(
+        first, "contact.phone"
+    )
+    again = {one["name"]: one.get("value", "") for one in inputs(first)} | {
+        "contact[email]": "in@example.com"
+    }
+    assert post(relay, again, "nested").status == 303
+    assert relay.api("POST", "/api/find", {"contact": "+491707654321"}).json["submissions"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [("interests[]", "a"), ("interests[]", "b")],
+        [("interests[0]", "a"), ("interests[1]", "b")],
+        [("interests", ""), ("interests[]", "a"), ("interests[]", "b")],
+        [("interests", "a"), ("interests", "b")],
+    ],
+)
+def test_a_list_comes_back_once(relay: RelayProcess, fields: list[tuple[str, str]]) -> None:
+    first = post(relay, [("email", "wrong"), *fields])
+
+    carried = [one["value"] for one in inputs(first) if one.get("name", "").startswith("interests")]
+    assert carried == ["a", "b"]
 
 
 def test_one_mistake_is_said_once_and_two_are_listed(relay: RelayProcess) -> None:
