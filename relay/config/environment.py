@@ -252,9 +252,15 @@ def paste_problem(text: str) -> str | None:
         return "begins or ends with a blank; remove it"
     if len(text) > 1 and (first, last) in _QUOTES:
         return "stands in quotes; remove them"
+    if _SCHEME.match(text):
+        return "begins with the name of its scheme; leave that out"
+    if _ASSIGNED.match(text):
+        return "begins with the name of a variable; give what stands behind the ="
     return None
 
 
+_SCHEME = re.compile(r"(?:bearer|basic|token|authorization:)\s", re.IGNORECASE)
+_ASSIGNED = re.compile(r"(?:export\s+)?[A-Z][A-Z0-9]*_[A-Z0-9_]*=.")
 _MARKS = ("\ufeff", "\u200b", "\u200c", "\u200d", "\u200e", "\u200f", "\u2060")
 _QUOTES = {*zip("\"'`“‘„‚«»", "\"'`”’“‘»«", strict=True), ("„", "”"), ("”", "”"), ("’", "’")}
 

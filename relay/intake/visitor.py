@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from relay.sources import contact
+from relay.sources.origin import ascii_address
 from relay.sources.source import Source
 
 NEXT = "_next"
@@ -45,9 +46,10 @@ def next_page(source: Source, fields: Mapping[str, Any]) -> str | None:
     asked = fields.get(NEXT)
     if not source.is_form or not isinstance(asked, str) or len(asked) > _LONGEST_NEXT:
         return None
-    if not asked.isascii() or not asked.isprintable() or any(one in asked for one in '\\ "<>'):
+    if not asked.isprintable() or any(one in asked for one in '\\"<>'):
         return None
     try:
+        asked = ascii_address(asked.strip())
         parts = urlsplit(asked)
         origin = f"{parts.scheme}://{parts.netloc}".lower()
     except ValueError:

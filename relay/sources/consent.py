@@ -50,7 +50,7 @@ class Box:
     @cached_property
     def _says_yes(self) -> frozenset[str]:
         names = {self.field, re.split(r"[.\[\]\"]+", self.field.rstrip('[]"'))[-1]}
-        own = {_word(name) for name in names} - NO
+        own = {_word(name) for name in names if not name.isdigit()} - NO  # a number is a place in a list
         return YES | own | {_word(one) for one in self.yes}
 
     def is_ticked(self, body: Mapping[str, Any]) -> bool:

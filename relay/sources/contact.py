@@ -16,8 +16,9 @@ _PLAIN = str.maketrans("’‘‐‑‒–" + _FULL_WIDTH, "''----" + "".join(ma
 _LINK = re.compile(r"mailto:([^?]*)(?:\?.*)?", re.IGNORECASE)
 _NAMED = re.compile(r"([^<>]*)<([^<>]*)>")
 _QUOTES = '"“”„«» \t'
-_STOPS = ",;"
-"""Of the list that an address stood in; neither ends a domain."""
+_STOPS = ",;:)>"
+"""Of the list or the text that an address stood in; none ends a domain."""
+_COMMENT = re.compile(r"\s\([^()@]*\)")
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 _LONGEST_LOCAL = 64
 _SHORTEST_SLIP = 6  # shorter domains have too many neighbours
@@ -70,6 +71,7 @@ def _address(text: str) -> str:
         name, text = named[1].strip(_QUOTES + "'"), named[2].strip()
         if "@" in name and name.lower() != text.lower():  # two addresses
             raise _no_address()
+    text = _COMMENT.sub("", text)
     link = _LINK.fullmatch(text)
     return (link[1] if link else text).strip().rstrip(_STOPS)
 

@@ -1,12 +1,13 @@
 """Origin: the site a page belongs to, written in one way so that two can be compared."""
 
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
 
 import idna
 
 ANY = "*"
 _LABEL = "*."
 _LONG = 300
+_IN_ADDRESSES = "%/:=&?~#+!$,;'@()*[]"
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -33,6 +34,15 @@ def ascii_host(host: str) -> str:
     if host.isascii():
         return host.lower()
     return idna.encode(host, uts46=True, transitional=False).decode()  # raises a kind of ValueError
+
+
+def ascii_address(url: str) -> str:
+    """Return an address as browsers ask for it: its host in ASCII, and what else is not in it escaped.
+    Raises ValueError."""
+    parts = urlsplit(url)
+    host, _, port = parts.netloc.partition(":") if "[" not in parts.netloc else (parts.netloc, "", "")
+    netloc = ascii_host(host) + (f":{port}" if port else "")
+    return quote(urlunsplit(parts._replace(netloc=netloc)), safe=_IN_ADDRESSES)
 
 
 def covers(pattern: str, origin: str) -> bool:

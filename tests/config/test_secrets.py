@@ -34,6 +34,9 @@ PASTED = {
     "typographic quotes": "“{}”",
     "byte order mark": "\ufeff{}",
     "zero-width blank": "{}\u200b",
+    "its scheme": "Bearer {}",
+    "a line of an environment file": "OCAMBA_TOKEN={}",
+    "a line of a shell": "export CRM_SECRET={}",
 }
 
 

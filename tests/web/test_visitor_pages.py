@@ -28,9 +28,12 @@ PAGE = {
 }
 
 
+UMLAUTS = "https://münchen.example"
+
+
 @pytest.fixture(scope="module")
 def relay() -> Iterator[RelayProcess]:
-    many = {"origins": [SHOP, "https://*.shop.example"]}
+    many = {"origins": [SHOP, "https://*.shop.example", UMLAUTS]}
     sources = {
         "newsletter": NEWSLETTER | many,
         "anywhere": NEWSLETTER | {"origins": ["*"]},
@@ -172,9 +175,27 @@ def test_a_form_may_name_its_thanks_page_on_a_site_that_may_post(relay: RelayPro
 
 
 @pytest.mark.parametrize(
+    ("asked", "led"),
+    [
+        (UMLAUTS + "/ok", "https://xn--mnchen-3ya.example/ok"),
+        (SHOP + "/größe?für=dich", SHOP + "/gr%C3%B6%C3%9Fe?f%C3%BCr=dich"),
+        (SHOP + "/thank you", SHOP + "/thank%20you"),
+        (SHOP + "/a%20b", SHOP + "/a%20b"),
+    ],
+)
+def test_an_address_is_led_to_as_browsers_write_it(relay: RelayProcess, asked: str, led: str) -> None:
+    answer = post(relay, {"email": f"idn{len(asked)}@example.com", "_next": asked})
+
+    assert (answer.status, answer.header("Location")) == (303, led)
+
+
+@pytest.mark.parametrize(
     "asked",
     [
         "https://evil.example/",
+        "https://shop.example＠evil.example/",
+        "https://evil。example/",
+        "https://shop.example@münchen.example/",
         "https://shop.example.evil.example/",
         "https://shop.example@evil.example/",
         "https://evil.example\\@shop.example/",
@@ -215,7 +236,7 @@ def test_the_page_after_a_mistake_keeps_the_way_on(relay: RelayProcess) -> None:
 @pytest.mark.parametrize(
     ("source", "ancestors"),
     [
-        ("newsletter", f"{SHOP} https://*.shop.example"),
+        ("newsletter", f"{SHOP} https://*.shop.example https://xn--mnchen-3ya.example"),
         ("anywhere", "'none'"),
         ("unframed", "'none'"),
     ],
