@@ -1,6 +1,7 @@
 """How much of a source one client may use, and what one client can make its owner believe."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -116,8 +117,26 @@ def test_one_client_cannot_show_that_a_form_is_wrong() -> None:
     for _ in range(12):
         mistakes.note(form, incoming("192.0.2.1"))
     assert mistakes.sources() == set()
+    for other in ("*", "null", "https://else.example"):
+        mistakes.note(form, incoming("192.0.2.1", origin=other))
+    assert mistakes.sources() == set()
+    anywhere = replace(form, name="anywhere", origins=("*",))
+    for other in ("*", "null", SITE):
+        mistakes.note(anywhere, incoming("192.0.2.1", origin=other))
+    assert mistakes.sources() == set(), "a form for every site has none of its own"
     mistakes.note(form, incoming("192.0.2.1", origin=SITE))
     assert mistakes.sources() == {"form"}, "a page of the owner's own site"
+
+
+def test_behind_a_known_proxy_a_private_address_is_one_client() -> None:
+    """Without one, everybody comes from the proxy's."""
+    trusting = {"RELAY_TRUSTED_PROXIES": "1"}
+    for env, kept in ((trusting, 20), ({}, 30)):
+        with RelayProcess(config("http://127.0.0.1:9/", {"mistaken": FORM}), env=env) as process:
+            for number in range(30):
+                fields, via = {"mail": f"{number}@example.com"}, {"X-Forwarded-For": "10.0.0.7"}
+                process.form(fields, "mistaken", via)
+            assert len(process.rows(False, source="mistaken", state="invalid")) == kept
 
 
 def incoming(client: str, **headers: str) -> Incoming:

@@ -1,5 +1,7 @@
 """A source: who may use it, and what is no sign-up at all."""
 
+import hashlib
+import hmac
 import re
 from typing import Any
 
@@ -8,9 +10,9 @@ import pytest
 
 from relay.sources.mapping import Mapping
 from relay.sources.paths import Path
-from relay.sources.proof import BEARER, Evidence
+from relay.sources.proof import BEARER, Evidence, Verifier
 from relay.sources.rules import Rule
-from relay.sources.source import Captcha, HeaderIs, Ping, Source
+from relay.sources.source import Captcha, Handshake, HeaderIs, Ping, Source
 
 SECRET = b"canary-secret"
 MAPPING = Mapping({"email": Rule("email", joined=(Path("email"),))})
@@ -215,3 +217,18 @@ def test_a_large_body_is_not_compared() -> None:
     assert not Ping(pattern).matches(b"a" * 300_000, {})
     with pytest.raises(AssertionError, match="10 letters"):
         Ping(pattern).matches(b"a" * 10, {})
+
+
+def test_a_challenge_that_was_signed_is_no_sign_of_a_wrong_clock() -> None:
+    """Anybody can have one signed, at any time they name."""
+    verifier = Verifier(
+        "hmac-sha256", header="X-Sign", signed="{timestamp}.{body}", timestamp_header="X-Time"
+    )
+    shaking = source(
+        "webhook", verifier=verifier, secrets=(SECRET,), handshake=Handshake("hmac", "challenge")
+    )
+    for body, is_only_late in ((b"challenge-1", False), (b'{"email": "ada@example.com"}', True)):
+        made = hmac.new(SECRET, b"5." + body, hashlib.sha256).hexdigest()
+        evidence = Evidence({"x-sign": made, "x-time": "5"}, {}, body)
+        assert not shaking.admits(evidence, 1_800_000_000.0)
+        assert shaking.is_only_untimely(evidence, 1_800_000_000.0) is is_only_late

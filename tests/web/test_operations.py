@@ -42,6 +42,16 @@ def test_strangers_learn_whether_it_is_ready_and_no_more() -> None:
         eventually(lambda: '"guessing"' in relay.output(), 25, "the alert")
 
 
+def test_who_guesses_at_the_metrics_is_refused_before_a_token_is_looked_at() -> None:
+    with RelayProcess(config("http://127.0.0.1:9/")) as relay:
+        guess, right = ({"Authorization": f"Bearer {token}"} for token in ("wrong", relay.metrics_token))
+        asked = [relay.get("/metrics", guess, source_address="127.0.3.9").status for _ in range(14)]
+        assert asked[0] == 401 and asked[-1] == 429
+        assert relay.get("/metrics", right, source_address="127.0.3.9").status == 429
+        assert relay.get("/metrics", right).status == 200, "the owner is elsewhere"
+        assert relay.output().count("operator.guessing") == 1
+
+
 def test_metrics_have_the_documented_names_and_labels() -> None:
     with ScriptedUpstream() as upstream, RelayProcess(config(upstream.url)) as relay:
         answer = relay.form({"email": "ada@example.com"})
