@@ -87,7 +87,8 @@ def import_(
 def _told(found: "Imported", dry_run: bool) -> str:
     taken = f"{found.queued:,} {'would be queued' if dry_run else 'queued'}"
     repeats = "" if dry_run else f", {found.repeats:,} stored before"
-    return f"{count_of(found.rows, 'row')}: {taken}{repeats}, {found.refused:,} cannot be used"
+    unread = "" if found.unread_from is None else f"; nothing from line {found.unread_from} on was read"
+    return f"{count_of(found.rows, 'row')}: {taken}{repeats}, {found.refused:,} cannot be used{unread}"
 
 
 def _ignored(_: "Problem") -> None:
@@ -103,6 +104,6 @@ def _rejecting(target: Path, opened: ExitStack) -> Callable[["Problem"], None]:
             target.unlink(missing_ok=True)
             made.append(csv.writer(opened.enter_context(opened_privately(target))))
             made[0].writerow(["line", "why", *problem.cells])
-        made[0].writerow([problem.line, problem.why, *problem.cells.values()])
+        made[0].writerow([problem.line, problem.why, *problem.cells])
 
     return reject

@@ -36,7 +36,8 @@ class Problem:
 
     line: int
     why: str
-    cells: Mapping[str, str] = field(repr=False)
+    cells: tuple[str, ...] = field(repr=False)
+    """As they are, in the order of the table's columns."""
 
 
 @dataclass
@@ -48,6 +49,8 @@ class Imported:
     repeats: int = 0
     refused: int = 0
     problems: list[Problem] = field(default_factory=list)
+    unread_from: int | None = None
+    """The line from which on nothing could be read."""
 
 
 Tell = Callable[[Imported], None]
@@ -92,13 +95,15 @@ class Import:
             found.repeats += repeats
             found.queued += len(entries) - repeats
             tell(found)
+        found.unread_from = self.table.unread_from
         return found
 
     def _entry(self, row: Row, vault: Vault, at: float) -> Entry | Problem:
         if row.problem:
             return Problem(row.line, row.problem, row.cells)
-        fields, mapping = self._fields(row.cells), self.source.mapping
-        given = self._given(row.cells)
+        cells = dict(zip(self.table.columns, row.cells, strict=False))
+        fields, mapping = self._fields(cells), self.source.mapping
+        given = self._given(cells)
         mapped = mapping.correct(fields, given) if given else mapping.apply(fields)
         if not mapped.ok:
             why = "; ".join(f"{name}: {' '.join(said)}" for name, said in mapped.errors.items())
@@ -114,7 +119,7 @@ class Import:
 
     def _fields(self, cells: Mapping[str, str]) -> dict[str, Any]:
         """Return the body that a row stands for; a profile field stands where its rule looks first."""
-        named = {self.names.get(column, column): cell for column, cell in cells.items()}
+        named = {self.names.get(column, column): cell for column, cell in cells.items() if column}
         return {_place(self.source, name) or name: cell for name, cell in named.items()}
 
     def _given(self, cells: Mapping[str, str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import charset_normalizer
@@ -12,7 +12,6 @@ from relay.operator.errors import Unfitting
 
 _SAMPLE_BYTES = 64 * 1024
 _DELIMITERS = ",;\t|"
-_OLD_ENCODINGS = ["cp1252", "cp1250", "cp1251", "utf_16"]
 _COMMON = "cp1252"
 _OLD_ENCODINGS = [_COMMON, "cp1250", "cp1251", "utf_16"]
 _MARKS = (
@@ -25,15 +24,19 @@ _MARKS = (
 
 @dataclass(frozen=True)
 class Row:
-    """One row: the line it ends in, and its cells by column; or what is wrong with it."""
+    """One row: the line it begins in, and its cells as they are; or what is wrong with it."""
 
     line: int
-    cells: dict[str, str]
+    cells: tuple[str, ...] = field(default=(), repr=False)
     problem: str | None = None
 
 
 class Table:
-    """Reads a file that can be sought in. ``encoding`` and ``delimiter`` are what was found out."""
+    """Reads a file that can be sought in. ``encoding`` and ``delimiter`` are what was found out.
+
+    ``unread_from``: the line from which on nothing could be read, once rows have ended there. Where quotes do
+    not match, nobody can tell a note that goes over several lines from rows: reading on would make people up.
+    """
 
     def __init__(self, file: BinaryIO, encoding: str | None = None) -> None:
         """``encoding``: if it was guessed wrongly. Raises Unfitting if there is no heading."""
@@ -43,35 +46,41 @@ class Table:
         self._text = io.TextIOWrapper(file, self.encoding, errors="surrogateescape", newline="")
         head = sample.decode(self.encoding, "ignore")
         self.delimiter = _delimiter(head)
-        self._reader = csv.reader(self._text, delimiter=self.delimiter)
-        self.columns = tuple(name.strip() for name in next(self._reader, []))
-        if not any(self.columns):
+        self._reader = csv.reader(self._text, delimiter=self.delimiter, strict=True)
+        self.unread_from: int | None = None
+        self.columns = self._heading()
+
+    def _heading(self) -> tuple[str, ...]:
+        try:
+            columns = tuple(name.strip() for name in next(self._reader, []))
+        except csv.Error as problem:
+            raise Unfitting(f"the heading cannot be read: {problem}") from None
+        if not any(columns):
             raise Unfitting("the file has no heading: its first line must name the columns")
-        if doubled := [name for name in self.columns if name and self.columns.count(name) > 1]:
+        if doubled := [name for name in columns if name and columns.count(name) > 1]:
             raise Unfitting(f"the heading names {doubled[0][:40]!r} twice")
+        return columns
 
     def rows(self) -> Iterator[Row]:
-        """Yield every row that is not empty."""
-        while True:
+        """Yield every row that is not empty, up to the first that cannot be read."""
+        while self.unread_from is None:
+            line = self._reader.line_num + 1
             try:
                 cells = next(self._reader, None)
             except csv.Error as problem:
-                yield Row(self._reader.line_num, {}, f"is no row of a table: {problem}")
+                self.unread_from = line
+                yield Row(line, problem=f"cannot be read, nor what follows from this line on: {problem}")
                 continue
             if cells is None:
-                self._text.detach()  # the file is its owner's to close
-                return
+                break
             if any(cell.strip() for cell in cells):
-                yield self._row(cells)
+                yield Row(line, tuple(cells), self._problem(cells))
+        self._text.detach()  # the file is its owner's to close
 
-    def _row(self, cells: list[str]) -> Row:
-        line = self._reader.line_num
-        named = {name: cell for name, cell in zip(self.columns, cells, strict=False) if name}
-        if len(cells) > len(self.columns) and any(cell.strip() for cell in cells[len(self.columns) :]):
-            return Row(line, named, f"has {len(cells)} cells, and the heading {len(self.columns)}")
-        if any(_is_broken(cell) for cell in cells):
-            return Row(line, named, f"is no text in {self.encoding}")
-        return Row(line, named)
+    def _problem(self, cells: list[str]) -> str | None:
+        if any(cell.strip() for cell in cells[len(self.columns) :]):
+            return f"has {len(cells)} cells, and the heading {len(self.columns)}"
+        return f"is no text in {self.encoding}" if any(map(_is_broken, cells)) else None
 
 
 def _is_broken(text: str) -> bool:

@@ -28,6 +28,15 @@ def test_a_table_is_tried_then_taken_in_and_its_bad_rows_come_back(site: Site) -
     assert "0 queued, 2 stored before, 1 cannot be used" in again.out
 
 
+def test_what_was_not_read_is_said_however_many_problems_stand_before_it(site: Site) -> None:
+    rows = ["nonsense,Bob"] * 30 + ['torn@example.com,"never ends', "lost@example.com,Cy"]
+    (site.folder / "torn.csv").write_text("\n".join(["email,first_name", *rows, ""]))
+    done = site.run("import", "newsletter", "torn.csv")
+    assert done.status == 1
+    assert "31 rows: 0 queued, 0 stored before, 31 cannot be used" in done.out
+    assert "nothing from line 32 on was read" in done.out
+
+
 def test_a_column_or_source_that_is_not_there_is_named(site: Site) -> None:
     (site.folder / "old.csv").write_text(TABLE)
     assert (
