@@ -1,7 +1,7 @@
 """Commands that move many submissions: import, export."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay.cli.envfile import opened_privately
-from relay.cli.failed import FAILED, Failed, count_of
+from relay.cli.failed import FAILED, AskedWrongly, Failed, count_of
 from relay.cli.filtering import filter_of, narrowed
 from relay.cli.opening import open_to_act, open_to_look
 
 if TYPE_CHECKING:
-    from relay.operator.imports import Imported, Problem
+    from relay.operator.imports import Imported, Problem, Reject
+
+_ADDED = "line", "why"
+"""The columns of a file of rows that came back, before those that they had."""
 
 
 @click.command()
@@ -65,6 +68,8 @@ def import_(
     """Take old sign-ups of a table in, behind fresh ones. Safe to run twice: a row is a repeat."""
     operator, _ = open_to_act()
     target = Path(rejected or f"{file}.rejected.csv")
+    if target.exists() and target.samefile(file):
+        raise AskedWrongly(f"{target} is the table itself")
     with ExitStack() as opened:
         table = opened.enter_context(file.open("rb"))
         bar = opened.enter_context(click.progressbar(length=max(1, file.stat().st_size), label=file.name))
@@ -91,19 +96,21 @@ def _told(found: "Imported", dry_run: bool) -> str:
     return f"{count_of(found.rows, 'row')}: {taken}{repeats}, {found.refused:,} cannot be used{unread}"
 
 
-def _ignored(_: "Problem") -> None:
+def _ignored(_: "Problem", __: Sequence[str]) -> None:
     return
 
 
-def _rejecting(target: Path, opened: ExitStack) -> Callable[["Problem"], None]:
+def _rejecting(target: Path, opened: ExitStack) -> "Reject":
     """Return what writes a row, with its line and why, into a file that only its owner can read."""
     made: list[Any] = []
 
-    def reject(problem: "Problem") -> None:
+    def reject(problem: "Problem", columns: Sequence[str]) -> None:
+        # Rows that came back once have a line and a reason already: the new ones stand in their place.
+        rest = slice(2 if tuple(columns[:2]) == _ADDED else 0, None)
         if not made:
             target.unlink(missing_ok=True)
             made.append(csv.writer(opened.enter_context(opened_privately(target))))
-            made[0].writerow(["line", "why", *problem.cells])
-        made[0].writerow([problem.line, problem.why, *problem.cells])
+            made[0].writerow([*_ADDED, *columns[rest]])
+        made[0].writerow([problem.line, problem.why, *problem.cells[rest]])
 
     return reject

@@ -40,7 +40,7 @@ class Files(Desk):
         *,
         encoding: str | None = None,
         tell: Tell = lambda _: None,
-        reject: Reject = lambda _: None,
+        reject: Reject = lambda _problem, _columns: None,
         dry_run: bool = False,
     ) -> Imported:
         """Take the rows of a table in as submissions of a source, behind fresh ones.

@@ -6,7 +6,7 @@ table may be imported again after a crash, or with its mistakes mended.
 
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -55,8 +55,8 @@ class Imported:
 
 Tell = Callable[[Imported], None]
 """Called after each batch with how far it has come."""
-Reject = Callable[[Problem], None]
-"""Called with each row that was not taken."""
+Reject = Callable[[Problem, Sequence[str]], None]
+"""Called with each row that was not taken, and the columns of its table."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Import:
                 else:
                     found.refused += 1
                     found.problems += [made] if len(found.problems) < _SHOWN else []
-                    reject(made)
+                    reject(made, self.table.columns)
             found.rows += len(batch)
             repeats = 0 if dry_run else self._store(outbox, entries)
             found.repeats += repeats

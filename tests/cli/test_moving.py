@@ -28,6 +28,39 @@ def test_a_table_is_tried_then_taken_in_and_its_bad_rows_come_back(site: Site) -
     assert "0 queued, 2 stored before, 1 cannot be used" in again.out
 
 
+def test_rows_come_back_under_the_whole_heading_and_as_they_were(site: Site) -> None:
+    table = "email,,phone,first_name\nnope\nbad,x,,Bob,too,many\n,,,  Cy \n"
+    (site.folder / "old.csv").write_text(table)
+    site.run("import", "newsletter", "old.csv")
+
+    back = site.folder / "old.csv.rejected.csv"
+    head, short, long, blank = csv.reader(back.read_text().splitlines())
+    assert head == ["line", "why", "email", "", "phone", "first_name"]
+    assert short[:1] + short[2:] == ["2", "nope"]
+    assert long[:1] + long[2:] == ["3", "bad", "x", "", "Bob", "too", "many"]
+    assert blank[:1] + blank[2:] == ["4", "", "", "", "  Cy "]
+
+
+def test_rows_that_came_back_are_mended_and_taken(site: Site) -> None:
+    (site.folder / "old.csv").write_text("email,first_name\nonce,Ann\ntwice,Bob\n")
+    site.run("import", "newsletter", "old.csv")
+    back = site.folder / "old.csv.rejected.csv"
+    back.write_text(back.read_text().replace("once,", "once@example.com,"))
+
+    again = site.run("import", "newsletter", back.name)
+
+    assert "1 queued, 0 stored before, 1 cannot be used" in again.out
+    head, row = csv.reader((site.folder / f"{back.name}.rejected.csv").read_text().splitlines())
+    assert head == ["line", "why", "email", "first_name"] and row[2:] == ["twice", "Bob"]
+
+
+def test_rows_do_not_come_back_into_the_table_itself(site: Site) -> None:
+    (site.folder / "old.csv").write_text(TABLE)
+    done = site.run("import", "newsletter", "old.csv", *MAP, "--rejected", "./old.csv")
+    assert done.status == 2 and "is the table itself" in done.err
+    assert (site.folder / "old.csv").read_text() == TABLE
+
+
 def test_what_was_not_read_is_said_however_many_problems_stand_before_it(site: Site) -> None:
     rows = ["nonsense,Bob"] * 30 + ['torn@example.com,"never ends', "lost@example.com,Cy"]
     (site.folder / "torn.csv").write_text("\n".join(["email,first_name", *rows, ""]))

@@ -119,7 +119,7 @@ def test_what_cannot_be_used_is_said_by_line_and_given_back(operator: Operator) 
     table = "\n".join([*rows, "a@example.com,1,2,3", ",", "\xff,", ""])
     back: list[Problem] = []
 
-    found = taken(operator, table.encode("latin-1"), reject=back.append)
+    found = taken(operator, table.encode("latin-1"), reject=lambda problem, _: back.append(problem))
 
     assert (found.queued, found.refused) == (1, len(back))
     assert back == found.problems
