@@ -47,6 +47,9 @@ def _names(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -
     pairs = [text.partition("=") for text in given]
     if wrong := next((column for column, equals, name in pairs if not (equals and name)), None):
         raise click.BadParameter(f"takes 'Column=field', not {wrong!r}")
+    columns = [column for column, _, _ in pairs]
+    if twice := next((column for column in columns if columns.count(column) > 1), None):
+        raise click.BadParameter(f"names {twice!r} twice")
     return {column: name for column, _, name in pairs}
 
 

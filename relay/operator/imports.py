@@ -6,8 +6,9 @@ table may be imported again after a crash, or with its mistakes mended.
 
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from relay.delivery import QUEUED, RETRY
@@ -68,12 +69,35 @@ class Import:
     names: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        """Raises Unfitting for a column that is not there, or where no contact would be found."""
+        """Raises Unfitting for a column that is not there, for two that are one, or without a contact."""
         if unknown := sorted(set(self.names) - set(self.table.columns)):
             raise Unfitting(f"there is no column {unknown[0]!r}; there are {', '.join(self.table.columns)}")
-        if not self.source.mapping.has_contact_fields(self._fields(dict.fromkeys(self.table.columns, "x"))):
+        if not self.source.mapping.has_contact_fields(dict.fromkeys(self._keys.values(), "x")):
             columns = ", ".join(self.table.columns)
             raise Unfitting(f"no column holds a contact of {self.source.name}: map one of {columns}")
+
+    @cached_property
+    def _keys(self) -> Mapping[str, str]:
+        """The keys of a body under which cells stand, by column: without columns that mapped ones replace.
+
+        Raises Unfitting.
+        """
+        mapped = {name: _place(self.source, name) or name for name in self.names.values()}
+        replaced = {key for name, key in mapped.items() for key in _replaced(self.source, name, key)}
+        found = {column: mapped[name] for column, name in self.names.items()}
+        for column in filter(None, self.table.columns):
+            key = _place(self.source, column) or column
+            if column not in found and key not in replaced:
+                found[column] = key
+        by_key: dict[str, str] = {}
+        for column, key in found.items():
+            if other := by_key.get(key):
+                pair = " and ".join(map(repr, sorted((other, column))))
+                raise Unfitting(
+                    f"the columns {pair} are both the {key} of {self.source.name}: map one of them"
+                )
+            by_key[key] = column
+        return found
 
     def run(self, outbox: Outbox, tell: Tell, reject: Reject, *, dry_run: bool = False) -> Imported:
         """Store every row that can be used, a batch in a commit; with ``dry_run`` only look."""
@@ -119,8 +143,7 @@ class Import:
 
     def _fields(self, cells: Mapping[str, str]) -> dict[str, Any]:
         """Return the body that a row stands for; a profile field stands where its rule looks first."""
-        named = {self.names.get(column, column): cell for column, cell in cells.items() if column}
-        return {_place(self.source, name) or name: cell for name, cell in named.items()}
+        return {self._keys[column]: cell for column, cell in cells.items() if column in self._keys}
 
     def _given(self, cells: Mapping[str, str]) -> dict[str, str]:
         """Return the cells of profile fields whose rules look for labels, which no body can be made for."""
@@ -146,6 +169,22 @@ def _place(source: Source, name: str) -> str | None:
     rule = source.mapping.rules.get(name)
     places = rule.places if rule is not None else ()
     return next((place.text for place in places if isinstance(place, Path)), None)
+
+
+def _replaced(source: Source, name: str, key: str) -> Iterator[str]:
+    """Yield the keys at which nothing may stand so that what stands at ``key`` is what is taken.
+
+    What a rule looks at later may stay: it counts where that is blank. ``name``: what a column was mapped to;
+    for a profile field, it is the whole of it.
+    """
+    yield key
+    for field_, rule in {**source.mapping.rules, **source.mapping.extra}.items():
+        first, joined = ([getattr(place, "text", "") for place in some] for some in (rule.first, rule.joined))
+        if key in first:
+            yield from first[: first.index(key)]
+        elif key in joined:
+            yield from first
+            yield from joined if name == field_ else ()
 
 
 def submission_of(source: Source, fields: dict[str, Any], at: float, key: str | None = None) -> Submission:

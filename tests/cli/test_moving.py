@@ -77,6 +77,8 @@ def test_a_column_or_source_that_is_not_there_is_named(site: Site) -> None:
     )
     assert "there is no source nowhere" in site.run("import", "nowhere", "old.csv").err
     assert site.run("import", "newsletter", "old.csv", "--map", "nothing").status == 2
+    twice = site.run("import", "newsletter", "old.csv", "--map", "E-Mail=email", "--map", "E-Mail=phone")
+    assert twice.status == 2 and "'E-Mail' twice" in twice.err
     assert site.run("import", "newsletter", "missing.csv").status == 2
 
 

@@ -26,6 +26,8 @@ from tests.kit.relay import HOOK, NEWSLETTER, config, toml
 SOURCES: dict[str, Any] = {
     "newsletter": NEWSLETTER | {"region": "DE"},
     "asking": NEWSLETTER | {"consent": {"email": "news"}},
+    "either": NEWSLETTER
+    | {"fields": {"email": {"first": ["mail", "email"]}, "mobile_phone_number": "phone"}},
     "deep": HOOK | {"wait": 0, "fields": {"email": "answers[?type=='email'].email | [0]"}},
 }
 
@@ -91,6 +93,52 @@ def test_columns_are_given_the_names_of_the_source(operator: Operator) -> None:
     assert taken(operator, table, names={"E-Mail": "email", "Vorname": "first_name"}).queued == 1
     assert taken(operator, table, "deep", names={"E-Mail": "email"}).queued == 1
     assert profiles(operator) == [("ada@example.com", "", ""), ("ada@example.com", "", "Ada")]
+
+
+@pytest.mark.parametrize("heading", ["email,E-Mail", "E-Mail,email"])
+def test_a_column_that_is_mapped_goes_before_one_that_only_has_the_name(
+    operator: Operator, heading: str
+) -> None:
+    row = heading.replace("E-Mail", "ada@example.com").replace("email", "other@example.com")
+
+    assert taken(operator, f"{heading}\n{row}\n", names={"E-Mail": "email"}).queued == 1
+
+    assert [email for email, _, _ in profiles(operator)] == ["ada@example.com"]
+
+
+@pytest.mark.parametrize("name", ["mail", "email"])
+def test_what_a_source_would_look_at_before_a_mapped_column_is_left_out(
+    operator: Operator, name: str
+) -> None:
+    table = "mail,E-Mail\nother@example.com,ada@example.com\n"
+
+    assert taken(operator, table, "either", names={"E-Mail": name}).queued == 1
+
+    assert [email for email, _, _ in profiles(operator)] == ["ada@example.com"]
+
+
+def test_a_column_with_the_whole_name_is_not_joined_to_another(operator: Operator) -> None:
+    table = "email,Name,last_name\nada@example.com,Ada Lovelace,Lovelace\n"
+
+    taken(operator, table, names={"Name": "full_name"})
+
+    assert [name for _, _, name in profiles(operator)] == ["Ada Lovelace"]
+
+
+def test_columns_to_be_joined_may_be_mapped_apart(operator: Operator) -> None:
+    table = "email,Vorname,last_name\nada@example.com,Ada,Lovelace\n"
+
+    taken(operator, table, names={"Vorname": "first_name"})
+
+    assert [name for _, _, name in profiles(operator)] == ["Ada Lovelace"]
+
+
+def test_two_columns_for_one_field_are_refused(operator: Operator) -> None:
+    table = "A,B\nada@example.com,bob@example.com\n"
+    with pytest.raises(Unfitting, match="'A' and 'B' are both the email of newsletter"):
+        taken(operator, table, names={"A": "email", "B": "email"})
+    with pytest.raises(Unfitting, match="'mobile_phone_number' and 'phone' are both"):
+        taken(operator, "email,mobile_phone_number,phone\na@example.com,0171 1234567,\n")
 
 
 def test_a_missing_consent_is_never_overridden(operator: Operator) -> None:
