@@ -139,7 +139,8 @@ class Import:
         # Nobody is asked for a captcha here.
         entry = entry_of(replace(self.source, captcha=None), sent, mapped, QUEUED, None, vault)
         # The same row is a repeat however long ago it was imported.
-        return replace(entry, delivery=replace(entry.delivery, lane=RETRY), window=None, is_silent=False)
+        delivery = replace(entry.delivery, lane=RETRY)
+        return replace(entry, delivery=delivery, window=None, is_silent=False, is_imported=True)
 
     def _fields(self, cells: Mapping[str, str]) -> dict[str, Any]:
         """Return the body that a row stands for; a profile field stands where its rule looks first."""

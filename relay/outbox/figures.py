@@ -31,7 +31,7 @@ def last_states(conn: Connection, source: str, count: int) -> list[str]:
 
 
 def arrivals(conn: Connection, source: str, since: float, hours: int) -> list[int]:
-    """Return how many came to a source in each hour since a time; tests count nowhere."""
+    """Return how many came to a source in each hour since a time; tests and tables count nowhere."""
     # A count by range needs nothing but the index; grouping would sort a week of rows.
     first = sa.select(sa.literal(since, sa.Double).label("began"))
     each = first.cte("each_hour", recursive=True)
@@ -44,7 +44,7 @@ def arrivals(conn: Connection, source: str, since: float, hours: int) -> list[in
 
 
 def arrived(conn: Connection, source: str, since: float) -> int:
-    """Return how many came to a source since a time; tests count nowhere."""
+    """Return how many came to a source since a time; tests and tables count nowhere."""
     came = sa.select(sa.func.count()).select_from(deliveries)
     return int(conn.scalar(came.where(ARRIVED, _c.source == source, _c.received_at >= since)) or 0)
 

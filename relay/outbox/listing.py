@@ -6,7 +6,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from relay.delivery import FRESH, INVALID, KEPT, QUEUED
-from relay.outbox.schema import BY_STATE, OF_SOURCE, TESTS, UNFINISHED, aliases, attempts, deliveries
+from relay.outbox.figures import last_states
+from relay.outbox.schema import BY_STATE, TESTS, UNFINISHED, aliases, attempts, deliveries
 from relay.outbox.statements import DUE_RETRIES, WHOLE, in_state
 from relay.outbox.wanted import Wanted, newest_first, within_bytes
 
@@ -71,17 +72,7 @@ def sources_all_invalid(conn: Connection, count: int) -> list[str]:
         .group_by(deliveries.c.source)
         .having(sa.func.count() >= count)
     )
-    return [source for source in conn.scalars(invalid) if _last_invalid(conn, source, count)]
-
-
-def _last_invalid(conn: Connection, source: str, count: int) -> bool:
-    last = (
-        sa.select(deliveries.c.state)
-        .where(OF_SOURCE, deliveries.c.source == source)
-        .order_by(deliveries.c.seq.desc())
-        .limit(count)
-    )
-    return set(conn.scalars(last)) == {INVALID}
+    return [source for source in conn.scalars(invalid) if set(last_states(conn, source, count)) == {INVALID}]
 
 
 def rows(

@@ -121,16 +121,23 @@ def _looked_at(conn: Connection) -> None:
     _add_column(conn, _c.is_test)
     conn.execute(sa.update(deliveries).where(_c.reason == "test").values(is_test=True))
     conn.execute(sa.text("DROP INDEX IF EXISTS deliveries_arrivals"))
-    lists = "came", "of_source", "reason", "duplicate", "discarded"
+    lists = "of_source", "reason", "duplicate", "discarded"
     for name in (*lists, "profile", "trace", "groups", "tests"):
         _create_index(conn, f"deliveries_{name}")
 
 
 def _indexes_apart(conn: Connection) -> None:
     """Let indexes serve alone: SQLite took their conditions for ends of a search, or read the rows."""
-    for name in ("deliveries_came", "deliveries_waiting", "deliveries_groups"):
+    for name in ("deliveries_waiting", "deliveries_groups"):
         conn.execute(sa.text(f"DROP INDEX IF EXISTS {name}"))
         _create_index(conn, name)
+
+
+def _imported(conn: Connection) -> None:
+    """Tell what tables brought from arrivals."""
+    _add_column(conn, _c.is_imported)
+    conn.execute(sa.text("DROP INDEX IF EXISTS deliveries_came"))
+    _create_index(conn, "deliveries_arrived")
 
 
 STEPS: tuple[Callable[[Connection], None], ...] = (
@@ -152,8 +159,10 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _plain_twins,
     _looked_at,
     _indexes_apart,
+    _imported,
 )
-"""Step n brings a database of version n - 1 to version n. Steps are added, never changed."""
+"""Step n brings a database of version n - 1 to version n. Steps are added, never changed, but
+that an index which a later one drops is no longer made."""
 
 _LOCK = 0x5167_6E75_7052  # any number that nobody else takes an advisory lock on
 

@@ -42,6 +42,8 @@ class Entry:
     ignored_files: tuple[str, ...] = ()
     """Fields that were left out because they held a file."""
     is_test: bool = False
+    is_imported: bool = False
+    """Whether it came in a table: it is no arrival of the day on which it was imported."""
     is_silent: bool = False
     """Whether its sender is not to know that it is a repeat, unless it says so by its own key."""
 

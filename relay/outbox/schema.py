@@ -29,6 +29,7 @@ deliveries = sa.Table(
     sa.Column("forbidden_at", Time),
     sa.Column("may_be_duplicate", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("is_test", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("is_imported", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("profile_id", sa.Text),
     sa.Column("trace_id", sa.Text),
     sa.Column("dropped", sa.Text),
@@ -76,12 +77,13 @@ partial_index(
 )
 partial_index("deliveries_held", _c.source, _c.size, where="state = 'held'")
 partial_index("deliveries_left", _c.changed_at, where=_LEFT)
-_ARRIVED = "source <> '' AND NOT is_test"
-partial_index("deliveries_came", _c.source, _c.received_at, _c.is_test, where=_ARRIVED)
-ARRIVED = sa.text("deliveries.source <> '' AND NOT deliveries.is_test")
-"""All rows but tests, said in the words of an index that only who says so may use. SQLite would take a plain
-one for every question about a source, and walk through all that is done. What the words name is in the index,
-else SQLite looks at every row to see whether they hold."""
+_ARRIVED = "source <> '' AND NOT is_test AND NOT is_imported"
+_arrived = _c.source, _c.received_at, _c.is_test, _c.is_imported
+partial_index("deliveries_arrived", *_arrived, where=_ARRIVED)
+ARRIVED = sa.text("deliveries.source <> '' AND NOT deliveries.is_test AND NOT deliveries.is_imported")
+"""All rows but tests and what tables brought, said in the words of an index that only who says so may use.
+SQLite would take a plain one for every question about a source, and walk through all that is done. What the
+words name is in the index, else SQLite looks at every row to see whether they hold."""
 partial_index("deliveries_of_source", _c.source, _c.seq, where="seq > 0")
 OF_SOURCE = sa.text("deliveries.seq > 0")
 """All rows, in the words of the index for lists of a source; said only where no better one serves."""

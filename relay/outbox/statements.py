@@ -179,7 +179,7 @@ _ROW_COLUMNS = (
     *("receipt", "source", "destination", "state", "reason", "lane", "received_at", "due_at", "changed_at"),
     *("dropped", "payload", "size", "contact_hint", "repeat_key", "plain_key"),
     *("twin_key", "plain_twin", "id_hash", "email_hash", "phone_hash", "consent"),
-    *("ignored_files", "is_test"),
+    *("ignored_files", "is_test", "is_imported"),
 )
 
 
@@ -210,6 +210,7 @@ def row_of(entry: Entry) -> dict[str, Any]:
         "consent": entry.consent,
         "ignored_files": json.dumps(entry.ignored_files) if entry.ignored_files else None,
         "is_test": entry.is_test,
+        "is_imported": entry.is_imported,
     }
 
 

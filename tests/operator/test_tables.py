@@ -13,6 +13,7 @@ import pytest
 
 from relay.config import settings as configuration
 from relay.config.settings import Settings
+from relay.operator import digest
 from relay.operator.actor import Actor
 from relay.operator.errors import Missing, NotAllowed, Unfitting
 from relay.operator.exports import as_text
@@ -234,6 +235,17 @@ def test_imported_ones_wait_behind_fresh_ones(operator: Operator, outbox: Outbox
     taken(operator, TABLE)
     (row,) = outbox.rows(limit=1)
     assert (row["state"], row["lane"]) == ("queued", 1)
+
+
+def test_imported_ones_are_no_arrivals_of_today(
+    settings: Settings, operator: Operator, outbox: Outbox
+) -> None:
+    taken(operator, TABLE)
+
+    found = next(one for one in operator.sources() if one["source"] == "newsletter")
+    assert found["last"] is None and found["counts"] == {"1h": 0, "24h": 0, "7d": 0}
+    assert sum(found["hours"]) == 0
+    assert "newsletter: 0; the last one: never" in digest.made(settings, outbox)["text"]
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"email,email\na@example.com,b@example.com\n", b"\x00\x01\x02"])

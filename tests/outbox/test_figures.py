@@ -70,6 +70,18 @@ def test_a_source_without_submissions_has_hours_of_none(outbox: Outbox) -> None:
     assert outbox.read(lambda conn: figures.last_received(conn, "a")) is None
 
 
+def test_what_a_table_brought_is_no_arrival(outbox: Outbox) -> None:
+    for number in range(3):
+        put(outbox, 5 + number, state="invalid")
+    put(outbox, 1, is_imported=True)
+
+    assert outbox.arrivals("a", 3) == [0, 0, 0]
+    assert outbox.read(lambda conn: figures.arrived(conn, "a", NOW - 2 * HOUR)) == 0
+    assert outbox.read(lambda conn: figures.last_received(conn, "a")) == NOW - 5 * HOUR
+    assert outbox.read(lambda conn: figures.last_states(conn, "a", 1)) == ["invalid"]
+    assert outbox.sources_all_invalid(3) == ["a"], "nor a sign that its form works"
+
+
 def test_the_last_one_is_the_newest_of_its_source(outbox: Outbox) -> None:
     for hours_ago, source in ((5, "a"), (2, "a"), (1, "b")):
         put(outbox, hours_ago, source)
