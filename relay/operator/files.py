@@ -50,9 +50,17 @@ class Files(Desk):
         """
         self.actor.must(REVEAL)
         made = Import(self._source(source), Table(file, encoding), names)
-        found = made.run(self._outbox, tell, reject, dry_run=dry_run)
-        if not dry_run:
-            detail = {"source": source, "repeats": found.repeats, "refused": found.refused}
+        found, stage = Imported(), "stopped"
+        if dry_run:
+            made.run(self._outbox, found, tell, reject, dry_run=True)
+            return found
+        # Before anybody is stored: who is killed in the middle writes nothing more.
+        self._note("import", count=0, detail={"source": source, "stage": "begun"})
+        try:
+            made.run(self._outbox, found, tell, reject)
+            stage = "over"
+        finally:
+            detail = {"source": source, "repeats": found.repeats, "refused": found.refused, "stage": stage}
             self._note("import", count=found.queued, detail=detail)
         return found
 

@@ -99,9 +99,13 @@ class Import:
             by_key[key] = column
         return found
 
-    def run(self, outbox: Outbox, tell: Tell, reject: Reject, *, dry_run: bool = False) -> Imported:
-        """Store every row that can be used, a batch in a commit; with ``dry_run`` only look."""
-        found = Imported()
+    def run(
+        self, outbox: Outbox, found: Imported, tell: Tell, reject: Reject, *, dry_run: bool = False
+    ) -> None:
+        """Store every row that can be used, a batch in a commit; with ``dry_run`` only look.
+
+        ``found`` is told after each batch, however this ends.
+        """
         rows = self.table.rows()
         while batch := list(itertools.islice(rows, _BATCH)):
             entries: list[Entry] = []
@@ -120,7 +124,6 @@ class Import:
             found.queued += len(entries) - repeats
             tell(found)
         found.unread_from = self.table.unread_from
-        return found
 
     def _entry(self, row: Row, vault: Vault, at: float) -> Entry | Problem:
         if row.problem:

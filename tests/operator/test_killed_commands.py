@@ -45,6 +45,22 @@ def test_keys_are_rotated_however_often_the_command_is_killed(tmp_path: Path, wh
         assert relay.command_line("try", "--recorded").stderr == ""
 
 
+def test_an_import_that_is_killed_stands_in_the_audit_log(tmp_path: Path) -> None:
+    lines = ["email", *(email(str(number)) for number in range(600))]
+    (tmp_path / "old.csv").write_text("\n".join(lines))
+    with RelayProcess(config("http://127.0.0.1:1/", SOURCES), folder=tmp_path) as relay:
+        assert relay.term(30) == 0
+
+        assert killed_at(relay, 4, "import", "hook", str(tmp_path / "old.csv"))
+
+        relay.start()
+        stored = len(relay.rows(history=False))
+        acts = relay.api("GET", "/api/audit").json["audit"]
+        assert 0 < stored < 600
+        said = [(act["action"], act["count"], act["detail"]["stage"]) for act in acts]
+        assert said == [("import", 0, "begun")]
+
+
 @pytest.mark.parametrize("when", [1, 2])
 def test_a_person_is_erased_whole_or_not_at_all(tmp_path: Path, when: int) -> None:
     address = email("gone")

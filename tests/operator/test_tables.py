@@ -211,6 +211,25 @@ def test_a_dry_run_counts_and_stores_nothing(operator: Operator) -> None:
     assert profiles(operator) == []
 
 
+def imports_noted(operator: Operator) -> list[dict[str, Any]]:
+    return [act for act in operator.audit(Filter())["audit"] if act["action"] == "import"]
+
+
+def test_an_import_is_in_the_audit_log_before_anybody_of_it_is_stored(operator: Operator) -> None:
+    seen: list[int] = []
+
+    def look(_: Imported) -> None:
+        seen.append(len(imports_noted(operator)))
+
+    taken(operator, TABLE, tell=look)
+
+    assert seen == [1]
+    over, begun = imports_noted(operator)
+    assert (begun["count"], begun["detail"]) == (0, {"source": "newsletter", "stage": "begun"})
+    said = {"source": "newsletter", "repeats": 0, "refused": 0, "stage": "over"}
+    assert (over["count"], over["detail"]) == (1, said)
+
+
 def test_a_table_is_safe_to_import_twice_and_after_a_crash(operator: Operator) -> None:
     table = "email\n" + "".join(f"person-{number}@example.com\n" for number in range(600))
 
@@ -224,6 +243,9 @@ def test_a_table_is_safe_to_import_twice_and_after_a_crash(operator: Operator) -
         taken(operator, table, tell=crash)
     done = len(profiles(operator))
     assert 0 < done < 600
+    over, begun = imports_noted(operator)
+    assert begun["detail"] == {"source": "newsletter", "stage": "begun"}
+    assert over["count"] == done and over["detail"]["stage"] == "stopped"
 
     again = taken(operator, table)
     assert (again.queued, again.repeats) == (600 - done, done)
