@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from relay.cli.opening import open_to_look
-from relay.cli.wording import duration, moment
+from relay.cli.wording import moment
+from relay.operator.wording import duration
 
 
 @click.command()

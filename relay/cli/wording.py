@@ -4,15 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 
-_UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
-
-
-def duration(seconds: float) -> str:
-    """Return a duration in its largest unit: "3 hours"."""
-    size, unit = next((pair for pair in _UNITS if seconds >= pair[0]), _UNITS[-1])
-    number = round(seconds / size)
-    return f"{number} {unit}{'' if number == 1 else 's'}"
-
 
 def moment(iso: str | None, zone: tzinfo) -> str:
     """Return a time of the API for a person's eye, to the second, in their zone."""

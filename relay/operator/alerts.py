@@ -8,9 +8,9 @@ from relay.config.settings import Settings
 from relay.delivery import DEAD, HELD, INVALID, PARKED, QUEUED
 from relay.health import Health
 from relay.operator import figures
-from relay.operator.wording import count_of, is_or_are
+from relay.operator.wording import count_of, duration, is_or_are
 from relay.outbox import figures as stored
-from relay.outbox import refusals
+from relay.outbox import heard, refusals
 from relay.outbox.outbox import Outbox
 
 EVERY_SECONDS = 10.0
@@ -19,6 +19,8 @@ HELD_SECONDS = 86400.0
 _IN_A_ROW = 10
 _REFUSED = 20
 _DAY_SECONDS = 86400.0
+_HEARD_SECONDS = 60.0
+"""What was heard of a source is kept once a minute at most."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def found(
     for destination, state, count, oldest in outbox.backlog():
         yield from _about(destination, state, count, now - oldest, sources.get(state, ""))
     yield from _unmappable(outbox, settings, mistaken)
-    yield from _silent(outbox, settings, now)
+    yield from _silent(outbox, settings, now, may_keep=not disk_is_low)
     if disk_is_low:
         yield Alert("disk", "the disk is nearly full; nothing is accepted until there is room")
     if guessing:
@@ -100,8 +102,7 @@ def _about(destination: str, state: str, count: int, age: float, sources: str) -
         said = f"{count_of(count, 'suspect submission')} of {sources} {wait} for a decision"
         yield Alert(f"suspects:{destination}", f"{said}: python -m relay submissions list --state held")
     if state == QUEUED and age > OLD_SECONDS:
-        minutes = count_of(round(age / 60), "minute")
-        said = f"the oldest of {count_of(count, 'queued submission')} has waited for {minutes}"
+        said = f"the oldest of {count_of(count, 'queued submission')} has waited for {duration(age)}"
         yield Alert(f"old:{destination}", f"{said}: python -m relay status")
 
 
@@ -118,20 +119,44 @@ def _unmappable(outbox: Outbox, settings: Settings, mistaken: Collection[str]) -
         )
 
 
-def _silent(outbox: Outbox, settings: Settings, now: float) -> Iterator[Alert]:
-    """Yield the sources from which nothing arrives, or nothing that is sent."""
-    for name, source in settings.sources.items():
-        last = outbox.read(partial(stored.last_received, source=name))
-        within = source.expect_within
-        if within is not None and last is not None and now - last > within:
-            hours = count_of(round((now - last) / 3600), "hour")
-            yield Alert(f"silent:{name}", f"nothing came to {name} for {hours}; post to it yourself and see")
+def _heard_of(outbox: Outbox, settings: Settings, now: float, *, may_keep: bool) -> dict[str, float]:
+    """Return of each source that is on when a sign-up was last accepted, else when it was first known.
+
+    That is kept: the rows themselves are gone after their retention, and a source that was never wired up
+    has none.
+    """
+    known = outbox.read(heard.known)
+    found = {name: known.get(name, now) for name, source in settings.sources.items() if source.enabled}
+    for name, since in found.items():
+        last = outbox.read(partial(heard.last_accepted, source=name, since=since))
+        found[name] = last or since
+    news = {name: at for name, at in found.items() if at - known.get(name, 0.0) >= _HEARD_SECONDS}
+    gone = known.keys() - found.keys()
+    if may_keep and (news or gone):
+        outbox.write(lambda conn: heard.keep(conn, news, gone))
+    return found
+
+
+def _silent(outbox: Outbox, settings: Settings, now: float, *, may_keep: bool) -> Iterator[Alert]:
+    """Yield the sources from which somebody expects to hear and does not, and those that try in vain."""
+    for name, at in _heard_of(outbox, settings, now, may_keep=may_keep).items():
+        within = settings.sources[name].expect_within
+        if within is not None and now - at > within:
+            said = f"no sign-up from {name} was accepted for {duration(now - at)}"
+            yield Alert(f"silent:{name}", f"{said}; post to it yourself and see")
+    yield from _in_vain(outbox, settings, now)
+
+
+def _in_vain(outbox: Outbox, settings: Settings, now: float) -> Iterator[Alert]:
+    """Yield the sources from which nothing is sent, though something comes."""
+    for name in settings.sources:
         states = outbox.read(partial(stored.last_states, source=name, count=_IN_A_ROW))
         if states == [HELD] * _IN_A_ROW:
             said = f"the last {_IN_A_ROW} submissions of {name} were all held; are they real people?"
             yield Alert(
                 f"all-held:{name}", f"{said} python -m relay submissions list --state held --source {name}"
             )
+        last = outbox.read(partial(stored.last_received, source=name))
         if last is None or now - last > _DAY_SECONDS:
             yield from _all_refused(outbox, name, now)
 

@@ -1,4 +1,4 @@
-"""Numbers in sentences."""
+"""Numbers and durations in sentences."""
 
 
 def count_of(number: int, what: str) -> str:
@@ -9,3 +9,12 @@ def count_of(number: int, what: str) -> str:
 def is_or_are(number: int) -> str:
     """Return the verb for so many."""
     return "is" if number == 1 else "are"
+
+
+_UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in its largest unit: ``3 hours``."""
+    size, unit = next((pair for pair in _UNITS if seconds >= pair[0]), _UNITS[-1])
+    return count_of(round(seconds / size), unit)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from relay.outbox.columns import metadata
-from relay.outbox.operating import audit, jobs, notices, refusals, unmapped
+from relay.outbox.operating import audit, heard, jobs, notices, refusals, unmapped
 from relay.outbox.schema import (
     UNFINISHED,
     aliases,
@@ -140,6 +140,10 @@ def _imported(conn: Connection) -> None:
     _create_index(conn, "deliveries_arrived")
 
 
+def _heard(conn: Connection) -> None:
+    heard.create(conn, checkfirst=True)
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     _first,
     _sessions,
@@ -160,6 +164,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _looked_at,
     _indexes_apart,
     _imported,
+    _heard,
 )
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed, but
 that an index which a later one drops is no longer made."""

@@ -62,6 +62,14 @@ unmapped = sa.Table(
 )
 """Names that a source posts and nothing looks at."""
 
+heard = sa.Table(
+    "heard",
+    metadata,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("last_at", Time, nullable=False),
+)
+"""When a sign-up of each source was last accepted; at first, when the source was first known."""
+
 notices = sa.Table(
     "notices",
     metadata,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from relay.cli.status import arrivals, destination, needs_you
-from relay.cli.wording import duration
+from relay.operator.wording import duration
 from tests.cli.conftest import Site
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)

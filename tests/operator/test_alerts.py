@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from email.header import decode_header, make_header
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from relay.config import settings as configuration
 from relay.config.settings import Settings
+from relay.delivery import HELD, INVALID
 from relay.operator import alerts, digest, watch
 from relay.operator.operator import Operator
 from relay.outbox import notices, refusals
@@ -136,19 +138,84 @@ def silence(outbox: Outbox, settings: Settings) -> dict[str, str]:
 def test_silence_is_told_where_somebody_expects_to_hear(
     outbox: Outbox, settings: Settings, clock: Clock
 ) -> None:
-    assert silence(outbox, settings) == {}, "nothing ever came: that is no silence yet"
+    assert silence(outbox, settings) == {}
     for source in ("newsletter", "hook"):
         put(outbox, source, source=source)
     clock.now += 2 * 3600 - 60
     assert silence(outbox, settings) == {}
     clock.now += 3600
     assert silence(outbox, settings) == {
-        "silent:newsletter": "nothing came to newsletter for 3 hours; post to it yourself and see"
+        "silent:newsletter": "no sign-up from newsletter was accepted for 3 hours; "
+        "post to it yourself and see"
     }
     Operator(settings, outbox).test("newsletter", {})
     assert "silent:newsletter" in silence(outbox, settings), "a test is nobody"
     put(outbox, "eve", source="newsletter")
     assert silence(outbox, settings) == {}
+
+
+def test_a_source_that_was_never_wired_up_is_silent_too(
+    outbox: Outbox, settings: Settings, clock: Clock
+) -> None:
+    assert silence(outbox, settings) == {}, "it is known from now on"
+    clock.now += 3600
+    again = open_outbox(settings, clock)  # as after a restart
+    again.prepare(settings.destinations)
+    assert silence(again, settings) == {}
+    clock.now += 3600 + 60
+    assert "accepted for 2 hours" in silence(again, settings)["silent:newsletter"]
+
+
+def test_bots_and_what_cannot_be_mapped_break_no_silence(
+    outbox: Outbox, settings: Settings, clock: Clock
+) -> None:
+    assert silence(outbox, settings) == {}
+    for hour in range(3):
+        clock.now += 3600
+        put(outbox, f"bot {hour}", source="newsletter", state=HELD)
+        put(outbox, f"odd {hour}", source="newsletter", state=INVALID)
+    assert "accepted for 3 hours" in silence(outbox, settings)["silent:newsletter"]
+
+
+def test_what_retention_deleted_was_heard_all_the_same(
+    outbox: Outbox, settings: Settings, clock: Clock
+) -> None:
+    silence(outbox, settings)
+    clock.now += 5 * 3600
+    receipt = put(outbox, "ada", source="newsletter").delivery.receipt
+    assert silence(outbox, settings) == {}
+    outbox.erase([receipt])
+    clock.now += 3600
+    assert silence(outbox, settings) == {}, "an hour is less than two, though no row is left"
+    clock.now += 3 * 3600
+    assert "accepted for 4 hours" in silence(outbox, settings)["silent:newsletter"]
+
+
+def test_a_source_that_is_off_is_not_silent_and_counts_anew_when_it_is_on(
+    outbox: Outbox, settings: Settings, clock: Clock
+) -> None:
+    silence(outbox, settings)
+    newsletter = settings.sources["newsletter"]
+    off = replace(settings, sources={**settings.sources, "newsletter": replace(newsletter, enabled=False)})
+    clock.now += 86400
+    assert silence(outbox, off) == {}
+    assert silence(outbox, settings) == {}
+    clock.now += 86400
+    assert list(silence(outbox, settings)) == ["silent:newsletter"]
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(29 * 60, "29 minutes"), (3 * 86400 + 9, "3 days")])
+def test_how_long_something_lasts_is_said_in_a_unit_that_fits(
+    outbox: Outbox, settings: Settings, clock: Clock, seconds: float, said: str
+) -> None:
+    quick = replace(settings.sources["newsletter"], expect_within=1200)
+    quickly = replace(settings, sources={"newsletter": quick})
+    silence(outbox, quickly)
+    put(outbox, "waits", source="hook")
+    clock.now += seconds
+    assert f"accepted for {said}" in silence(outbox, quickly)["silent:newsletter"]
+    if seconds > alerts.OLD_SECONDS:
+        assert f"has waited for {said}" in matters(outbox, quickly)["old:ocamba"]
 
 
 def test_a_source_of_which_everything_is_held_is_told() -> None:
