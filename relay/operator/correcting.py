@@ -13,6 +13,7 @@ from relay.operator.errors import CannotDo, Unfitting
 from relay.operator.remap import mended_by, opened, parsed, source_of
 from relay.sources.mapping import NO_CONSENT
 from relay.sources.source import Source
+from relay.sources.text import is_blank
 from relay.vault import Vault
 
 
@@ -36,13 +37,20 @@ def corrected(row: Mapping[str, Any], values: Mapping[str, Any], settings: Setti
     except CannotDo:
         fields = {}  # what cannot be read can be typed in all the same
     withheld = None if row["state"] == INVALID else _withheld(row, kept, source)
-    mapped = source.mapping.correct(fields, {**kept, **values}, withheld)
+    removed = _removed(payload, values)
+    mapped = source.mapping.correct(fields, {**dict.fromkeys(removed), **kept, **values}, withheld)
     if not mapped.ok:
         raise Unfitting("The corrected values cannot be used; see errors.", mapped.errors)
-    mended = mended_by(row, source, payload, mapped, vault)
+    mended = mended_by(row, source, {**payload, "removed": removed}, mapped, vault)
     if row["state"] != INVALID:
         mended = replace(mended, consent=row["consent"])
     return plan(EDIT, row, settings, mended)
+
+
+def _removed(payload: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
+    """Return the fields that were taken out, now or by an earlier correction: the body still has them."""
+    now = {name for name, value in values.items() if is_blank(value)}
+    return sorted((now | set(payload.get("removed", ()))) - (values.keys() - now))
 
 
 def _check_consent(row: Mapping[str, Any], values: Mapping[str, Any], source: Source) -> None:

@@ -1,6 +1,7 @@
 """What is kept is explained without the person's data, revealed to whom may, and corrected by hand."""
 
 import json
+import uuid
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from relay.sources.text import usual
 from tests.kit.canary import leaks
 from tests.kit.people import TRAP, UNKNOWN, Moods, email, in_state, receipt_of
 from tests.kit.relay import RelayProcess
-from tests.kit.upstream import ScriptedUpstream
+from tests.kit.upstream import ScriptedUpstream, problem_json
+from tests.kit.upstream import status as refusal
 
 
 def patch(relay: RelayProcess, receipt: str, body: Any) -> Any:
@@ -121,6 +123,28 @@ def test_a_refused_one_keeps_what_is_not_corrected(
     assert answer.status == 200, answer.text
     relay.wait_state(receipt, "delivered")
     assert {"email": right, "full_name": "Ada"} in [one.json for one in upstream.creates]
+
+
+@pytest.mark.parametrize("without", ["", None])
+def test_a_contact_that_was_taken_out_stays_out(
+    relay: RelayProcess, upstream: ScriptedUpstream, without: str | None
+) -> None:
+    number = f"+49171{uuid.uuid4().int % 10**7:07}"
+    receipt = receipt_of(relay.hook({"email": email("refused"), "phone": number, "name": "refused"}))
+    relay.wait_state(receipt, "refused")
+    script, upstream.script = upstream.script, lambda _: refusal(400, json=problem_json(400))
+    for values in ({"email": without}, {"full_name": "Ada"}, {"full_name": "Eve"}):
+        assert patch(relay, receipt, {"values": values}).status == 200
+        relay.wait_state(receipt, "refused")
+    upstream.script = script
+    sent = [one.json for one in upstream.arrivals if number in str(one.json)]
+    assert [one.get("email") for one in sent[1:]] == [None] * 3
+    right = email("right")
+    assert patch(relay, receipt, {"values": {"email": right}}).status == 200
+    relay.wait_state(receipt, "delivered")
+    assert {"email": right, "mobile_phone_number": number, "full_name": "Eve"} in [
+        one.json for one in upstream.creates
+    ]
 
 
 @pytest.mark.parametrize(
