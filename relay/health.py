@@ -28,6 +28,8 @@ RATE_LIMITED = "rate limited"
 UNAVAILABLE = "unavailable"
 BY_OTHERS = "quota used by others"
 BY_A_PERSON = (PAUSED, RESTORED)
+ASKED_FOR = (RATE_LIMITED, UNAVAILABLE)
+"""Reasons that upstream gave: such a wait is obeyed whatever a person says."""
 PROBED = (MISCONFIGURED, FAILING, REFUSALS)
 """Reasons under which one submission is tried when ``until`` has come; the others just end."""
 
@@ -139,7 +141,7 @@ def after(health: Health, destination: Destination, outcome: Outcome, sent: Sent
     # What was still in flight does not end what a person decided.
     free = replace(health, hold_until=None, hold_reason=None)
     changed = _after(free, destination, outcome, sent, now)
-    asked = changed.hold_until if changed.reason_kind in (RATE_LIMITED, UNAVAILABLE) else None
+    asked = changed.hold_until if changed.reason_kind in ASKED_FOR else None
     until = max(health.hold_until or 0, asked or 0) or None
     return replace(changed, hold_until=until, hold_reason=health.hold_reason)
 
@@ -172,13 +174,13 @@ def at_once(health: Health, now: float) -> Health:
 
 def paused(health: Health) -> Health:
     """Return a destination that a person stops; a wait that upstream asked for stays in ``hold_until``."""
-    waits = health.reason_kind in (RATE_LIMITED, UNAVAILABLE, *BY_A_PERSON)
+    waits = health.reason_kind in (*ASKED_FOR, *BY_A_PERSON)
     return replace(health, hold_until=health.hold_until if waits else None, hold_reason=PAUSED)
 
 
 def resumed(health: Health, now: float) -> Health:
     """Return a destination whose hold a person ends; a wait that upstream asked for is still obeyed."""
-    if health.reason_kind in (RATE_LIMITED, UNAVAILABLE):
+    if health.reason_kind in ASKED_FOR:
         return health
     waits = health.reason_kind in BY_A_PERSON and (health.hold_until or 0) > now
     until, reason = (health.hold_until, RATE_LIMITED) if waits else (None, None)
@@ -307,4 +309,4 @@ def _no_sooner(health: Health, now: float, seconds: float) -> Health:
 
 
 def _is_asked_to_wait(health: Health, now: float) -> bool:
-    return health.reason_kind in (RATE_LIMITED, UNAVAILABLE) and not health.is_over(now)
+    return health.reason_kind in ASKED_FOR and not health.is_over(now)

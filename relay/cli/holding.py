@@ -4,6 +4,7 @@ import click
 
 from relay.cli.failed import AskedWrongly
 from relay.cli.opening import open_to_act
+from relay.cli.wording import moment
 
 
 @click.command()
@@ -26,5 +27,7 @@ def _hold(destination: str | None, verb: str) -> None:
     if len(names) > 1 or names[0] not in settings.destinations:
         unknown = f"there is no destination {destination}" if destination else "which destination?"
         raise AskedWrongly(f"{unknown}; one of {', '.join(settings.destinations)}")
-    operator.hold(names[0], verb)
-    click.echo(f"{names[0]}: {verb}d")
+    waits = operator.hold(names[0], verb)
+    zone = settings.time_zone
+    kept = f"held until {moment(waits, zone)} ({zone}): upstream asked for this wait, and it is kept"
+    click.echo(f"{names[0]}: {kept if waits else f'{verb}d'}")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from relay import clock
 from relay.delivery import INVALID
 from relay.operator import acting, actions, figures, finding, jobs, shown, ticked
 from relay.operator.actions import DISCARD, EDIT, POSSIBLE, REPLAY, why_not
@@ -139,16 +140,19 @@ class Operator(Files, Whole):
         acting.carry_out(self._outbox, plan, act)
         return shown.shown(self._row(receipt), self._outbox.vault)
 
-    def hold(self, destination: str, verb: str) -> None:
-        """``pause`` or ``resume`` a destination. Raises Missing."""
+    def hold(self, destination: str, verb: str) -> str | None:
+        """``pause`` or ``resume`` a destination. Raises Missing.
+
+        Returns until when a wait goes on that upstream asked for: no person can end it.
+        """
         self.actor.must(ACT)
         if destination not in self._settings.destinations:
             raise Missing("there is no such destination")
-        if verb == "pause":
-            self._outbox.pause(destination)
-        else:
-            self._outbox.resume(destination)
-        self._note(verb, detail={"destination": destination})
+        health = (self._outbox.pause if verb == "pause" else self._outbox.resume)(destination)
+        waits = clock.iso(health.ends_at) if health.is_held(self._outbox.time()) else None
+        still = {"still_held": health.hold_reason} if waits else {}
+        self._note(verb, detail={"destination": destination, **still})
+        return waits
 
     def ticked(self) -> set[str]:
         """Return what people have ticked off of what is to be done once."""

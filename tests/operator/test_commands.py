@@ -1,12 +1,15 @@
 """What operators do by command, beside a running server."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.kit.people import (
+    SETTINGS,
+    SOURCES,
     UNKNOWN,
     Moods,
     email,
@@ -15,7 +18,9 @@ from tests.kit.people import (
     ran,
     receipt_of,
 )
-from tests.kit.relay import RelayProcess
+from tests.kit.processes import eventually
+from tests.kit.relay import RelayProcess, config
+from tests.kit.upstream import ScriptedUpstream, status
 
 
 def test_the_command_line_prints_exactly_what_the_api_says(relay: RelayProcess) -> None:
@@ -79,6 +84,21 @@ def test_pausing_and_resuming_by_command(relay: RelayProcess) -> None:
     assert relay.state(receipt) == "queued"
     assert ran(relay, "resume") == "ocamba: resumed\n"
     relay.wait_state(receipt, "delivered", timeout=5)
+
+
+def test_resuming_what_upstream_asked_us_to_wait_for_says_that_the_wait_goes_on() -> None:
+    full = status(429, headers={"Retry-After": "600"})
+    kept = r"ocamba: held until [\d-]+ [\d:]+ \(UTC\): upstream asked for this wait, and it is kept\n"
+    with (
+        ScriptedUpstream(lambda _: full) as upstream,
+        RelayProcess(config(upstream.url, SOURCES, **SETTINGS)) as relay,
+    ):
+        relay.hook({"email": email("waits")})
+        eventually(lambda: relay.status()["ocamba"]["hold_reason"], 10, "the wait")
+        assert re.fullmatch(kept, ran(relay, "resume"))
+        assert ran(relay, "pause") == "ocamba: paused\n"
+        assert re.fullmatch(kept, ran(relay, "resume"))
+        assert relay.status()["ocamba"]["hold_reason"].startswith("rate limited")
 
 
 WRONG = [

@@ -10,7 +10,7 @@ import requests
 from tests.kit.client import request
 from tests.kit.processes import eventually
 from tests.kit.relay import NEWSLETTER, RelayProcess, config
-from tests.kit.upstream import ScriptedUpstream
+from tests.kit.upstream import ScriptedUpstream, status
 
 TOKENS = {"viewer": "v" * 30, "actor": "a" * 30, "revealer": "r" * 30}
 PAGES = (
@@ -332,6 +332,24 @@ def test_many_are_counted_before_and_done_after(relay: RelayProcess) -> None:
     assert begun.status_code == 303
     eventually(lambda: all(relay.state(one) == "discarded" for one in receipts), what="all discarded")
     assert person.get(begun.headers["Location"]).status_code == 200
+
+
+def test_the_page_does_not_say_that_it_goes_on_while_upstream_wants_us_to_wait() -> None:
+    full = status(429, headers={"Retry-After": "600"})
+    actor = {"actor": {"token": "env:ACTOR", "role": "act"}}
+    with ScriptedUpstream(lambda _: full) as upstream:
+        made = {**config(upstream.url), "operators": actor}
+        with RelayProcess(made, env={"ACTOR": TOKENS["actor"]}) as relay:
+            relay.form({"email": "waits@example.com"})
+            eventually(lambda: relay.status()["ocamba"]["hold_reason"], 10, "the wait")
+            person = Person(relay, TOKENS["actor"])
+            shown = person.get("/dashboard/destinations").text
+            assert "Upstream asked for this wait" in shown and "Resume" not in shown
+            person.post("/dashboard/destinations/ocamba/pause")
+            assert "Resume now" in person.get("/dashboard/destinations").text
+            done = person.post("/dashboard/destinations/ocamba/resume")
+            told = person.get(done.headers["Location"]).text
+            assert "Nothing is sent yet: upstream asked us to wait" in told and "goes on." not in told
 
 
 def test_what_was_sent_is_inert_on_every_page(relay: RelayProcess) -> None:

@@ -32,7 +32,7 @@ def _values() -> dict[str, Any]:
 @blueprint.post("/destinations/<name>/<any(pause,resume):verb>")
 def hold(name: str, verb: str) -> Response:
     """Stop sending there, or go on."""
-    the_operator().hold(name, verb)
+    waits = the_operator().hold(name, verb)
     the_relay().intake.forget_forecasts()
     wake()
-    return after("destinations", f"{verb}d")
+    return after("destinations", "waits" if waits else f"{verb}d")

@@ -35,6 +35,7 @@ DONE = {
     "corrected": "It is corrected and queued.",
     "paused": "The destination is paused: nothing is sent until you resume it. Sign-ups are still taken.",
     "resumed": "The destination goes on.",
+    "waits": "Nothing is sent yet: upstream asked us to wait, and that is kept.",
     "ticked": "It is ticked off, for everybody who looks after this relay.",
     "cancelled": "The job stops; what it has done stays done.",
 }

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from relay.delivery import DEAD, DELIVERED, DISCARDED, HELD, INVALID, PARKED, QUEUED, REFUSED, SENDING
+from relay.health import ASKED_FOR
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,11 @@ def state(name: str) -> State:
 def outcome(word: str | None) -> str:
     """Return what an outcome means; an attempt without one is under way, or ended with the process."""
     return OUTCOMES.get(word, word) if word else "under way, or cut off by a restart"
+
+
+def is_asked_for(hold_reason: str) -> bool:
+    """Whether upstream asked for a hold: then it ends by itself, and no person can end it."""
+    return hold_reason.partition(":")[0] in ASKED_FOR
 
 
 def ago(seconds: float | None) -> str:
