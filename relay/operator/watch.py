@@ -25,6 +25,8 @@ from relay.outcome import Answer
 
 URL, MAIL = "url", "mail"
 _POST_SECONDS = 10.0
+_LAST_SECONDS = 1.0
+"""How long a stop waits for what is being told."""
 
 
 class Watch:
@@ -37,6 +39,8 @@ class Watch:
         self._line = Line()
         self._seen: set[str] = set()
         self._teller: threading.Thread | None = None
+        self._telling: Notice | None = None
+        self._stopping = False
 
     def look(self, alerts: list[Alert]) -> None:
         """Note what began and what is over, and have it told."""
@@ -50,6 +54,18 @@ class Watch:
             )
         self._look_back()
         self._begin_telling()
+
+    def stop(self) -> None:
+        """Let what is being told end, or else be told after the next start, at once."""
+        self._stopping = True
+        if self._teller is not None:
+            self._teller.join(_LAST_SECONDS)
+        if (notice := self._telling) is None:
+            return
+        try:
+            self._outbox.write(lambda conn: notices.give_back(conn, notice))
+        except Unavailable as problem:
+            events.note("alert.unsent", level=logging.ERROR, problem=str(problem))
 
     def _changes(self, details: Mapping[str, str]) -> list[dict[str, Any]]:
         channels = self._channels()
@@ -88,14 +104,14 @@ class Watch:
 
     def _begin_telling(self) -> None:
         """Tell in a thread of its own: a mail server that answers slowly must not keep the house waiting."""
-        if self._teller is None or not self._teller.is_alive():
+        if not self._stopping and (self._teller is None or not self._teller.is_alive()):
             self._teller = threading.Thread(target=self._tell_all, name="teller", daemon=True)
             self._teller.start()
 
     def _tell_all(self) -> None:
         for channel in self._channels():
             try:
-                while self._outbox.read(partial(notices.waiting, channel=channel)):
+                while not self._stopping and self._outbox.read(partial(notices.waiting, channel=channel)):
                     if not self._tell_next(channel):
                         break
             except Unavailable as problem:
@@ -107,13 +123,14 @@ class Watch:
         notice: Notice | None = outbox.write(lambda conn: notices.take(conn, channel, outbox.now(conn)))
         if notice is None:
             return False
+        self._telling = notice
         problem = self._mail(notice) if channel == MAIL else self._post(notice)
         if problem is not None:
             events.note("alert.unsent", level=logging.ERROR, problem=f"{channel}: {problem}")
-            outbox.write(lambda conn: notices.give_back(conn, notice))
-            return False
-        outbox.write(lambda conn: notices.told(conn, notice))
-        return True
+        end = notices.told if problem is None else notices.give_back
+        outbox.write(lambda conn: end(conn, notice))
+        self._telling = None
+        return problem is None
 
     def _mail(self, notice: Notice) -> str | None:
         settings = self._settings()

@@ -52,6 +52,7 @@ class Relay:
         self.dispatcher: Dispatcher | None = None
         self.checker: Checker | None = None
         self.clerk: Clerk | None = None
+        self._watch: Watch | None = None
         self.refusals = Refusals()
         self.unmapped = Unmapped()
         self._lock: int | None = None
@@ -111,6 +112,8 @@ class Relay:
             self.checker.stop()
         if self.dispatcher is not None:
             self.dispatcher.stop(seconds)
+        if self._watch is not None:
+            self._watch.stop()
         self._keep_what_was_seen()
         self.outbox.stop()
         if self._lock is not None:
@@ -203,7 +206,7 @@ class Relay:
 
     def _keep_house(self) -> None:
         """Look after the disk and the WAL every second, after alerts and retention less often."""
-        watch = Watch(self.outbox, lambda: self.settings)
+        watch = self._watch = Watch(self.outbox, lambda: self.settings)
         chores: list[tuple[float, Callable[[], None]]] = [
             (_TIDY_SECONDS, self._tidy),
             (WATCH_SECONDS, lambda: watch.look(self._alerts())),

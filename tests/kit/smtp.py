@@ -13,11 +13,13 @@ class _Talk(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         """Speak as much SMTP as smtplib asks for."""
+        self.server.talks += 1
         if self.server.refuses:
             return self._say("421 not now")
         self._say("220 kit")
         while line := self.rfile.readline().decode("latin-1").strip():
             word = line.split(" ", 1)[0].upper()
+            self.server.answers.wait(60)
             if word in ("EHLO", "HELO"):
                 self._say("250-kit", "250 8BITMIME")
             elif word == "DATA":
@@ -42,7 +44,8 @@ class _Talk(socketserver.StreamRequestHandler):
 
 
 class MailServer(socketserver.ThreadingTCPServer):
-    """``letters``: what was taken; ``lines``: what was said besides; ``refuses``: takes nothing."""
+    """``letters``: what was taken; ``lines``: what was said besides; ``refuses``: takes nothing;
+    ``answers``: cleared, it keeps who talks to it waiting."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -51,7 +54,10 @@ class MailServer(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _Talk)
         self.letters: list[Message] = []
         self.lines: list[str] = []
+        self.talks = 0
         self.refuses = False
+        self.answers = threading.Event()
+        self.answers.set()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property

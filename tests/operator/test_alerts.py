@@ -67,6 +67,23 @@ def test_an_alert_is_mailed_until_it_was_told_also_over_a_crash(mail: MailServer
             )
 
 
+def test_a_stop_in_the_middle_of_a_letter_keeps_nobody_waiting_after_it(mail: MailServer) -> None:
+    mail.answers.clear()
+    with (
+        ScriptedUpstream() as upstream,
+        RelayProcess(config(upstream.url, SOURCES, **SETTINGS), env=mailing(mail)) as relay,
+    ):
+        relay.hook({"mail": email("canary")})
+        eventually(lambda: mail.talks, 30, "the letter being on its way")
+        began = time.monotonic()
+        assert relay.term(20) == 0
+        assert time.monotonic() - began < 10
+        mail.answers.set()
+        relay.start()
+        eventually(lambda: mail.letters, 30, "the letter")
+        assert [subject(one) for one in mail.letters] == ["[relay] alert: invalid:ocamba"]
+
+
 def test_slack_is_told_in_its_own_words_and_nothing_is_told_twice() -> None:
     with ScriptedUpstream() as upstream, ScriptedUpstream() as receiver:
         told = {"RELAY_ALERT_URL": f"{receiver.url}?key=1&format=slack"}
