@@ -1,5 +1,6 @@
 """Commands about the configuration: check, try."""
 
+import codecs
 import json
 import os
 import sys
@@ -88,7 +89,7 @@ def _try_body(name: str, file: str, content_type: str | None, headers: dict[str,
 
 def guess(raw: bytes) -> str:
     """Return the content type a body looks like."""
-    if raw.lstrip()[:1] in (b"{", b"["):
+    if raw.removeprefix(codecs.BOM_UTF8).lstrip()[:1] in (b"{", b"["):
         return "application/json"
     if raw.startswith(b"--"):
         boundary = raw.split(b"\n", 1)[0].strip()[2:].decode("latin-1")

@@ -188,7 +188,8 @@ class Verifier:
     def _cut(self, value: str) -> tuple[list[bytes], str | None]:
         timestamp = None
         if self.pairs:
-            pairs = _named(part.strip() for part in value.split(self.pairs))
+            written = (part.strip() for part in value.split(self.pairs))
+            pairs = _named(written, (self.signature_key, self.timestamp_key))
             parts = [
                 one.strip() for name, text in pairs if name == self.signature_key for one in text.split(",")
             ]
@@ -250,12 +251,13 @@ class Verifier:
         return all(at <= now + self.tolerance for at in begins) and now - self.tolerance <= ends
 
 
-def _named(parts: Iterator[str]) -> list[tuple[str, str]]:
-    """Return ``name=text`` as pairs; a part without a name goes on with the name before it."""
+def _named(parts: Iterator[str], known: tuple[str, str]) -> list[tuple[str, str]]:
+    """Return ``name=text`` as pairs; a part without a name goes on with the name before it. A name that is
+    ``known`` is one also where nothing follows."""
     pairs: list[tuple[str, str]] = []
     for part in parts:
         name, equals, text = part.partition("=")
-        if equals and not _is_base64_end(text):
+        if equals and (name in known or not _is_base64_end(text)):
             pairs.append((name, text))
         elif pairs:
             pairs.append((pairs[-1][0], part))

@@ -72,6 +72,10 @@ def test_a_body_of_ones_own_is_signed(relay: RelayProcess, upstream: ScriptedUps
     own = f'{{"event_id": "own-1", "event_type": "form_response", "form_response": {hidden}}}'
     sent = relay.command_line("sign", "typeform", "-", "--send", input=own)
     assert sent.returncode == 0 and upstream.arrivals[-1].json == {"email": "o@example.com"}
+    marked = relay.command_line(
+        "sign", "typeform", "-", "--send", input="\ufeff" + own.replace("own-1", "own-2")
+    )
+    assert marked.returncode == 0, "as Windows writes files"
     refused = relay.command_line("sign", "typeform", "--send", env={variable("typeform"): "another secret"})
     assert refused.returncode == 1 and refused.stdout.startswith("401 ")
 

@@ -87,6 +87,8 @@ def test_structure_written_as_text_is_read(value: Any, read: Any) -> None:
     ("pairs", "header"),
     [
         (",", "t=5,v1={wrong},v1={right}"),
+        (",", "t=5,v1=,v1={right}"),
+        (",", "v1={right},v1=,t=5"),
         (",", "t=5,v1={wrong},{right}"),
         (",", "t=5, v1={wrong}, {right}"),
         (",", "v1={wrong},{wrong},{right},t=5"),
