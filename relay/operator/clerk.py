@@ -1,5 +1,6 @@
 """Clerk: does the jobs, a batch at a time, in one process at once."""
 
+import contextlib
 import logging
 import secrets
 import threading
@@ -12,7 +13,7 @@ from relay import events
 from relay.config.settings import Settings
 from relay.operator.acting import Plan
 from relay.operator.filter import Filter, wanted
-from relay.operator.jobs import BATCH, likely, outcome, plan
+from relay.operator.jobs import BATCH, CHANGED, likely, outcome, plan
 from relay.outbox import audit, jobs
 from relay.outbox import wanted as rows
 from relay.outbox.audit import Act
@@ -44,11 +45,13 @@ class Clerk:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the batch and end; what is left is done after the next start."""
+        """Finish the batch and end; what is left is done after the next start, or by another process."""
         self._stopping = True
         self._called.set()
         if self._thread.ident is not None:
             self._thread.join()
+            with contextlib.suppress(Unavailable):  # then its time runs out
+                self._outbox.write(lambda conn: jobs.give_back(conn, self._owner))
 
     def call(self) -> None:
         """There is a new job."""
@@ -72,12 +75,12 @@ class Clerk:
             events.note("job.waits", level=logging.WARNING, problem=str(problem))
             return False
 
-    def step(self, name: str | None = None) -> bool:
-        """Do a batch of the next job, or of the one of that name; return whether there was one."""
+    def step(self) -> bool:
+        """Do a batch of the next job; return whether there was one."""
         if not self._outbox.read(jobs.any_open):
             return False
         job: Job | None = self._outbox.write(
-            lambda conn: jobs.take(conn, self._owner, self._outbox.now(conn), name)
+            lambda conn: jobs.take(conn, self._owner, self._outbox.now(conn))
         )
         if job is None:
             return False
@@ -112,6 +115,8 @@ class Clerk:
 
     def _end(self, conn: Any, job: Job, state: str, problem: str | None = None) -> None:
         now = self._outbox.now(conn)
+        if state == DONE and (vanished := job.total - job.done) > 0 and job.total <= rows.MANY:
+            jobs.progress(conn, job, {CHANGED: vanished}, job.after, now)
         ended = jobs.end(conn, job, state, now, problem)
         if ended and not job.dry_run:
             detail = {"job": job.name, "state": state, **job.outcomes}

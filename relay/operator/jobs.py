@@ -35,17 +35,24 @@ _NAME = re.compile(r"[0-9a-f]{16}")
 BATCH = 100
 
 
-def make(outbox: Outbox, action: str, filter_: Filter, by: str, *, dry_run: bool) -> Job:
-    """Count and keep a new job. Raises Nonsense, Unfitting."""
+def make(
+    outbox: Outbox, action: str, filter_: Filter, by: str, *, dry_run: bool, counted: str | None = None
+) -> Job:
+    """Count and keep a new job. Raises Nonsense, Unfitting, Missing.
+
+    ``counted``: the dry run in which its rows were shown; what has come since is not meant.
+    """
     if action not in ACTIONS:
         raise Unfitting(f"action must be one of {', '.join(ACTIONS)}")
-    meant = wanted(filter_)
+    shown_ = _shown(outbox, action, counted) if counted is not None else None
+    filter_ = Filter(**shown_.filter) if shown_ else filter_
+    wanted(filter_)
     _check_state(action, filter_)
     name = secrets.token_hex(8)
 
     def add(conn: Any) -> Job:
-        now, upto, total = outbox.now(conn), rows.newest_seq(conn), rows.count(conn, meant)
-        said = filter_.said()
+        now, upto = outbox.now(conn), shown_.upto if shown_ else rows.newest_seq(conn)
+        total, said = rows.count(conn, wanted(filter_, upto=upto)), filter_.said()
         job = Job(name, action, said, dry_run, by, COUNTED, 0, upto, total, 0, {}, None, now, None)
         jobs.add(conn, job)
         detail = {"job": name, "dry_run": dry_run}
@@ -54,6 +61,14 @@ def make(outbox: Outbox, action: str, filter_: Filter, by: str, *, dry_run: bool
 
     made: Job = outbox.write(add)
     return made
+
+
+def _shown(outbox: Outbox, action: str, name: str) -> Job:
+    """Return the dry run that somebody saw. Raises Missing, Unfitting."""
+    job = find(outbox, name)
+    if job.action != action or not job.dry_run:
+        raise Unfitting(f"counted must be a dry run of {action}")
+    return job
 
 
 def shown(job: Job) -> dict[str, Any]:

@@ -169,15 +169,19 @@ class Operator(Files, Whole):
 
     # --- acting on many ---------------------------------------------------------------------------
 
-    def make_job(self, action: str, filter_: Filter, *, dry_run: bool = False) -> dict[str, Any]:
+    def make_job(
+        self, action: str, filter_: Filter, *, dry_run: bool = False, counted: str | None = None
+    ) -> dict[str, Any]:
         """Have all rows of a filter replayed or discarded; return the job's name and how many there are.
 
-        A dry run counts what would become of each. Raises Nonsense, Unfitting.
+        A dry run counts what would become of each. ``counted``: one whose rows are meant, and no later
+        ones. Raises Nonsense, Unfitting, Missing.
         """
         self.actor.must(ACT)
-        job = jobs.make(self._outbox, action, filter_, self.actor.name, dry_run=dry_run)
-        counted = jobs.counted(job)
-        return {"job": job.name, "count": counted["total"], "more_than": counted["more_than"]}
+        by = self.actor.name
+        job = jobs.make(self._outbox, action, filter_, by, dry_run=dry_run, counted=counted)
+        found = jobs.counted(job)
+        return {"job": job.name, "count": found["total"], "more_than": found["more_than"]}
 
     def jobs(self, filter_: Filter) -> dict[str, Any]:
         """Return a page of jobs, newest first. Raises Nonsense."""
@@ -204,7 +208,7 @@ class Operator(Files, Whole):
         clerk = Clerk(self._outbox, lambda: self._settings)
         while not (job := jobs.find(self._outbox, name)).is_over:
             yield jobs.shown(job)
-            if not clerk.step(name):
+            if not clerk.step():
                 time.sleep(_FOLLOW_SECONDS)
         yield jobs.shown(job)
 

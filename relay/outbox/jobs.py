@@ -78,17 +78,20 @@ def any_open(conn: Connection) -> bool:
     return conn.scalar(sa.select(jobs.c.id).where(jobs.c.ended_at.is_(None)).limit(1)) is not None
 
 
-def take(conn: Connection, owner: str, now: float, name: str | None = None) -> Job | None:
-    """Hand out the oldest job that nobody works on, or the one of that name, for ``LEASE_SECONDS``."""
+def take(conn: Connection, owner: str, now: float) -> Job | None:
+    """Hand out the oldest job for ``LEASE_SECONDS``, if nobody works on it; a dry run need not wait.
+
+    In the order of their making: whoever discards the rest means what an earlier replay leaves.
+    """
     is_free = sa.or_(
         jobs.c.lease_until.is_(None),
         jobs.c.owner == owner,
         jobs.c.lease_until < now,
         jobs.c.lease_until > now + LEASE_SECONDS,  # the clock was set back
     )
-    query = sa.select(jobs).where(jobs.c.ended_at.is_(None), is_free).order_by(jobs.c.id).limit(1)
-    if name is not None:
-        query = query.where(jobs.c.name == name)
+    oldest = sa.select(sa.func.min(jobs.c.id)).where(jobs.c.ended_at.is_(None), sa.not_(jobs.c.dry_run))
+    is_next = sa.or_(jobs.c.dry_run, jobs.c.id == oldest.scalar_subquery())
+    query = sa.select(jobs).where(jobs.c.ended_at.is_(None), is_next, is_free).order_by(jobs.c.id).limit(1)
     row = conn.execute(locked(conn, query)).mappings().first()
     if row is None:
         return None
@@ -96,6 +99,11 @@ def take(conn: Connection, owner: str, now: float, name: str | None = None) -> J
     taken = {"owner": owner, "lease_until": now + LEASE_SECONDS, "state": state}
     conn.execute(sa.update(jobs).where(jobs.c.id == row["id"]).values(taken))
     return _job({**row, **taken})
+
+
+def give_back(conn: Connection, owner: str) -> None:
+    """Let another process go on at once with what this one worked on."""
+    conn.execute(sa.update(jobs).where(jobs.c.owner == owner).values(owner=None, lease_until=None))
 
 
 def is_ours(conn: Connection, job: Job, owner: str) -> bool:

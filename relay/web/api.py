@@ -150,9 +150,10 @@ def replay_all() -> Response:
 @blueprint.post("/jobs")
 def make_job() -> Response:
     """Have something done to all that a filter means."""
-    sent = asked.body("action", "filter", "dry_run")
-    dry_run, filter_ = asked.flag(sent, "dry_run"), asked.filter_of(sent.get("filter"))
-    made = _operator().make_job(asked.text(sent, "action") or "", filter_, dry_run=dry_run)
+    sent = asked.body("action", "filter", "dry_run", "counted")
+    action, counted = asked.text(sent, "action") or "", asked.text(sent, "counted")
+    filter_ = asked.filter_of(sent.get("filter")) if counted is None else Filter()
+    made = _operator().make_job(action, filter_, dry_run=asked.flag(sent, "dry_run"), counted=counted)
     _call_clerk()
     return _json(made, 202)
 

@@ -75,9 +75,11 @@ def filter_of(sent: Any) -> Filter:
     """Return the filter of a JSON object. Raises Nonsense, Unfitting."""
     if sent is None:
         raise Unfitting("a filter with a state is needed")
-    if not isinstance(sent, dict) or not set(sent) <= set(FILTERS):
-        raise Nonsense(f"filter must be an object of {', '.join(FILTERS)}")
-    return _filter({name: text(sent, name) for name in FILTERS})
+    known = (*FILTERS, "duplicate")
+    if not isinstance(sent, dict) or not set(sent) <= set(known):
+        raise Nonsense(f"filter must be an object of {', '.join(known)}")
+    duplicate = flag(sent, "duplicate") if sent.get("duplicate") is not None else None
+    return _filter({**{name: text(sent, name) for name in FILTERS}, "duplicate": duplicate})
 
 
 def listed(*known: str, ignored: tuple[str, ...] = ()) -> Filter:

@@ -143,14 +143,17 @@ class JobFilter(Asked):
     reason = fields.String(allow_none=True)
     since = fields.DateTime(allow_none=True)
     until = fields.DateTime(allow_none=True)
+    duplicate = fields.Boolean(allow_none=True)
 
 
 class NewJob(Asked):
-    """What to do with many; a dry run says what would become of each."""
+    """What to do with many; a dry run says what would become of each. ``counted`` names a dry run: its rows
+    are meant, whatever ``filter`` says, and none that came later."""
 
     action = fields.String(validate=validate.OneOf(jobs.ACTIONS), required=True)
-    filter = fields.Nested(JobFilter, required=True)
+    filter = fields.Nested(JobFilter)
     dry_run = fields.Boolean()
+    counted = fields.String(allow_none=True)
 
 
 class MadeJob(Described):

@@ -1,6 +1,8 @@
 """What is done to many at once: counted first, in pieces, over restarts, and what became of each."""
 
+import contextlib
 import json
+import sqlite3
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -85,6 +87,33 @@ def test_rows_of_a_time_or_a_reason_are_meant_alone(relay: RelayProcess) -> None
     assert made(relay, "discard", dry_run=True, state="held", reason="honeypot")["count"] >= 2
 
 
+def test_a_counted_job_is_done_to_what_was_counted(relay: RelayProcess) -> None:
+    first = in_state(relay, "held")[0]
+    counted = made(relay, "discard", dry_run=True, state="held", source="newsletter")
+    later = in_state(relay, "held")[0]
+
+    asked = {"action": "discard", "counted": counted["job"]}
+    answer = relay.api("POST", "/api/jobs", asked)
+    assert answer.status == 202 and answer.json["count"] == counted["count"]
+    assert ended(relay, answer.json["job"])["outcomes"] == {"discarded": counted["count"]}
+
+    assert (relay.state(first), relay.state(later)) == ("discarded", "held")
+    for wrong, status in (
+        ({**asked, "action": "replay"}, 422),
+        ({**asked, "counted": answer.json["job"]}, 422),
+        ({**asked, "counted": "0" * 16}, 404),
+    ):
+        assert relay.api("POST", "/api/jobs", wrong).status == status
+
+
+def test_what_may_be_a_duplicate_is_meant_alone(relay: RelayProcess) -> None:
+    in_state(relay, "held")
+    body = {"action": "discard", "filter": {"state": "held", "duplicate": True}, "dry_run": True}
+    assert relay.api("POST", "/api/jobs", body).json["count"] == 0
+    body["filter"]["duplicate"] = "yes"
+    assert relay.api("POST", "/api/jobs", body).status == 400
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -162,3 +191,29 @@ def test_a_cancelled_job_stops_where_it_is(crowded: tuple[RelayProcess, int]) ->
         states = relay.counts()
         assert (states["held"], states.get("queued", 0)) == (count - found["done"], found["done"])
     assert relay.state(late) == "invalid"
+
+
+def test_jobs_are_done_in_the_order_they_were_made_in_over_a_crash(crowded: tuple[RelayProcess, int]) -> None:
+    """Whoever discards the rest means what an earlier replay leaves."""
+    relay, count = crowded
+    first = made(relay, "replay", state="held")
+    second = made(relay, "discard", state="held")
+    relay.kill9()
+    relay.start()
+
+    assert ended(relay, first["job"])["outcomes"] == {"queued": count}
+    found = ended(relay, second["job"])
+    assert found["total"] == found["done"] == second["count"]
+    changed = {"changed meanwhile": second["count"]} if second["count"] else {}
+    assert found["outcomes"] == changed, "every one was replayed before"
+
+
+def test_a_relay_that_ends_gives_its_job_back(crowded: tuple[RelayProcess, int]) -> None:
+    relay, count = crowded
+    told = made(relay, "discard", state="held")
+    eventually(lambda: job(relay, told["job"])["done"], 10, "its beginning", every=0.005)
+    relay.term(30)
+    with contextlib.closing(sqlite3.connect(relay.database_path)) as found:
+        assert found.execute("SELECT owner, lease_until FROM jobs").fetchall() == [(None, None)]
+    relay.start()
+    assert ended(relay, told["job"])["outcomes"] == {"discarded": count}

@@ -327,11 +327,45 @@ def test_many_are_counted_before_and_done_after(relay: RelayProcess) -> None:
 
     first = person.post("/dashboard/jobs", asked)
     assert first.status_code == 200 and all(relay.state(one) == "held" for one in receipts)
-    begun = person.post("/dashboard/jobs", {**asked, "sure": "1"})
+    begun = person.post("/dashboard/jobs", {**asked, "sure": counted_in(first.text)})
 
     assert begun.status_code == 303
     eventually(lambda: all(relay.state(one) == "discarded" for one in receipts), what="all discarded")
     assert person.get(begun.headers["Location"]).status_code == 200
+
+
+def counted_in(page: str) -> str:
+    """Return what the button that says yes carries."""
+    return re.findall(r'name="sure" value="([0-9a-f]{16})"', page)[0]
+
+
+def test_a_yes_means_what_was_shown_and_nothing_that_came_later(relay: RelayProcess) -> None:
+    person, source = Person(relay, TOKENS["actor"]), "newsletter"
+    seen_ = [held(relay, f"asked{number}")["receipt"] for number in range(2)]
+    asked = {"action": "discard", "state": "held", "source": source}
+    first = person.post("/dashboard/jobs", asked)
+    later = held(relay, "later")["receipt"]
+
+    assert "What comes later is not touched" in first.text
+    begun = person.post("/dashboard/jobs", {"action": "discard", "sure": counted_in(first.text)})
+
+    eventually(lambda: all(relay.state(one) == "discarded" for one in seen_), what="all discarded")
+    page = person.get(begun.headers["Location"]).text
+    assert relay.state(later) == "held" and "only counted" not in page
+    assert "only counted" in person.get("/dashboard/jobs").text
+    counted = person.get(f"/dashboard/jobs/{counted_in(first.text)}").text
+    assert "Nothing was done" in counted and "would be discarded" in counted
+    other = {"action": "replay", "sure": counted_in(first.text)}
+    assert person.post("/dashboard/jobs", other).status_code == 409
+
+
+def test_a_part_of_the_filter_is_never_left_out(relay: RelayProcess) -> None:
+    person, row = Person(relay, TOKENS["actor"]), held(relay, "single")
+    asked = {"action": "discard", "state": "held", "duplicate": "True"}
+    page = person.post("/dashboard/jobs", asked).text
+    assert "Discard 0 submissions?" in page and "may be a duplicate" in page and "duplicate=1" in page
+    assert person.post("/dashboard/jobs", {**asked, "receipt": row["receipt"]}).status_code == 400
+    assert relay.state(row["receipt"]) == "held"
 
 
 def test_the_page_does_not_say_that_it_goes_on_while_upstream_wants_us_to_wait() -> None:

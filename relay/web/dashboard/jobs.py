@@ -4,11 +4,13 @@ from typing import Any
 
 from flask import Response, redirect, request, url_for
 
+from relay.operator.errors import Nonsense
 from relay.operator.filter import Filter
 from relay.web.dashboard.frame import after, blueprint, page, the_operator, wake
 
 _ROWS = 100
 _NAMED = ("state", "source", "reason", "since", "until")
+_LISTED = frozenset([*_NAMED, "duplicate", "action", "csrf_token"])
 
 
 @blueprint.get("/jobs")
@@ -33,20 +35,25 @@ def live_job(name: str) -> Response:
 
 @blueprint.post("/jobs")
 def job_begin() -> Response:
-    """Count what would be done; with ``sure``, do it."""
-    action, asked = request.form.get("action", ""), _asked()
-    operator = the_operator()
-    if not request.form.get("sure"):
-        counted = operator.make_job(action, asked, dry_run=True)
-        return page("job_ask.html", "jobs", action=action, said=asked.said(), counted=counted)
-    begun = operator.make_job(action, asked)
+    """Count what would be done; with ``sure``, the name of that count, do it to what was counted."""
+    action, counted, operator = request.form.get("action", ""), request.form.get("sure"), the_operator()
+    if not counted:
+        asked = _asked()
+        made = operator.make_job(action, asked, dry_run=True)
+        said = asked.said()
+        shown = {name: "1" if value is True else value for name, value in said.items()}
+        return page("job_ask.html", "jobs", action=action, said=said, shown=shown, counted=made)
+    begun = operator.make_job(action, Filter(), counted=counted)
     wake()
     return redirect(url_for("dashboard.job", name=begun["job"]), 303)  # type: ignore[return-value]
 
 
 def _asked() -> Filter:
+    """Return the filter that a form shows. Raises Nonsense for a part of one that is not known here."""
+    if unknown := sorted(set(request.form) - _LISTED):
+        raise Nonsense(f"knows no {unknown[0][:40]!r}")
     said: dict[str, Any] = {name: request.form.get(name, "").strip() or None for name in _NAMED}
-    return Filter(**said)
+    return Filter(**said, duplicate=True if request.form.get("duplicate") else None)
 
 
 @blueprint.post("/jobs/<name>/cancel")
