@@ -43,6 +43,7 @@ class Desk:
         return wanted(filter_, hashes)
 
     def _row(self, receipt: str) -> dict[str, Any]:
+        """Return a row, with its own receipt, also by one that a repeat was given. Raises Missing."""
         row = self._outbox.row(receipt) if _RECEIPT.fullmatch(receipt) else None
         if row is None:
             raise Missing("there is no such submission")

@@ -61,10 +61,10 @@ class Operator(Files, Whole):
         self.actor.must(VIEW)
         row = self._row(receipt)
         found = shown.shown(row, self._outbox.vault)
-        found["history"] = shown.sends(self._outbox.history(receipt))
+        found["history"] = shown.sends(self._outbox.history(row["receipt"]))
         source = self._settings.sources.get(row["source"])
         if row["state"] == INVALID and row["payload"] is not None and source is not None:
-            found["diagnosis"] = diagnosed(source, opened(self._outbox.vault, receipt, row["payload"]))
+            found["diagnosis"] = diagnosed(source, opened(self._outbox.vault, row["receipt"], row["payload"]))
         return found
 
     def actions(self, receipt: str) -> dict[str, str | None]:
@@ -120,25 +120,25 @@ class Operator(Files, Whole):
         row = self._seen(receipt, seen)
         plan = corrected(row, values, self._settings, self._outbox.vault)
         detail = {"was": row["state"], "fields": sorted(values)}
-        acting.carry_out(self._outbox, plan, Act(self.actor.name, EDIT, receipt=receipt, detail=detail))
-        return shown.shown(self._row(receipt), self._outbox.vault)
+        acting.carry_out(self._outbox, plan, Act(self.actor.name, EDIT, receipt=plan.receipt, detail=detail))
+        return shown.shown(self._row(plan.receipt), self._outbox.vault)
 
     def reveal(self, receipt: str) -> dict[str, Any]:
         """Return what is personal in a submission, while it is still there. Raises CannotDo."""
         self.actor.must(REVEAL)
         row = self._row(receipt)
         acting.check_possible(actions.REVEAL, row)
-        payload = opened(self._outbox.vault, receipt, row["payload"])
-        self._note(actions.REVEAL, receipt=receipt, detail={"was": row["state"]})
+        payload = opened(self._outbox.vault, row["receipt"], row["payload"])
+        self._note(actions.REVEAL, receipt=row["receipt"], detail={"was": row["state"]})
         return revealed(row, payload, self._settings)
 
     def _move(self, action: str, receipt: str, seen: Expected | None) -> dict[str, Any]:
         self.actor.must(ACT)
         row = self._seen(receipt, seen)
         plan = acting.planned(action, row, self._settings, self._outbox.vault)
-        act = Act(self.actor.name, action, receipt=receipt, detail={"was": row["state"]})
+        act = Act(self.actor.name, action, receipt=plan.receipt, detail={"was": row["state"]})
         acting.carry_out(self._outbox, plan, act)
-        return shown.shown(self._row(receipt), self._outbox.vault)
+        return shown.shown(self._row(plan.receipt), self._outbox.vault)
 
     def hold(self, destination: str, verb: str) -> str | None:
         """``pause`` or ``resume`` a destination. Raises Missing.

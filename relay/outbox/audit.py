@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from relay.outbox.operating import audit
+from relay.outbox.statements import own_receipt
 
 KEPT_SECONDS = 366 * 86400.0
 _AT_ONCE = 500
@@ -43,12 +44,12 @@ def note(conn: Connection, act: Act, now: float) -> None:
 def page(
     conn: Connection, before: int | None, limit: int, receipt: str | None = None
 ) -> list[dict[str, Any]]:
-    """Return acts, newest first; those on one row alone with ``receipt``."""
+    """Return acts, newest first; those on one row alone with ``receipt``, whichever of the row's it is."""
     query = sa.select(audit).order_by(audit.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(audit.c.id < before)
     if receipt is not None:
-        query = query.where(audit.c.receipt == receipt)
+        query = query.where(audit.c.receipt == own_receipt(receipt))
     return [
         {
             **row,

@@ -7,8 +7,8 @@ from sqlalchemy.engine import Connection
 
 from relay.delivery import FRESH, INVALID, KEPT, QUEUED
 from relay.outbox.figures import last_states
-from relay.outbox.schema import BY_STATE, TESTS, UNFINISHED, aliases, attempts, deliveries
-from relay.outbox.statements import DUE_RETRIES, WHOLE, in_state
+from relay.outbox.schema import BY_STATE, TESTS, UNFINISHED, attempts, deliveries
+from relay.outbox.statements import DUE_RETRIES, WHOLE, in_state, own_receipt
 from relay.outbox.wanted import Wanted, newest_first, within_bytes
 
 PAGE_ROWS = 1000
@@ -90,9 +90,8 @@ def rows(
 
 def row(conn: Connection, receipt: str) -> dict[str, Any] | None:
     """Return a whole row; the receipt may be one that a repeat was given."""
-    alias = sa.select(aliases.c.of).where(aliases.c.receipt == receipt).scalar_subquery()
-    named = deliveries.c.receipt == sa.func.coalesce(alias, receipt)
-    found = conn.execute(sa.select(*WHOLE).where(named)).mappings().first()
+    query = sa.select(*WHOLE).where(deliveries.c.receipt == own_receipt(receipt))
+    found = conn.execute(query).mappings().first()
     return dict(found) if found is not None else None
 
 

@@ -22,7 +22,7 @@ from relay.delivery import (
     Delivery,
 )
 from relay.outbox.records import Entry
-from relay.outbox.schema import BY_STATE, attempts, deliveries, destinations, meta
+from relay.outbox.schema import BY_STATE, aliases, attempts, deliveries, destinations, meta
 
 _COLUMNS = tuple(field.name for field in fields(Delivery) if field.name not in ("payload", "dropped"))
 
@@ -219,6 +219,12 @@ def delivery_of(row: Any) -> Delivery:
         **{name: row[name] for name in _COLUMNS},
         dropped=tuple(json.loads(row["dropped"] or "[]")),
     )
+
+
+def own_receipt(receipt: str) -> Any:
+    """Return the receipt of the row that a receipt leads to, which may be one that a repeat was given."""
+    alias = sa.select(aliases.c.of).where(aliases.c.receipt == receipt).scalar_subquery()
+    return sa.func.coalesce(alias, receipt)
 
 
 def in_state(state: str) -> tuple[Any, ...]:

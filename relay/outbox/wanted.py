@@ -37,7 +37,7 @@ class Wanted:
     named: Mapping[str, str] = field(default_factory=dict)
     """Ids by column, of which one is enough, as is a contact."""
     receipt: str | None = None
-    """The beginning of a receipt."""
+    """The beginning of a receipt, which may be one that a repeat was given."""
     upto: int | None = None
 
 
@@ -55,8 +55,7 @@ def conditions(conn: Connection, wanted: Wanted) -> list[Any]:
     if wanted.contact_hashes is not None or wanted.named:
         found.append(_c.seq.in_(_known_as(wanted)))
     if wanted.receipt is not None:
-        begins = _c.receipt.between(wanted.receipt, wanted.receipt + "g")  # the digits end with f
-        found.append(_c.seq.in_(sa.select(_c.seq).where(begins)))
+        found.append(_c.seq.in_(_beginning_with(wanted.receipt)))
     if wanted.upto is not None:
         found.append(_c.seq <= wanted.upto)
     return found
@@ -84,6 +83,14 @@ def _reached(conn: Connection, at: float) -> int:
         else:
             low = row.seq + 1
     return low
+
+
+def _beginning_with(receipt: str) -> Any:
+    """Return the seqs of rows with a receipt that begins so, each kind by its own index."""
+    end = receipt + "g"  # the digits end with f
+    own, given = (column.between(receipt, end) for column in (_c.receipt, aliases.c.receipt))
+    named = _c.receipt.in_(sa.select(aliases.c.of).where(given))
+    return sa.union(sa.select(_c.seq).where(own), sa.select(_c.seq).where(named))
 
 
 def _known_as(wanted: Wanted) -> Any:

@@ -320,6 +320,20 @@ def test_a_person_is_found_without_being_in_an_address(relay: RelayProcess) -> N
     assert "findable@example.com" not in relay.output()
 
 
+def test_who_holds_a_repeats_receipt_is_found_where_the_row_is(relay: RelayProcess) -> None:
+    row = held(relay, "bob.twice")
+    again = held(relay, "bob.twice")
+    assert again["receipt"] == row["receipt"]
+    given = relay.form({"email": "bob.twice@example.com", "leave_empty": "x"}).json["receipt"]
+    person = Person(relay, TOKENS["revealer"])
+
+    found = person.post("/dashboard/find", {"contact": given})
+    led = person.get(found.headers["Location"])
+
+    assert (led.status_code, led.headers["Location"]) == (303, f"/dashboard/submissions/{row['receipt']}")
+    assert "bob.twice@" in person.post(f"/dashboard/submissions/{given}/reveal", seen(row)).text
+
+
 def test_many_are_counted_before_and_done_after(relay: RelayProcess) -> None:
     receipts = [held(relay, f"many{number}")["receipt"] for number in range(3)]
     person = Person(relay, TOKENS["actor"])

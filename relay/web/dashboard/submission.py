@@ -1,6 +1,6 @@
 """One submission: what happened to it, and what may be done."""
 
-from flask import Response, abort, request
+from flask import Response, abort, redirect, request, url_for
 
 from relay.operator import actor
 from relay.operator.actions import DISCARD, EDIT, REPLAY, REVEAL
@@ -18,7 +18,10 @@ _DONE = {REPLAY: "replayed", DISCARD: "discarded", EDIT: "corrected"}
 
 @blueprint.get("/submissions/<receipt>")
 def submission(receipt: str) -> Response:
-    """One submission with its timeline and acts."""
+    """One submission with its timeline and acts; the receipt of a repeat leads to the row it repeats."""
+    own = the_operator().submission(receipt)["receipt"]
+    if own != receipt:
+        return redirect(url_for("dashboard.submission", receipt=own), 303)  # type: ignore[return-value]
     return _shown(receipt)
 
 
