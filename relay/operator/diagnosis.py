@@ -23,7 +23,7 @@ def diagnosed(source: Source, payload: dict[str, Any]) -> dict[str, Any]:
     try:
         fields = source.read(payload.get("body", b""), payload.get("content_type", "")).fields
     except BadBody as problem:
-        return {"says": str(problem), "has": [], "missing": []}
+        return unread(str(problem))
     has = list(_keys(fields))[:_MOST_KEYS]
     missing = [_missing(name, rule, fields, has) for name, rule in _vain(source, fields)]
     told = ", ".join(f"{key} ({kind})" for key, kind in has) or "nothing"
@@ -32,6 +32,11 @@ def diagnosed(source: Source, payload: dict[str, Any]) -> dict[str, Any]:
         "has": [{"key": key, "type": kind} for key, kind in has],
         "missing": missing,
     }
+
+
+def unread(why: str) -> dict[str, Any]:
+    """Return what is said of a body that could not be read."""
+    return {"says": why, "has": [], "missing": []}
 
 
 def _vain(source: Source, fields: dict[str, Any]) -> Iterator[tuple[str, Rule]]:

@@ -15,8 +15,8 @@ from relay.operator.actions import DISCARD, EDIT, POSSIBLE, REPLAY, why_not
 from relay.operator.actor import ACT, REVEAL, VIEW
 from relay.operator.clerk import Clerk
 from relay.operator.correcting import corrected
-from relay.operator.diagnosis import diagnosed
-from relay.operator.errors import Missing
+from relay.operator.diagnosis import diagnosed, unread
+from relay.operator.errors import CannotDo, Missing
 from relay.operator.files import Files
 from relay.operator.filter import MAX_ROWS, Filter, wanted
 from relay.operator.remap import opened, revealed
@@ -27,6 +27,7 @@ from relay.outbox import jobs as stored_jobs
 from relay.outbox.audit import Act
 from relay.outbox.moves import Expected
 from relay.outbox.wanted import MANY, count, place
+from relay.sources.source import Source
 
 _FOLLOW_SECONDS = 0.2
 
@@ -64,8 +65,15 @@ class Operator(Files, Whole):
         found["history"] = shown.sends(self._outbox.history(row["receipt"]))
         source = self._settings.sources.get(row["source"])
         if row["state"] == INVALID and row["payload"] is not None and source is not None:
-            found["diagnosis"] = diagnosed(source, opened(self._outbox.vault, row["receipt"], row["payload"]))
+            found["diagnosis"] = self._diagnosis(row, source)
         return found
+
+    def _diagnosis(self, row: Mapping[str, Any], source: Source) -> dict[str, Any]:
+        try:
+            payload = opened(self._outbox.vault, row["receipt"], row["payload"])
+        except CannotDo as problem:  # it can be looked at, and given up, all the same
+            return unread(str(problem))
+        return diagnosed(source, payload)
 
     def actions(self, receipt: str) -> dict[str, str | None]:
         """Return every action by name: None where it is possible for a row, else why it is not."""

@@ -20,7 +20,7 @@ def opened(vault: Vault, receipt: str, box: bytes) -> dict[str, Any]:
     try:
         payload: dict[str, Any] = vault.open(box, receipt)
     except (KeyMissing, ValueError) as problem:
-        raise CannotDo(f"{receipt} cannot be read: {problem}") from None
+        raise CannotDo(f"cannot be read: {problem}") from None
     return payload
 
 

@@ -24,10 +24,13 @@ class Change:
 
 def compared(row: Mapping[str, Any], settings: Settings, vault: Vault) -> Change:
     """Map one stored submission, and say what would be different. Names fields, never values."""
-    source = settings.sources.get(row["source"])
-    payload = opened(vault, row["receipt"], row["payload"])
-    was: dict[str, Any] = {**(payload.get("profile") or {}), **payload.get("update", {})}
     receipt, name = row["receipt"], row["source"]
+    source = settings.sources.get(name)
+    try:
+        payload = opened(vault, receipt, row["payload"])
+    except CannotDo as problem:  # that is no fault of the configuration
+        return Change(receipt, name, "fails", (str(problem),))
+    was: dict[str, Any] = {**(payload.get("profile") or {}), **payload.get("update", {})}
     if source is None:
         return Change(receipt, name, "fails", ("its source is gone",), is_worse=bool(was))
     if "body" not in payload:

@@ -8,7 +8,7 @@ from relay.operator.actor import REVEAL, VIEW
 from relay.operator.desk import Desk
 from relay.operator.erasure import Erased
 from relay.operator.errors import CannotDo
-from relay.vault import KeyMissing
+from relay.operator.wording import count_of, is_or_are
 
 _MANY = 100_000
 
@@ -17,18 +17,23 @@ class Whole(Desk):
     """The verbs about the database as a whole."""
 
     def rotate_keys(self) -> Iterator[int]:
-        """Encrypt everything with the newest key; yields how many payloads are done so far."""
+        """Encrypt everything with the newest key; yields how many payloads are done so far.
+
+        Raises CannotDo at the end, if some could not be read.
+        """
         self.actor.must(REVEAL)
-        done = 0
+        done, after = 0, 0
+        unread: list[str] = []
         self._outbox.rewrap_hash_key()
-        try:
-            while stale := self._outbox.stale():
-                self._outbox.reseal(stale)
-                done += len(stale)
-                yield done
-        except (KeyMissing, ValueError) as problem:
-            raise CannotDo(f"a payload cannot be read: {problem}") from None
+        while stale := self._outbox.stale(after):
+            failed = self._outbox.reseal(stale)
+            unread += failed
+            done, after = done + len(stale) - len(failed), stale[-1][0]
+            yield done
         self._note("rotate keys", count=done)
+        if unread:
+            told = f"{count_of(len(unread), 'stored payload')} cannot be read, and {is_or_are(len(unread))}"
+            raise CannotDo(f"{told} as before: {unread[-1]}")
 
     def backup(self, target: Path) -> None:
         """Copy the database while it is in use. Raises FileExistsError, Unfit."""

@@ -226,16 +226,17 @@ class Archive(Store):
         gone: list[str | None] = self.write(lambda conn: upkeep.erase(conn, receipts))
         return gone
 
-    def stale(self) -> list[tuple[str, bytes | None, bytes | None]]:
-        """Return (receipt, payload, hint) of some MiB that are not sealed with the newest key."""
-        found: list[tuple[str, bytes | None, bytes | None]] = self.read(
-            lambda conn: listing.stale(conn, self.vault.newest_id)
+    def stale(self, after: int = 0) -> list[tuple[int, str, bytes | None, bytes | None]]:
+        """Return (seq, receipt, payload, hint) of some MiB after a seq, not sealed with the newest key."""
+        found: list[tuple[int, str, bytes | None, bytes | None]] = self.read(
+            lambda conn: listing.stale(conn, self.vault.newest_id, after)
         )
         return found
 
-    def reseal(self, rows: Sequence[tuple[str, bytes | None, bytes | None]]) -> None:
-        """Seal what is still as it was read with the newest key. Raises KeyMissing, ValueError."""
-        self.write(lambda conn: upkeep.reseal(conn, rows, self.vault))
+    def reseal(self, rows: Sequence[tuple[int, str, bytes | None, bytes | None]]) -> list[str]:
+        """Seal what is still as it was read with the newest key; return why some cannot be read."""
+        unread: list[str] = self.write(lambda conn: upkeep.reseal(conn, rows, self.vault))
+        return unread
 
     def rewrap_hash_key(self) -> None:
         """Seal the hash key with the newest key; no hash changes."""

@@ -123,13 +123,15 @@ def count(conn: Connection, source: str, state: str) -> int:
     return int(conn.scalar(query) or 0)
 
 
-def stale(conn: Connection, newest: bytes) -> list[tuple[str, bytes | None, bytes | None]]:
-    """Return (receipt, payload, hint) where one is not sealed with the newest key: some MiB of them."""
+def stale(conn: Connection, newest: bytes, after: int) -> list[tuple[int, str, bytes | None, bytes | None]]:
+    """Return (seq, receipt, payload, hint) not sealed with the newest key: some MiB after a seq."""
     old = [
         sa.and_(box.is_not(None), sa.func.substr(box, 1, len(newest)) != newest)
         for box in (deliveries.c.payload, deliveries.c.contact_hint)
     ]
     sizes = sa.select(deliveries.c.seq, sa.func.coalesce(sa.func.length(deliveries.c.payload), 0))
-    seqs = within_bytes(conn.execute(sizes.where(sa.or_(*old)).limit(PAGE_ROWS)))
-    query = sa.select(deliveries.c.receipt, deliveries.c.payload, deliveries.c.contact_hint)
-    return [tuple(one) for one in conn.execute(query.where(deliveries.c.seq.in_(seqs)))]
+    sizes = sizes.where(deliveries.c.seq > after, sa.or_(*old)).order_by(deliveries.c.seq)
+    seqs = within_bytes(conn.execute(sizes.limit(PAGE_ROWS)))
+    boxes = deliveries.c.seq, deliveries.c.receipt, deliveries.c.payload, deliveries.c.contact_hint
+    query = sa.select(*boxes).where(deliveries.c.seq.in_(seqs)).order_by(deliveries.c.seq)
+    return [tuple(one) for one in conn.execute(query)]

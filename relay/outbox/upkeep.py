@@ -82,15 +82,26 @@ def give_hints(conn: Connection, vault: Vault, after: int) -> int | None:
     return rows[-1]["seq"] if rows else None
 
 
-def reseal(conn: Connection, rows: Sequence[tuple[str, bytes | None, bytes | None]], vault: Vault) -> None:
-    """Seal (receipt, payload, hint) that are still as they were read with the newest key."""
-    for receipt, payload, hint in rows:
+def reseal(
+    conn: Connection, rows: Sequence[tuple[int, str, bytes | None, bytes | None]], vault: Vault
+) -> list[str]:
+    """Seal (seq, receipt, payload, hint) that are still as they were read with the newest key.
+
+    What cannot be read stays as it is; returns why, of each.
+    """
+    unread: list[str] = []
+    for _, receipt, payload, hint in rows:
         same = (
             deliveries.c.payload.is_not_distinct_from(payload),
             deliveries.c.contact_hint.is_not_distinct_from(hint),
         )
-        renewed = {"payload": vault.reseal(payload, receipt), "contact_hint": resealed(hint, receipt, vault)}
-        conn.execute(sa.update(deliveries).where(deliveries.c.receipt == receipt, *same).values(renewed))
+        try:
+            new = {"payload": vault.reseal(payload, receipt), "contact_hint": resealed(hint, receipt, vault)}
+        except (KeyMissing, ValueError) as problem:
+            unread.append(str(problem))
+            continue
+        conn.execute(sa.update(deliveries).where(deliveries.c.receipt == receipt, *same).values(new))
+    return unread
 
 
 def expire(conn: Connection, source: str, before: float, limit: int) -> int:
