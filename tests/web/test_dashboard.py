@@ -334,6 +334,14 @@ def test_who_holds_a_repeats_receipt_is_found_where_the_row_is(relay: RelayProce
     assert "bob.twice@" in person.post(f"/dashboard/submissions/{given}/reveal", seen(row)).text
 
 
+def test_the_filter_keeps_a_source_that_is_configured_no_more(relay: RelayProcess) -> None:
+    page = Person(relay, TOKENS["viewer"]).get("/dashboard/submissions?source=gone&state=held").text
+
+    sources = re.search(r'<select id="source".*?</select>', page, re.DOTALL)
+
+    assert sources and "<option selected>gone</option>" in sources[0]
+
+
 def test_many_are_counted_before_and_done_after(relay: RelayProcess) -> None:
     receipts = [held(relay, f"many{number}")["receipt"] for number in range(3)]
     person = Person(relay, TOKENS["actor"])

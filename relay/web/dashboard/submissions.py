@@ -35,7 +35,8 @@ def submissions() -> Response:
         following=following,
         many=_many(asked),
         states=STATES,
-        sources=sorted(the_relay().settings.sources),
+        # Also one that is configured no more, which pressing Show must not forget.
+        sources=sorted({*the_relay().settings.sources, *filter(None, [asked.source])}),
     )
 
 
