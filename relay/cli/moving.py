@@ -25,7 +25,9 @@ _ADDED = "line", "why"
 @click.option(
     "--format", "format_", type=click.Choice(["jsonl", "csv", "sheet"]), default="jsonl", show_default=True
 )
-@click.option("--people", is_flag=True, help="With names and contacts, where they are still there.")
+@click.option(
+    "--people", is_flag=True, help="With names and contacts, or what was sent, where it is still there."
+)
 @click.option("--output", metavar="FILE", help="A new file, readable by you alone; else standard output.")
 def export(format_: str, people: bool, output: str | None, **chosen: Any) -> None:
     """Write out what a filter shows; `sheet` is CSV that a spreadsheet can be trusted with."""

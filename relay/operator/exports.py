@@ -6,9 +6,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from relay import clock
+from relay.config.settings import Settings
+from relay.delivery import DELIVERED, KEPT
+from relay.operator.errors import CannotDo
+from relay.operator.figures import kept_seconds
+from relay.operator.remap import opened, revealed
 from relay.operator.shown import shown
 from relay.sources.mapping import PROFILE_FIELDS
-from relay.vault import KeyMissing, Vault
+from relay.vault import Vault
 
 FORMATS: Mapping[str, str] = {
     "jsonl": "application/x-ndjson",
@@ -18,29 +24,40 @@ FORMATS: Mapping[str, str] = {
 """The media type of each format."""
 _COLUMNS = (
     *("receipt", "source", "state", "reason", "attempts", "may_be_duplicate", "received_at", "due_at"),
-    *("delivered_at", "profile_id", "trace_id", "contact_hint", "dropped", "consent"),
+    *("delivered_at", "profile_id", "trace_id", "contact_hint", "dropped", "consent", "kept_until"),
 )
+_OF_PEOPLE = (*PROFILE_FIELDS, "update", "body")
+"""A profile and the update after it; or, of what could not be mapped, all that was sent."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """With these a spreadsheet takes a cell for a formula, and runs what somebody typed into a form."""
 
 
-def written(rows: Iterable[Mapping[str, Any]], format_: str, vault: Vault, *, people: bool) -> Iterator[str]:
+def written(
+    rows: Iterable[Mapping[str, Any]], format_: str, settings: Settings, vault: Vault, *, people: bool
+) -> Iterator[str]:
     """Yield a file piece by piece. ``people``: with what is personal, where it is still there."""
-    columns = (*_COLUMNS, *PROFILE_FIELDS) if people else _COLUMNS
-    found = (_record(row, vault, people) for row in rows)
+    columns = (*_COLUMNS, *_OF_PEOPLE) if people else _COLUMNS
+    found = (_record(row, settings, vault, people) for row in rows)
     if format_ == "jsonl":
         return (json.dumps({name: one.get(name) for name in columns}) + "\n" for one in found)
     return _csv(found, columns, is_sheet=format_ == "sheet")
 
 
-def _record(row: Mapping[str, Any], vault: Vault, people: bool) -> dict[str, Any]:
-    found = shown(row, vault)
+def _record(row: Mapping[str, Any], settings: Settings, vault: Vault, people: bool) -> dict[str, Any]:
+    found = shown(row, vault) | {"kept_until": _kept_until(row, settings)}
     if people and row["payload"] is not None:
         try:
-            found |= vault.open(row["payload"], row["receipt"]).get("profile") or {}
-        except (KeyMissing, ValueError):
-            found["reason"] = "its payload cannot be read with the present keys"
+            personal = revealed(row, opened(vault, row["receipt"], row["payload"]), settings)
+        except CannotDo:
+            return found | {"reason": "its payload cannot be read with the present keys"}
+        found |= {**personal.get("profile", {}), **personal}
     return found
+
+
+def _kept_until(row: Mapping[str, Any], settings: Settings) -> str | None:
+    """Return when a row, or what is personal in it, is deleted; None if it stays until it is erased."""
+    waits = row["state"] in KEPT or (row["state"] == DELIVERED and row["has_payload"])
+    return clock.iso(row["changed_at"] + kept_seconds(settings, row["source"])) if waits else None
 
 
 def _csv(found: Iterable[dict[str, Any]], columns: tuple[str, ...], *, is_sheet: bool) -> Iterator[str]:

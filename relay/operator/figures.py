@@ -19,12 +19,17 @@ def needs_you(settings: Settings, outbox: Outbox) -> list[dict[str, Any]]:
     """Return what waits for a person, by state, source and reason; ``kept_seconds``: for how long."""
     found: list[dict[str, Any]] = outbox.read(lambda conn: figures.waiting(conn, WAITING))
     return [
-        {**group, "newest": clock.iso(group["newest"]), "kept_seconds": _kept(settings, group["source"])}
+        {
+            **group,
+            "newest": clock.iso(group["newest"]),
+            "kept_seconds": kept_seconds(settings, group["source"]),
+        }
         for group in found
     ]
 
 
-def _kept(settings: Settings, source: str) -> float:
+def kept_seconds(settings: Settings, source: str) -> float:
+    """Return for how long what waits for a person is kept, also of a source that is gone."""
     known = settings.sources.get(source)
     return known.retention if known else _DEFAULT_RETENTION
 

@@ -30,7 +30,7 @@ class Files(Desk):
         detail = {"format": format_, "people": people}
         count = self._outbox.read(partial(count_rows, wanted=self._meant(filter_)))
         self._note("export", count=min(count, MANY), filter=filter_.said(), detail=detail)
-        return exports.written(rows, format_, self._outbox.vault, people=people)
+        return exports.written(rows, format_, self._settings, self._outbox.vault, people=people)
 
     def import_table(
         self,

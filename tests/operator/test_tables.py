@@ -13,15 +13,18 @@ import pytest
 
 from relay.config import settings as configuration
 from relay.config.settings import Settings
+from relay.delivery import INVALID
+from relay.intake.entry import entry_of
 from relay.operator import digest
 from relay.operator.actor import Actor
 from relay.operator.errors import Missing, NotAllowed, Unfitting
 from relay.operator.exports import as_text
 from relay.operator.filter import Filter
-from relay.operator.imports import Imported, Problem
+from relay.operator.imports import Imported, Problem, submission_of
 from relay.operator.operator import Operator
 from relay.outbox.outbox import Outbox
 from relay.process.opening import open_outbox
+from relay.sources.mapping import Mapped
 from tests.kit.relay import HOOK, NEWSLETTER, config, toml
 
 SOURCES: dict[str, Any] = {
@@ -29,7 +32,8 @@ SOURCES: dict[str, Any] = {
     "asking": NEWSLETTER | {"consent": {"email": "news"}},
     "either": NEWSLETTER
     | {"fields": {"email": {"first": ["mail", "email"]}, "mobile_phone_number": "phone"}},
-    "deep": HOOK | {"wait": 0, "fields": {"email": "answers[?type=='email'].email | [0]"}},
+    "updating": HOOK | {"wait": 0, "update": {"custom_properties": {"city": "city"}}},
+    "deep": HOOK | {"wait": 0, "retention": "2d", "fields": {"email": "answers[?type=='email'].email | [0]"}},
 }
 
 
@@ -299,6 +303,44 @@ def test_a_file_names_nobody_unless_it_is_asked_to(operator: Operator) -> None:
     assert json.loads(line)["contact_hint"] == "a***@example.com"
     acts = operator.audit(Filter())["audit"]
     assert {act["action"] for act in acts} == {"export", "import"}
+
+
+def test_of_what_could_not_be_mapped_a_file_has_all_that_was_sent(
+    operator: Operator, settings: Settings, outbox: Outbox
+) -> None:
+    source = settings.sources["deep"]
+    sent = submission_of(source, {"who": "ada@example.com", "=1+1": ["x", 2]}, time.time())
+    outbox.put(entry_of(source, sent, Mapped(), INVALID, "no contact", outbox.vault))
+
+    (line,) = "".join(operator.export(Filter(state=INVALID), "jsonl", people=True)).splitlines()
+    assert json.loads(line)["body"] == {"who": "ada@example.com", "=1+1": ["x", 2]}
+    text = "".join(operator.export(Filter(state=INVALID), "sheet", people=True))
+    (row,) = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
+    assert json.loads(row["body"])["who"] == "ada@example.com" and row["email"] == ""
+    assert "ada@example.com" not in "".join(operator.export(Filter(state=INVALID), "jsonl"))
+
+
+def test_a_file_has_the_update_that_follows_a_profile(operator: Operator) -> None:
+    taken(operator, "email,city\nada@example.com,Turin\n", "updating")
+
+    (line,) = "".join(operator.export(Filter(), "jsonl", people=True)).splitlines()
+
+    assert json.loads(line)["update"] == {"custom_properties": {"city": "Turin"}}
+    assert "Turin" not in "".join(operator.export(Filter(), "jsonl"))
+
+
+def test_a_file_says_until_when_a_row_is_kept(operator: Operator, settings: Settings, outbox: Outbox) -> None:
+    taken(operator, "email\nada@example.com\n")
+    source = settings.sources["deep"]
+    now = time.time()
+    sent = submission_of(source, {"who": "nobody"}, now)
+    outbox.put(entry_of(source, sent, Mapped(), INVALID, "no contact", outbox.vault))
+
+    invalid, queued = map(json.loads, "".join(operator.export(Filter(), "jsonl")).splitlines())
+
+    until = datetime.fromisoformat(invalid["kept_until"]).timestamp()
+    assert until == pytest.approx(now + 2 * 86400, abs=5)
+    assert queued["kept_until"] is None
 
 
 @pytest.mark.parametrize("name", ["=1+1", "@SUM(A1)", "-1", "+1", '=HYPERLINK("http://x")'])
