@@ -7,12 +7,12 @@ from flask import Blueprint, Response, abort, current_app, g, request
 from relay.operator import actor, finding
 from relay.operator.actions import REPLAY
 from relay.operator.errors import CannotDo, Changed, Missing, Nonsense, NotAllowed, Unfitting
-from relay.operator.exports import FORMATS
 from relay.operator.filter import Filter
 from relay.operator.operator import Operator
 from relay.process.relay import Relay
 from relay.web import asked, guesses, looking
 from relay.web.problems import problem
+from relay.web.saved import saved
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 looking.bound(blueprint)
@@ -191,10 +191,7 @@ def export() -> Response:
         raise Nonsense("people must be true or false")
     filter_ = asked.listed(*asked.FILTERS, "duplicate", ignored=("format", "people"))
     pieces = _operator().export(filter_, format_, people=people == "true")
-    response = Response(pieces, mimetype=FORMATS[format_])
-    name = f"submissions.{'jsonl' if format_ == 'jsonl' else 'csv'}"
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
+    return saved(pieces, format_)
 
 
 def _call_clerk() -> None:

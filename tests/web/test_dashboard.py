@@ -408,6 +408,48 @@ def test_the_page_does_not_say_that_it_goes_on_while_upstream_wants_us_to_wait()
             assert "Nothing is sent yet: upstream asked us to wait" in told and "goes on." not in told
 
 
+def test_what_a_list_shows_is_saved_as_a_file(relay: RelayProcess) -> None:
+    row, other = held(relay, "saved"), held(relay, "other")
+    viewer, revealer = (Person(relay, TOKENS[name]) for name in ("viewer", "revealer"))
+    Person(relay, TOKENS["actor"]).post(f"/dashboard/submissions/{other['receipt']}/discard", seen(other))
+    asked = {"state": "held", "source": "newsletter", "format": "sheet"}
+
+    bare = viewer.post("/dashboard/export", asked)
+    full = revealer.post("/dashboard/export", {**asked, "people": "1"})
+
+    assert (bare.status_code, bare.headers["Content-Type"]) == (200, "text/csv; charset=utf-8")
+    assert bare.headers["Content-Disposition"] == 'attachment; filename="submissions.csv"'
+    assert "no-store" in full.headers["Cache-Control"]
+    assert row["receipt"] in bare.text and other["receipt"] not in bare.text
+    assert "saved@example.com" in full.text and "saved@example.com" not in bare.text
+    assert "kept_until" in bare.text
+    newest = relay.api("GET", "/api/audit?limit=1").json["audit"][0]
+    assert (newest["by"], newest["action"], newest["detail"]["people"]) == ("revealer", "export", True)
+
+
+def test_a_file_is_saved_by_our_own_page_and_who_may(relay: RelayProcess) -> None:
+    held(relay, "kept")
+    asked = {"state": "held", "format": "csv"}
+    people = {**asked, "people": "1"}
+    for name in ("viewer", "actor"):
+        person = Person(relay, TOKENS[name])
+        assert 'name="people"' not in person.get("/dashboard/submissions").text
+        refused = person.post("/dashboard/export", people)
+        assert refused.status_code == 403 and "kept@example.com" not in refused.text
+    revealer = Person(relay, TOKENS["revealer"])
+    assert 'name="people"' in revealer.get("/dashboard/submissions?state=held").text
+    log = relay.api("GET", "/api/audit").json
+    assert revealer.post("/dashboard/export", people, with_token=False).status_code == 403
+    cross = {"Sec-Fetch-Site": "cross-site"}
+    assert revealer.post("/dashboard/export", people, headers=cross).status_code == 403
+    assert revealer.get("/dashboard/export?people=1&format=csv").status_code == 405
+    both = {"Authorization": f"Bearer {TOKENS['revealer']}"}
+    assert revealer.post("/dashboard/export", people, headers=both).status_code == 400
+    assert revealer.get("/api/export?people=true").status_code == 401
+    assert revealer.post("/dashboard/export", {**asked, "format": "xls"}).status_code == 400
+    assert relay.api("GET", "/api/audit").json == log
+
+
 def test_what_was_sent_is_inert_on_every_page(relay: RelayProcess) -> None:
     hostile = '"><script>alert(1)</script>{{7*7}}'
     relay.form(

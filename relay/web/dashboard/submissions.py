@@ -1,16 +1,19 @@
 """Lists of submissions: all that a filter shows, one person's, and those that need somebody."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, redirect, request, url_for
 
 from relay.delivery import STATES
 from relay.operator.actions import DISCARD, POSSIBLE, REPLAY, WAITING
-from relay.operator.actor import ACT
+from relay.operator.actor import ACT, REVEAL
+from relay.operator.exports import FORMATS
 from relay.operator.filter import Filter
 from relay.web.dashboard import words
 from relay.web.dashboard.frame import blueprint, page, the_actor, the_operator, the_relay
+from relay.web.saved import saved
 
 ROWS = 50
 _RECEIPT = re.compile(r"[0-9a-f]{32}")
@@ -20,7 +23,7 @@ _MANY = {REPLAY: "Send all that match …", DISCARD: "Discard all that match …
 @blueprint.get("/submissions")
 def submissions() -> Response:
     """Submissions by a filter that stands in the address, newest first."""
-    asked = _asked()
+    asked = _asked(request.args)
     found = the_operator().page(asked)
     following = None
     if found["next"]:
@@ -34,15 +37,17 @@ def submissions() -> Response:
         found=found["submissions"],
         following=following,
         many=_many(asked),
+        formats=FORMATS,
+        may_name_people=the_actor().may(REVEAL),
         states=STATES,
         # Also one that is configured no more, which pressing Show must not forget.
         sources=sorted({*the_relay().settings.sources, *filter(None, [asked.source])}),
     )
 
 
-def _asked() -> Filter:
-    said: dict[str, Any] = {name: request.args.get(name, "").strip() or None for name in _TEXTS}
-    return Filter(**said, duplicate=True if request.args.get("duplicate") else None, limit=ROWS)
+def _asked(given: Mapping[str, str]) -> Filter:
+    said: dict[str, Any] = {name: given.get(name, "").strip() or None for name in _TEXTS}
+    return Filter(**said, duplicate=True if given.get("duplicate") else None, limit=ROWS)
 
 
 _TEXTS = ("state", "source", "reason", "since", "until", "before")
@@ -53,6 +58,13 @@ def _many(asked: Filter) -> list[tuple[str, str]]:
     if asked.state is None or not the_actor().may(ACT):
         return []
     return [(action, label) for action, label in _MANY.items() if asked.state in POSSIBLE[action]]
+
+
+@blueprint.post("/export")
+def export() -> Response:
+    """All that a filter shows, as a file. A POST, as it is written down, and may name people."""
+    format_, people = request.form.get("format", ""), bool(request.form.get("people"))
+    return saved(the_operator().export(_asked(request.form), format_, people=people), format_)
 
 
 @blueprint.post("/find")

@@ -89,6 +89,10 @@ def is_asked_for(hold_reason: str) -> bool:
     return hold_reason.partition(":")[0] in ASKED_FOR
 
 
+FORMATS = {"jsonl": "lines of JSON", "csv": "CSV for programs", "sheet": "CSV for a spreadsheet"}
+"""What the formats of a file are for."""
+
+
 def ago(seconds: float | None) -> str:
     """Return an age as a person says it."""
     if seconds is None:
