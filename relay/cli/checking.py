@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from relay.cli.failed import FAILED, AskedWrongly, Failed, count_of
+from relay.cli.filtering import check_source
 from relay.cli.opening import open_to_act
 
 
@@ -98,7 +99,8 @@ def guess(raw: bytes) -> str:
 
 
 def _try_recorded(source: str | None) -> int:
-    operator, _ = open_to_act()
+    operator, settings = open_to_act()
+    check_source(operator, settings, source)
     worse = looked = 0
     for change in operator.try_recorded(source):
         looked += 1

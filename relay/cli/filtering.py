@@ -12,8 +12,11 @@ from relay.cli.failed import AskedWrongly
 from relay.delivery import STATES
 
 if TYPE_CHECKING:
+    from relay.config.settings import Settings
     from relay.operator.filter import Filter
     from relay.operator.operator import Operator
+
+NO_MATCH = "no submission matches"
 
 
 def check_contact(ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
@@ -75,6 +78,20 @@ def filter_of(chosen: Mapping[str, Any]) -> "Filter":
     from relay.operator.filter import Filter
 
     return Filter(**chosen)
+
+
+def known_filter(operator: "Operator", settings: "Settings", chosen: Mapping[str, Any]) -> "Filter":
+    """Return the filter that options make. Raises AskedWrongly for a source that nobody knows."""
+    check_source(operator, settings, chosen["source"])
+    return filter_of(chosen)
+
+
+def check_source(operator: "Operator", settings: "Settings", name: str | None) -> None:
+    """Refuse a source that is not configured, and of which nothing is stored. Raises AskedWrongly."""
+    if name is None or name in settings.sources or not settings.sources:  # none: relay.toml is broken
+        return
+    if not operator.submissions(filter_of({"source": name, "limit": 1})):
+        raise AskedWrongly(f"there is no source {name[:40]}; there are {', '.join(settings.sources)}")
 
 
 def is_narrow(chosen: Mapping[str, Any]) -> bool:

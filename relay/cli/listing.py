@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay.cli.failed import count_of
-from relay.cli.filtering import filter_of, filtered, is_narrow, narrowed, whole_receipt
+from relay.cli.filtering import NO_MATCH, filtered, is_narrow, known_filter, narrowed, whole_receipt
 from relay.cli.opening import open_to_look
 from relay.cli.wording import columns, described, heading, table
 
@@ -27,13 +27,13 @@ _FIRST = 10
 def list_(as_json: bool, **chosen: Any) -> None:
     """List submissions, newest first."""
     operator, settings = open_to_look()
-    filter_ = filter_of(chosen)
+    filter_ = known_filter(operator, settings, chosen)
     page = operator.page(filter_)
     found = page["submissions"]
     if as_json:
         click.echo(json.dumps(page, indent=2))
     elif not found:
-        click.echo("no submission matches" if is_narrow(chosen) else "nothing is stored")
+        click.echo(NO_MATCH if is_narrow(chosen) else "nothing is stored")
     else:
         zone = settings.time_zone
         for line in table([heading(zone), *(columns(row, zone) for row in found)]):
@@ -65,8 +65,9 @@ def tail(**chosen: Any) -> None:
     """Follow what arrives and what becomes of it, until Ctrl-C."""
     operator, settings = open_to_look()
     zone = settings.time_zone
+    filter_ = known_filter(operator, settings, {**chosen, "limit": _AT_ONCE})
     try:
-        for row in _news(operator, filter_of({**chosen, "limit": _AT_ONCE})):
+        for row in _news(operator, filter_):
             received, receipt, source, state, hint, why = columns(row, zone)
             click.echo(f"{received}  {receipt}  {source:14} {state:9} {hint}  {why}".rstrip())
     except KeyboardInterrupt:

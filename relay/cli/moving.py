@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,8 @@ import click
 
 from relay.cli.envfile import opened_privately
 from relay.cli.failed import FAILED, AskedWrongly, Failed, count_of
-from relay.cli.filtering import filter_of, narrowed
-from relay.cli.opening import open_to_act, open_to_look
+from relay.cli.filtering import NO_MATCH, known_filter, narrowed
+from relay.cli.opening import note, open_to_act, open_to_look
 
 if TYPE_CHECKING:
     from relay.operator.imports import Imported, Problem, Reject
@@ -31,8 +32,11 @@ _ADDED = "line", "why"
 @click.option("--output", metavar="FILE", help="A new file, readable by you alone; else standard output.")
 def export(format_: str, people: bool, output: str | None, **chosen: Any) -> None:
     """Write out what a filter shows; `sheet` is CSV that a spreadsheet can be trusted with."""
-    operator, _ = open_to_look()
-    pieces = operator.export(filter_of(chosen), format_, people=people)
+    operator, settings = open_to_look()
+    filter_ = known_filter(operator, settings, chosen)
+    pieces = operator.export(filter_, format_, people=people)
+    if not operator.submissions(replace(filter_, limit=1)):
+        note(NO_MATCH)
     if output is None:
         for piece in pieces:
             click.echo(piece, nl=False)

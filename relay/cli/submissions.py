@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay.cli.failed import FAILED, AskedWrongly
-from relay.cli.filtering import filter_of, filtered, is_narrow, whole_receipt
+from relay.cli.filtering import NO_MATCH, filtered, is_narrow, known_filter, whole_receipt
 from relay.cli.jobs import follow
 from relay.cli.listing import list_, show
 from relay.cli.opening import open_to_act
@@ -56,13 +56,17 @@ def _act(verb: str, named: tuple[str, ...], as_job: bool, chosen: dict[str, Any]
         raise AskedWrongly(f"submissions {verb} takes receipts, or --state, --source, --contact and the like")
     if as_job and (named or chosen["contact"] or not chosen["state"]):
         raise AskedWrongly("--all takes a --state, and neither receipts nor a --contact")
-    operator, _ = open_to_act()
-    if as_job:
-        return follow(operator, operator.make_job(verb, filter_of(chosen))["job"])
+    operator, settings = open_to_act()
     act = operator.replay if verb == "replay" else operator.discard
     if named:
         return _each(act, [whole_receipt(operator, one) for one in named])
-    receipts = _matching(operator, filter_of(chosen))
+    wanted = known_filter(operator, settings, chosen)
+    receipts = _matching(operator, replace(wanted, limit=1) if as_job else wanted)
+    if not receipts:
+        click.echo(NO_MATCH)
+        return 0
+    if as_job:
+        return follow(operator, operator.make_job(verb, wanted)["job"])
     status = _each(act, receipts)
     if len(receipts) == chosen["limit"]:
         click.echo(

@@ -91,6 +91,12 @@ def test_an_export_is_what_the_list_shows(site: Site) -> None:
     assert [row["receipt"] for row in table] == [row["receipt"] for row in rows]
 
 
+def test_an_export_of_nothing_says_so_beside_the_file(site: Site) -> None:
+    said = site.run("export", "--state", "dead")
+    assert (said.status, said.out, said.err) == (0, "", "note: no submission matches\n")
+    assert site.run("export", "--state", "dead", "--format", "csv").out.startswith("receipt,source,")
+
+
 def test_people_are_exported_into_a_file_of_ones_own(site: Site) -> None:
     done = site.run("export", "--state", "held", "--people", "--output", "people.jsonl")
     file = site.folder / "people.jsonl"

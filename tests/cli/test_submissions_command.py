@@ -61,6 +61,45 @@ def test_what_cannot_be_replayed_is_said_beside_what_was(site: Site) -> None:
     assert done.err.startswith(f"relay: {site.receipts['queued'][0]} ") and done.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("verb", ["replay", "discard"])
+@pytest.mark.parametrize("more", [[], ["--all"], ["--source", "hook"]], ids=" ".join)
+def test_who_acts_on_nothing_is_told(site: Site, verb: str, more: list[str]) -> None:
+    done = site.run("submissions", verb, "--state", "dead", *more)
+    assert (done.status, done.out, done.err) == (0, "no submission matches\n", "")
+    assert site.run("jobs").out == "there are no jobs\n"
+
+
+WITH_A_SOURCE = (
+    "submissions list",
+    "submissions replay --state held",
+    "submissions replay --state held --all",
+    "submissions discard --state held",
+    "export",
+    "export --output new.jsonl",
+    "tail",
+    "try --recorded",
+)
+
+
+@pytest.mark.parametrize("words", WITH_A_SOURCE)
+def test_a_source_that_nobody_knows_is_asked_wrongly(site: Site, words: str) -> None:
+    named = ["newsleter"] if words.startswith("try") else ["--source", "newsleter"]
+    said = site.run(*words.split(), *named)
+    assert (said.status, said.out) == (2, "")
+    assert said.err == "relay: there is no source newsleter; there are newsletter, hook\n"
+    assert not (site.folder / "new.jsonl").exists()
+
+
+def test_a_former_source_is_known_by_what_is_stored_of_it(site: Site) -> None:
+    site.configure({**TABLE, "sources": {"newsletter": TABLE["sources"]["newsletter"]}})
+    assert site.run("submissions", "list", "--source", "hook").out.endswith("\n1 submission\n")
+    none = site.run("submissions", "list", "--source", "hook", "--state", "dead")
+    assert (none.status, none.out) == (0, "no submission matches\n")
+    site.configure("nonsense")
+    broken = site.run("submissions", "list", "--source", "newsleter")
+    assert (broken.status, broken.out) == (0, "no submission matches\n"), "nobody knows which there are"
+
+
 def test_a_list_is_narrowed_by_time_and_reason(site: Site) -> None:
     held = site.run("submissions", "list", "--reason", "honeypot", "--since", "1d", "--json")
     assert held.status == 0, held.err
