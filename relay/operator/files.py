@@ -46,7 +46,7 @@ class Files(Desk):
         """Take the rows of a table in as submissions of a source, behind fresh ones.
 
         ``names``: what a column is called in the source; ``tell`` is called after each batch, ``reject`` with
-        each row that cannot be used. Raises Missing, Unfitting.
+        each row that cannot be used. Raises Missing, Unfitting, Nonsense.
         """
         self.actor.must(REVEAL)
         made = Import(self._source(source), Table(file, encoding), names)

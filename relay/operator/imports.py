@@ -70,10 +70,10 @@ class Import:
 
     def __post_init__(self) -> None:
         """Raises Unfitting for a column that is not there, for two that are one, or without a contact."""
+        columns = ", ".join(self.table.columns)[:300]
         if unknown := sorted(set(self.names) - set(self.table.columns)):
-            raise Unfitting(f"there is no column {unknown[0]!r}; there are {', '.join(self.table.columns)}")
+            raise Unfitting(f"there is no column {unknown[0]!r}; there are {columns}")
         if not self.source.mapping.has_contact_fields(dict.fromkeys(self._keys.values(), "x")):
-            columns = ", ".join(self.table.columns)
             raise Unfitting(f"no column holds a contact of {self.source.name}: map one of {columns}")
 
     @cached_property

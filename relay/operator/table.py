@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import charset_normalizer
 
-from relay.operator.errors import Unfitting
+from relay.operator.errors import Nonsense, Unfitting
 
 _SAMPLE_BYTES = 64 * 1024
 _DELIMITERS = ",;\t|"
@@ -39,12 +39,15 @@ class Table:
     """
 
     def __init__(self, file: BinaryIO, encoding: str | None = None) -> None:
-        """``encoding``: if it was guessed wrongly. Raises Unfitting if there is no heading."""
+        """``encoding``: if it was guessed wrongly. Raises Unfitting, Nonsense where there is no heading."""
         sample = file.read(_SAMPLE_BYTES)
         file.seek(0)
         self.encoding = encoding or _encoding(sample)
-        self._text = io.TextIOWrapper(file, self.encoding, errors="surrogateescape", newline="")
-        head = sample.decode(self.encoding, "ignore")
+        try:
+            head = sample.decode(self.encoding, "ignore")
+            self._text = io.TextIOWrapper(file, self.encoding, errors="surrogateescape", newline="")
+        except (LookupError, ValueError):
+            raise Nonsense(f"knows no encoding {self.encoding[:40]!r}") from None
         self.delimiter = _delimiter(head)
         self._reader = csv.reader(self._text, delimiter=self.delimiter, strict=True)
         self.unread_from: int | None = None
@@ -55,6 +58,8 @@ class Table:
             columns = tuple(name.strip() for name in next(self._reader, []))
         except csv.Error as problem:
             raise Unfitting(f"the heading cannot be read: {problem}") from None
+        except UnicodeError:
+            raise Nonsense(f"the file is no text in {self.encoding}: say its encoding") from None
         if not any(columns):
             raise Unfitting("the file has no heading: its first line must name the columns")
         if doubled := [name for name in columns if name and columns.count(name) > 1]:
@@ -67,9 +72,10 @@ class Table:
             line = self._reader.line_num + 1
             try:
                 cells = next(self._reader, None)
-            except csv.Error as problem:
+            except (csv.Error, UnicodeError) as problem:
+                why = problem if isinstance(problem, csv.Error) else f"no text in {self.encoding}"
                 self.unread_from = line
-                yield Row(line, problem=f"cannot be read, nor what follows from this line on: {problem}")
+                yield Row(line, problem=f"cannot be read, nor what follows from this line on: {why}")
                 continue
             if cells is None:
                 break

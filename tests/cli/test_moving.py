@@ -4,6 +4,8 @@ import csv
 import json
 import stat
 
+import pytest
+
 from tests.cli.conftest import Site
 
 TABLE = "E-Mail;Vorname;phone\nimp1@example.com;Ada;+49 171 1234567\nnonsense;Bob;\nimp2@example.com;Cy;\n"
@@ -52,6 +54,13 @@ def test_rows_that_came_back_are_mended_and_taken(site: Site) -> None:
     assert "1 queued, 0 stored before, 1 cannot be used" in again.out
     head, row = csv.reader((site.folder / f"{back.name}.rejected.csv").read_text().splitlines())
     assert head == ["line", "why", "email", "first_name"] and row[2:] == ["twice", "Bob"]
+
+
+@pytest.mark.parametrize("encoding", ["klingon", "rot13", "utf-16"])
+def test_an_encoding_that_does_not_fit_is_one_line(site: Site, encoding: str) -> None:
+    (site.folder / "old.csv").write_text(TABLE)
+    done = site.run("import", "newsletter", "old.csv", *MAP, "--encoding", encoding)
+    assert done.status == 2 and len(done.err.splitlines()) == 1 and encoding in done.err
 
 
 def test_rows_do_not_come_back_into_the_table_itself(site: Site) -> None:

@@ -17,7 +17,7 @@ from relay.delivery import INVALID
 from relay.intake.entry import entry_of
 from relay.operator import digest
 from relay.operator.actor import Actor
-from relay.operator.errors import Missing, NotAllowed, Unfitting
+from relay.operator.errors import Missing, Nonsense, NotAllowed, Unfitting
 from relay.operator.exports import as_text
 from relay.operator.filter import Filter
 from relay.operator.imports import Imported, Problem, submission_of
@@ -278,6 +278,20 @@ def test_imported_ones_are_no_arrivals_of_today(
 def test_what_is_no_table_is_refused(operator: Operator, data: bytes) -> None:
     with pytest.raises(Unfitting):
         taken(operator, data)
+
+
+@pytest.mark.parametrize("encoding", ["klingon", "rot13", "base64", "undefined", "utf-16", "idna", "a\0b"])
+def test_an_encoding_that_does_not_fit_is_refused(operator: Operator, encoding: str) -> None:
+    with pytest.raises(Nonsense, match="encoding"):
+        taken(operator, TABLE, encoding=encoding)
+    assert profiles(operator) == []
+
+
+def test_a_table_that_breaks_off_within_a_character_is_read_up_to_there(operator: Operator) -> None:
+    rows = "".join(f"person-{number}@example.com\n" for number in range(2000))
+    found = taken(operator, f"email\n{rows}".encode("utf-16") + b"\x00")
+    assert found.unread_from is not None and found.refused == 1 and found.problems[0].why.endswith("utf-16")
+    assert found.queued == found.unread_from - 2 > 0
 
 
 def test_who_may_not_brings_nothing_in_or_out(settings: Settings, outbox: Outbox) -> None:
