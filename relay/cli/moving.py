@@ -100,9 +100,9 @@ def import_(
 
 def _told(found: "Imported", dry_run: bool) -> str:
     taken = f"{found.queued:,} {'would be queued' if dry_run else 'queued'}"
-    repeats = "" if dry_run else f", {found.repeats:,} stored before"
     unread = "" if found.unread_from is None else f"; nothing from line {found.unread_from} on was read"
-    return f"{count_of(found.rows, 'row')}: {taken}{repeats}, {found.refused:,} cannot be used{unread}"
+    repeats, refused = f"{found.repeats:,} stored before", f"{found.refused:,} cannot be used"
+    return f"{count_of(found.rows, 'row')}: {taken}, {repeats}, {refused}{unread}"
 
 
 def _ignored(_: "Problem", __: Sequence[str]) -> None:

@@ -106,6 +106,7 @@ class Import:
 
         ``found`` is told after each batch, however this ends.
         """
+        seen: set[bytes] = set()
         rows = self.table.rows()
         while batch := list(itertools.islice(rows, _BATCH)):
             entries: list[Entry] = []
@@ -119,7 +120,7 @@ class Import:
                     found.problems += [made] if len(found.problems) < _SHOWN else []
                     reject(made, self.table.columns)
             found.rows += len(batch)
-            repeats = 0 if dry_run else self._store(outbox, entries)
+            repeats = self._repeats(outbox, entries, seen) if dry_run else self._store(outbox, entries)
             found.repeats += repeats
             found.queued += len(entries) - repeats
             tell(found)
@@ -154,6 +155,17 @@ class Import:
         named = {self.names[column]: cell for column, cell in cells.items() if column in self.names}
         rules = self.source.mapping.rules
         return {name: cell for name, cell in named.items() if name in rules and not _place(self.source, name)}
+
+    @staticmethod
+    def _repeats(outbox: Outbox, entries: list[Entry], seen: set[bytes]) -> int:
+        """Return how many entries are stored already, or stand earlier in the table, by keys in ``seen``."""
+        count = 0
+        stored = outbox.read(lambda conn: storing.known(conn, entries, outbox.now(conn)))
+        for entry, is_stored in zip(entries, stored, strict=True):
+            keys = {key for key in (entry.repeat_key, entry.twin_key) if key}
+            count += is_stored or not keys.isdisjoint(seen)
+            seen |= keys
+        return count
 
     @staticmethod
     def _store(outbox: Outbox, entries: list[Entry]) -> int:

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -12,6 +14,10 @@ from relay.operator.errors import Nonsense, Unfitting
 
 _SAMPLE_BYTES = 64 * 1024
 _DELIMITERS = ",;\t|"
+_LINES = 200
+"""So many lines tell what divides cells."""
+_NAMED_DELIMITER = re.compile(r'"?sep=([^\w"\s]|\t)"?(?=[\r\n])', re.IGNORECASE)
+"""A first line by which spreadsheets say it; it is not part of the table."""
 _COMMON = "cp1252"
 _OLD_ENCODINGS = [_COMMON, "cp1250", "cp1251", "utf_16"]
 _MARKS = (
@@ -48,18 +54,20 @@ class Table:
             self._text = io.TextIOWrapper(file, self.encoding, errors="surrogateescape", newline="")
         except (LookupError, ValueError):
             raise Nonsense(f"knows no encoding {self.encoding[:40]!r}") from None
-        self.delimiter = _delimiter(head)
+        named = _NAMED_DELIMITER.match(head.removeprefix("\ufeff"))
+        self.delimiter = named[1] if named else _delimiter(head)
         self._reader = csv.reader(self._text, delimiter=self.delimiter, strict=True)
         self.unread_from: int | None = None
-        self.columns = self._heading()
+        self.columns = self._heading(2 if named else 1)
 
-    def _heading(self) -> tuple[str, ...]:
+    def _heading(self, row: int) -> tuple[str, ...]:
         try:
-            columns = tuple(name.strip() for name in next(self._reader, []))
+            first = list(itertools.islice(self._reader, row))
         except csv.Error as problem:
             raise Unfitting(f"the heading cannot be read: {problem}") from None
         except UnicodeError:
             raise Nonsense(f"the file is no text in {self.encoding}: say its encoding") from None
+        columns = tuple(name.strip() for name in first[-1]) if len(first) == row else ()
         if not any(columns):
             raise Unfitting("the file has no heading: its first line must name the columns")
         if doubled := [name for name in columns if name and columns.count(name) > 1]:
@@ -116,8 +124,18 @@ def _old_encoding(sample: bytes) -> str:
 
 
 def _delimiter(head: str) -> str:
-    try:
-        return csv.Sniffer().sniff(head, _DELIMITERS).delimiter
-    except csv.Error:  # one column, or quotes that confuse it: what stands in the heading most often
-        line = head.partition("\n")[0]
-        return max(_DELIMITERS, key=line.count)
+    """Return what divides most rows into as many cells as the heading.
+
+    Where several do, the one that is least like punctuation, before a space, and makes the most cells.
+    """
+
+    def fit(delimiter: str) -> tuple[float, int, int]:
+        lines = itertools.islice(io.StringIO(head, newline=""), _LINES)
+        rows = [cells for cells in csv.reader(lines, delimiter=delimiter) if cells]
+        heading = len(rows[0]) if rows else 0
+        if heading < 2:
+            return 0.0, 0, 0
+        alike = sum(len(cells) == heading for cells in rows) / len(rows)
+        return alike, -sum(cell.startswith(" ") for cells in rows for cell in cells), heading
+
+    return max(_DELIMITERS, key=fit)

@@ -47,6 +47,26 @@ def store(
     ]
 
 
+def known(conn: Connection, entries: Sequence[Entry], now: float) -> list[bool]:
+    """Say of each entry whether it would repeat an earlier one, or mend it. Nothing is stored."""
+    invalid = _invalid_ones(conn, entries)
+    keyed = _by(conn, deliveries.c.repeat_key, [entry.repeat_key for entry in entries])
+    twins = _by(conn, deliveries.c.twin_key, [entry.twin_key for entry in entries if entry.twin_key])
+
+    def is_known(entry: Entry) -> bool:
+        own, twin = keyed.get(entry.repeat_key), twins.get(entry.twin_key or b"")
+        earlier = (own, entry.window), (twin, entry.twin_window)
+        found = [one for one, window in earlier if one and not is_superseded(one, window, now)]
+        return bool(found) or entry.raw_key in invalid
+
+    return [is_known(entry) for entry in entries]
+
+
+def _by(conn: Connection, column: sa.Column[bytes], keys: Sequence[bytes]) -> dict[bytes, Delivery]:
+    rows = conn.execute(sa.select(deliveries).where(column.in_(keys))).mappings() if keys else ()
+    return {bytes(row[column.name]): delivery_of(row) for row in rows}
+
+
 def _shown(conn: Connection, entry: Entry, stored: Stored | NoRoom, now: float) -> Stored | NoRoom:
     """Give a repeat a receipt of its own, where its sender is not to know that it is one."""
     if isinstance(stored, NoRoom) or not stored.repeat or not entry.is_silent:

@@ -15,7 +15,7 @@ MAP = ("--map", "E-Mail=email", "--map", "Vorname=first_name")
 def test_a_table_is_tried_then_taken_in_and_its_bad_rows_come_back(site: Site) -> None:
     (site.folder / "old.csv").write_text(TABLE)
     tried = site.run("import", "newsletter", "old.csv", *MAP, "--dry-run")
-    assert tried.status == 1 and "3 rows: 2 would be queued, 1 cannot be used" in tried.out
+    assert tried.status == 1 and "3 rows: 2 would be queued, 0 stored before, 1 cannot be used" in tried.out
     assert "line 3: " in tried.err and "nonsense" not in tried.err + tried.out
     assert not (site.folder / "old.csv.rejected.csv").exists()
 

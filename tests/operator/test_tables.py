@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from relay.config import settings as configuration
 from relay.config.settings import Settings
-from relay.delivery import INVALID
+from relay.delivery import DEAD, INVALID
 from relay.intake.entry import entry_of
 from relay.operator import digest
 from relay.operator.actor import Actor
@@ -22,7 +23,9 @@ from relay.operator.exports import as_text
 from relay.operator.filter import Filter
 from relay.operator.imports import Imported, Problem, submission_of
 from relay.operator.operator import Operator
+from relay.operator.table import Table
 from relay.outbox.outbox import Outbox
+from relay.outbox.schema import deliveries
 from relay.process.opening import open_outbox
 from relay.sources.mapping import Mapped
 from tests.kit.relay import HOOK, NEWSLETTER, config, toml
@@ -86,6 +89,41 @@ def test_encoding_and_delimiter_are_found_out(operator: Operator, encoding: str,
         ("", "+491717654321", "José Núñez"),
         ("ada@example.com", "+491711234567", "Zoë Müller"),
     ]
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_line_that_names_the_delimiter_is_no_heading(operator: Operator, first: str, encoding: str) -> None:
+    table = f"{first}\r\nemail;first_name\r\nada@example.com;Ada, of Turin\r\nnonsense;\r\n"
+
+    found = taken(operator, table.encode(encoding))
+
+    assert (found.queued, [problem.line for problem in found.problems]) == (1, [4])
+    assert profiles(operator) == [("ada@example.com", "", "Ada, of Turin")]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "email;first_name\nada@example.com;Ada, of Turin, Italy\n",
+        "email,first_name\nada@example.com,Ada; of Turin|Italy\n",
+        '"email, private";first_name\nada@example.com;"Ada, of; Turin"\n',
+        "email, private;first_name;x, y\nada@example.com;Ada;\nbob@example.com;Bob;\n",
+        "email;last, first\nada@example.com;Lovelace, Ada\n",
+        "email|first_name\r" + "ada@example.com|Ada, so; and so\r" * 3,
+    ],
+)
+def test_a_delimiter_within_cells_misleads_nobody(operator: Operator, table: str) -> None:
+    column = "email" if table.startswith("email;") or "private" not in table else "email, private"
+    assert taken(operator, table, names={column: "email"}).refused == 0
+    assert all(email.endswith("@example.com") for email, _, _ in profiles(operator))
+
+
+def test_finding_the_delimiter_out_takes_no_longer_by_the_character() -> None:
+    began = time.perf_counter()
+    for hostile in (',"a,"a', '"', ";,|\t", "\n", '""', "x,\n"):
+        Table(io.BytesIO(b"email,first_name\n" + (hostile * 65536).encode()[:65536]))
+    assert time.perf_counter() - began < 2
 
 
 def test_columns_are_given_the_names_of_the_source(operator: Operator) -> None:
@@ -213,6 +251,34 @@ def test_a_dry_run_counts_and_stores_nothing(operator: Operator) -> None:
     found = taken(operator, TABLE + "nonsense;;;\n", dry_run=True)
     assert (found.rows, found.queued, found.refused) == (2, 1, 1)
     assert profiles(operator) == []
+
+
+def test_a_dry_run_tells_repeats_as_the_run_after_it_does(operator: Operator, outbox: Outbox) -> None:
+    taken(operator, "email\nstored@example.com\ngone@example.com\n")
+    (gone,) = operator.find("gone@example.com")["submissions"]
+    dead = sa.update(deliveries).where(deliveries.c.receipt == gone["receipt"]).values(state=DEAD)
+    outbox.write(lambda conn: conn.execute(dead))
+    once = "".join(f"person-{number}@example.com\n" for number in range(300))
+    table = f"email\nstored@example.com\ngone@example.com\n{once}{once}PERSON-1@example.com\n"
+
+    tried = taken(operator, table, dry_run=True)
+    done = taken(operator, table)
+
+    assert (tried.queued, tried.repeats) == (done.queued, done.repeats)
+    assert done.repeats >= 301
+
+
+def test_a_dry_run_knows_what_it_would_mend(operator: Operator, settings: Settings, outbox: Outbox) -> None:
+    source = settings.sources["newsletter"]
+    sent = submission_of(source, {"email": "ada@example.com"}, time.time())
+    outbox.put(entry_of(source, sent, Mapped(), INVALID, "no contact", outbox.vault))
+    table = "email\nada@example.com\n"
+
+    tried = taken(operator, table, dry_run=True)
+
+    assert (tried.queued, tried.repeats) == (0, 1)
+    done = taken(operator, table)
+    assert (done.queued, done.repeats) == (0, 1)
 
 
 def imports_noted(operator: Operator) -> list[dict[str, Any]]:
