@@ -1,13 +1,15 @@
 """How rows and figures are said in a terminal: words, not Python."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from typing import Any
+
+from relay.operator import wording
 
 
 def moment(iso: str | None, zone: tzinfo) -> str:
     """Return a time of the API for a person's eye, to the second, in their zone."""
-    return f"{datetime.fromisoformat(iso).astimezone(zone):%Y-%m-%d %H:%M:%S}" if iso else "-"
+    return wording.moment(iso, zone) if iso else "-"
 
 
 def heading(zone: tzinfo) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from relay.config.settings import Settings
 from relay.delivery import DEAD, HELD, INVALID, PARKED, QUEUED
 from relay.health import Health
 from relay.operator import figures
+from relay.operator.leading import look
 from relay.operator.wording import count_of, duration, is_or_are
 from relay.outbox import figures as stored
 from relay.outbox import heard, refusals
@@ -56,7 +57,7 @@ def found(
             yield Alert(f"held:{name}", said)
     sources = _by_state(settings, outbox)
     for destination, state, count, oldest in outbox.backlog():
-        yield from _about(destination, state, count, now - oldest, sources.get(state, ""))
+        yield from _about(settings, destination, state, count, now - oldest, sources.get(state, ""))
     yield from _unmappable(outbox, settings, mistaken)
     yield from _silent(outbox, settings, now, may_keep=not disk_is_low)
     if disk_is_low:
@@ -91,19 +92,26 @@ def _by_state(settings: Settings, outbox: Outbox) -> dict[str, str]:
     return {state: ", ".join(found) for state, found in names.items()}
 
 
-def _about(destination: str, state: str, count: int, age: float, sources: str) -> Iterator[Alert]:
+def _about(
+    settings: Settings, destination: str, state: str, count: int, age: float, sources: str
+) -> Iterator[Alert]:
     many = count_of(count, "submission")
     if state in (PARKED, DEAD, INVALID):
         them = "it" if count == 1 else "them"
-        todo = f"replay or discard {them}: python -m relay submissions list --state {state}"
-        yield Alert(f"{state}:{destination}", f"{many} of {sources} {is_or_are(count)} {state}; {todo}")
+        said = f"{many} of {sources} {is_or_are(count)} {state}; replay or discard {them}"
+        yield _seen(settings, f"{state}:{destination}", said, f"submissions list --state {state}")
     if state == HELD and age > HELD_SECONDS:
         wait = "waits" if count == 1 else "wait"
         said = f"{count_of(count, 'suspect submission')} of {sources} {wait} for a decision"
-        yield Alert(f"suspects:{destination}", f"{said}: python -m relay submissions list --state held")
+        yield _seen(settings, f"suspects:{destination}", said, "submissions list --state held")
     if state == QUEUED and age > OLD_SECONDS:
         said = f"the oldest of {count_of(count, 'queued submission')} has waited for {duration(age)}"
-        yield Alert(f"old:{destination}", f"{said}: python -m relay status")
+        yield _seen(settings, f"old:{destination}", said, "status")
+
+
+def _seen(settings: Settings, key: str, said: str, command: str) -> Alert:
+    """Return an alert that says where to look: at a page, or by a command."""
+    return Alert(key, f"{said}: {look(settings, key, command)}")
 
 
 def _unmappable(outbox: Outbox, settings: Settings, mistaken: Collection[str]) -> Iterator[Alert]:
@@ -152,10 +160,9 @@ def _in_vain(outbox: Outbox, settings: Settings, now: float) -> Iterator[Alert]:
     for name in settings.sources:
         states = outbox.read(partial(stored.last_states, source=name, count=_IN_A_ROW))
         if states == [HELD] * _IN_A_ROW:
-            said = f"the last {_IN_A_ROW} submissions of {name} were all held; are they real people?"
-            yield Alert(
-                f"all-held:{name}", f"{said} python -m relay submissions list --state held --source {name}"
-            )
+            said = f"the last {_IN_A_ROW} submissions of {name} were all held, perhaps real people among them"
+            command = f"submissions list --state held --source {name}"
+            yield _seen(settings, f"all-held:{name}", said, command)
         last = outbox.read(partial(stored.last_received, source=name))
         if last is None or now - last > _DAY_SECONDS:
             yield from _all_refused(outbox, name, now)

@@ -6,8 +6,9 @@ from typing import Any
 
 from relay.config.settings import Settings
 from relay.operator import figures
+from relay.operator.leading import link
 from relay.operator.status import status
-from relay.operator.wording import count_of
+from relay.operator.wording import count_of, moment
 from relay.outbox.outbox import Outbox
 
 AT_HOUR = 8
@@ -28,7 +29,7 @@ def made(settings: Settings, outbox: Outbox) -> dict[str, str]:
     lines = [*_needs(needs), "", *_arrived(settings, outbox), "", *_destinations(settings, outbox)]
     return {
         "subject": subject if waiting else "[relay] nothing needs you",
-        "text": "\n".join([*lines, "", *links(settings)]),
+        "text": "\n".join([*lines, "", link(settings, "needs-you")]),
     }
 
 
@@ -40,9 +41,10 @@ def _needs(needs: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _arrived(settings: Settings, outbox: Outbox) -> Iterator[str]:
-    yield "What arrived in the last 24 hours:"
+    zone = settings.time_zone
+    yield f"What arrived in the last 24 hours (times are in {zone}):"
     for source in figures.sources(settings, outbox):
-        last = source["last"] or "never"
+        last = moment(source["last"], zone) if source["last"] else "never"
         yield f"  {source['source']}: {source['counts']['24h']}; the last one: {last}"
 
 
@@ -51,10 +53,3 @@ def _destinations(settings: Settings, outbox: Outbox) -> Iterator[str]:
     for name, one in status(settings, outbox).items():
         held = f", held: {one['hold_reason']}" if one["hold_reason"] else ""
         yield f"  {name}: {one['backlog']}{held}"
-
-
-def links(settings: Settings) -> list[str]:
-    """Return where to look."""
-    if settings.public_url and settings.operators:
-        return [f"Open {settings.public_url}/dashboard/needs-you"]
-    return ["Run: python -m relay status"]

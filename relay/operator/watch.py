@@ -15,8 +15,9 @@ from relay import events
 from relay.clock import iso
 from relay.config.settings import Settings
 from relay.dispatch.line import Line
-from relay.operator import digest, mail
+from relay.operator import digest, leading, mail
 from relay.operator.alerts import Alert
+from relay.operator.wording import moment
 from relay.outbox import notices, upkeep
 from relay.outbox.errors import Unavailable
 from relay.outbox.notices import Notice
@@ -136,7 +137,7 @@ class Watch:
         settings = self._settings()
         content = notice.content
         try:
-            mail.send(settings, content if "subject" in content else _letter(settings, content))
+            mail.send(settings, content if "subject" in content else letter(settings, content))
         except mail.Unsent as problem:
             return str(problem)
         return None
@@ -179,7 +180,12 @@ def sentence(content: Mapping[str, Any]) -> str:
     return f"Signup relay, {content['alert']}: {said}"
 
 
-def _letter(settings: Settings, content: Mapping[str, Any]) -> dict[str, str]:
-    text = [sentence(content), f"At {content['at']}.", *digest.links(settings)]
+def letter(settings: Settings, content: Mapping[str, Any]) -> dict[str, str]:
+    """Return an alert as a letter."""
+    said, zone = sentence(content), settings.time_zone
+    seen = leading.address(settings, leading.page_of(content["alert"]))
+    text = [said, f"At {moment(content['at'], zone)} ({zone})."]
+    if seen is None or seen not in said:
+        text.append(leading.link(settings, leading.page_of(content["alert"])))
     begins = "over" if content["state"] == "over" else "alert"
     return {"subject": f"[relay] {begins}: {content['alert']}", "text": "\n\n".join(text)}

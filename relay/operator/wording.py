@@ -1,4 +1,6 @@
-"""Numbers and durations in sentences."""
+"""Numbers and times in sentences."""
+
+from datetime import datetime, tzinfo
 
 
 def count_of(number: int, what: str) -> str:
@@ -9,6 +11,11 @@ def count_of(number: int, what: str) -> str:
 def is_or_are(number: int) -> str:
     """Return the verb for so many."""
     return "is" if number == 1 else "are"
+
+
+def moment(iso: str, zone: tzinfo) -> str:
+    """Return a time of the API in a zone, to the second."""
+    return f"{datetime.fromisoformat(iso).astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))

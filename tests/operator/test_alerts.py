@@ -6,10 +6,12 @@ from dataclasses import replace
 from email.header import decode_header, make_header
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from relay.config import settings as configuration
+from relay.config.operators import OperatorAccount
 from relay.config.settings import Settings
 from relay.delivery import HELD, INVALID
 from relay.operator import alerts, digest, watch
@@ -240,7 +242,7 @@ def test_a_source_of_which_everything_is_held_is_told() -> None:
         for _ in range(10):
             relay.form({"email": email("held"), TRAP: "bot"})
         eventually(lambda: "all-held:newsletter" in relay.output(), 30, "the alert")
-        assert "are they real people?" in relay.output()
+        assert "perhaps real people among them: python -m relay submissions list" in relay.output()
 
 
 def test_a_source_that_refuses_everything_for_a_day_is_told(
@@ -263,6 +265,63 @@ def test_the_digest_counts_and_names_nobody(outbox: Outbox, settings: Settings) 
     assert letter["subject"] == "[relay] nothing needs you"
     assert "newsletter: 0; the last one: never" in letter["text"]
     assert "ocamba: 0" in letter["text"]
+
+
+def abroad(settings: Settings) -> Settings:
+    """With a zone far from UTC, and a dashboard that can be reached."""
+    ada = OperatorAccount("ada", "view", b"")
+    there = {"public_url": "https://relay.example.com", "operators": (ada,)}
+    return replace(settings, time_zone=ZoneInfo("Pacific/Kiritimati"), **there)
+
+
+def test_times_in_letters_are_in_the_zone_of_the_operators(
+    outbox: Outbox, settings: Settings, clock: Clock
+) -> None:
+    clock.now = 1_790_000_000.0  # 13:33:20 in UTC, the next day there
+    put(outbox, "ada", source="newsletter")
+    text = digest.made(abroad(settings), outbox)["text"]
+    assert "(times are in Pacific/Kiritimati)" in text
+    assert "newsletter: 1; the last one: 2026-09-22 " in text and "Z" not in text
+    content = {"alert": "disk", "state": "firing", "detail": "full", "at": "2026-09-21T14:13:20.000Z"}
+    assert "At 2026-09-22 04:13:20 (Pacific/Kiritimati)." in watch.letter(abroad(settings), content)["text"]
+
+
+@pytest.mark.parametrize(
+    ("key", "page"),
+    [
+        ("held:ocamba", "/destinations"),
+        ("old:ocamba", "/destinations"),
+        ("parked:ocamba", "/submissions?state=parked"),
+        ("suspects:ocamba", "/submissions?state=held"),
+        ("silent:newsletter", "/sources/newsletter"),
+        ("all-held:newsletter", "/submissions?state=held&source=newsletter"),
+        ("disk", ""),
+    ],
+)
+def test_the_link_of_a_letter_leads_to_what_it_is_about(settings: Settings, key: str, page: str) -> None:
+    at = "2026-09-21T14:13:20.000Z"
+    for state in ("firing", "over"):
+        content = {"alert": key, "state": state, "detail": "so and so", "at": at}
+        text = watch.letter(abroad(settings), content)["text"]
+        assert text.endswith(f"\n\nOpen https://relay.example.com/dashboard{page}")
+        assert watch.letter(settings, content)["text"].endswith("Run: python -m relay status")
+
+
+def test_an_alert_names_a_page_where_there_is_one_and_a_command_elsewhere(
+    outbox: Outbox, settings: Settings, clock: Clock
+) -> None:
+    for bot in range(10):
+        put(outbox, f"bot {bot}", source="newsletter", state=HELD)
+    put(outbox, "odd", source="hook", state=INVALID)
+    put(outbox, "waits", source="hook")
+    clock.now += 2 * 86400
+    here, there = matters(outbox, settings), matters(outbox, abroad(settings))
+    for key in ("invalid:ocamba", "suspects:ocamba", "old:ocamba", "all-held:newsletter"):
+        assert ": python -m relay " in here[key] and "python" not in there[key]
+        assert ": https://relay.example.com/dashboard/" in there[key]
+    content = {"alert": "invalid:ocamba", "state": "firing", "detail": there["invalid:ocamba"]}
+    text = watch.letter(abroad(settings), {**content, "at": "2026-09-21T14:13:20.000Z"})["text"]
+    assert text.count("https://") == 1
 
 
 def test_the_digest_is_due_once_a_day_from_its_hour_on(settings: Settings) -> None:

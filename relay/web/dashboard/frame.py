@@ -6,6 +6,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
 from flask_wtf.csrf import CSRFError
 
+from relay.operator import wording
 from relay.operator.actor import Actor
 from relay.operator.errors import CannotDo, Changed, Missing, Nonsense, NotAllowed, Unfitting
 from relay.operator.operator import Operator
@@ -99,10 +100,7 @@ def wake() -> None:
 @blueprint.app_template_filter("moment")
 def moment(text: str | None) -> str:
     """Return a time of the API in the operators' zone, to the second."""
-    if text is None:
-        return "–"
-    found = datetime.fromisoformat(text).astimezone(the_relay().settings.time_zone)
-    return found.strftime("%Y-%m-%d %H:%M:%S")
+    return wording.moment(text, the_relay().settings.time_zone) if text else "–"
 
 
 @blueprint.app_template_filter("age")
