@@ -1,24 +1,18 @@
-"""Commands that show submissions: submissions list, submissions show, tail."""
+"""Commands that show submissions: submissions list, submissions show."""
 
 import json
-import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from relay.cli.failed import count_of
-from relay.cli.filtering import NO_MATCH, filtered, is_narrow, known_filter, narrowed, whole_receipt
+from relay.cli.filtering import NO_MATCH, filtered, is_narrow, known_filter, whole_receipt
 from relay.cli.opening import open_to_look
 from relay.cli.wording import columns, described, heading, table
 
 if TYPE_CHECKING:
     from relay.operator.filter import Filter
     from relay.operator.operator import Operator
-
-_LOOK_SECONDS = 1.0
-_AT_ONCE = 500
-_FIRST = 10
 
 
 @click.command("list")
@@ -57,29 +51,3 @@ def show(receipt: str, as_json: bool) -> None:
     operator, settings = open_to_look()
     found = operator.submission(whole_receipt(operator, receipt))
     click.echo(json.dumps(found, indent=2) if as_json else "\n".join(described(found, settings.time_zone)))
-
-
-@click.command()
-@narrowed
-def tail(**chosen: Any) -> None:
-    """Follow what arrives and what becomes of it, until Ctrl-C."""
-    operator, settings = open_to_look()
-    zone = settings.time_zone
-    filter_ = known_filter(operator, settings, {**chosen, "limit": _AT_ONCE})
-    try:
-        for row in _news(operator, filter_):
-            received, receipt, source, state, hint, why = columns(row, zone)
-            click.echo(f"{received}  {receipt}  {source:14} {state:9} {hint}  {why}".rstrip())
-    except KeyboardInterrupt:
-        return
-
-
-def _news(operator: "Operator", filter_: "Filter") -> Iterator[dict[str, Any]]:
-    """Yield the last rows, then each that is new or in another state, oldest first."""
-    known: dict[str, str] = {}
-    while True:
-        found = operator.submissions(filter_)
-        news = [row for row in reversed(found) if known.get(row["receipt"]) != row["state"]]
-        yield from news if known else news[-_FIRST:]
-        known = {row["receipt"]: row["state"] for row in found} or known
-        time.sleep(_LOOK_SECONDS)

@@ -13,10 +13,10 @@ import click
 import relay
 from relay.cli import (
     checking,
+    following,
     holding,
     init,
     jobs,
-    listing,
     moving,
     presets,
     running,
@@ -53,7 +53,7 @@ def commands() -> None:
 for _command in (
     *(running.serve, checking.check, checking.try_, sign.sign, presets.presets),
     *(running.sandbox, running.dispatch),
-    *(submissions.submissions, listing.tail, jobs.jobs, status.status, holding.pause, holding.resume),
+    *(submissions.submissions, following.tail, jobs.jobs, status.status, holding.pause, holding.resume),
     init.init,
     moving.import_,
     moving.export,
