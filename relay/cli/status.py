@@ -24,7 +24,7 @@ def status(as_json: bool) -> None:
         return
     now, zone = datetime.now(UTC), settings.time_zone
     lines = [needs_you(operator.needs_you()), ""]
-    lines += [*arrivals(operator.sources(), now, zone), ""]
+    lines += [*arrivals(operator.sources(), now, zone, has_file=settings.has_file), ""]
     lines += [f"{name}: {destination(one, zone)}" for name, one in destinations.items()]
     click.echo("\n".join(lines))
 
@@ -38,10 +38,15 @@ def needs_you(groups: Iterable[dict[str, Any]]) -> str:
     return f"needs you: {', '.join(parts)}" if parts else "nothing needs you"
 
 
-def arrivals(sources: Iterable[dict[str, Any]], now: datetime, zone: tzinfo) -> Iterator[str]:
-    """Yield of each source when the last sign-up came, and how many in a day."""
+def arrivals(
+    sources: Iterable[dict[str, Any]], now: datetime, zone: tzinfo, *, has_file: bool = True
+) -> Iterator[str]:
+    """Yield of each source when the last sign-up came, and how many in a day.
+
+    Without a configuration nobody knows whether a source was removed.
+    """
     for one in sources:
-        state = "" if one["enabled"] else " (switched off)" if one["kind"] else " (removed)"
+        state = "" if one["enabled"] or not has_file else " (switched off)" if one["kind"] else " (removed)"
         if one["last"] is None:
             yield f"{one['source']}{state}: no sign-up yet"
             continue

@@ -61,6 +61,8 @@ class Settings:
     """Where the pretend upstream listens; None with a real one."""
     made_up: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
     """Secrets invented for the sandbox, by source."""
+    has_file: bool = True
+    """False while relay.toml cannot be used: then nothing is known of sources and destinations."""
     warnings: tuple[str, ...] = ()
     """What its owner is told at every start."""
     advice: tuple[str, ...] = ()
@@ -152,7 +154,7 @@ def without_file(environ: Mapping[str, str] | None = None) -> Settings:
     if any(problem.is_fatal for problem in problems):
         raise Unusable(problem for problem in problems if problem.is_fatal)
     said = {name: values[variable] for name, variable in _VALUES.items()}
-    return Settings(destinations={}, sources={}, **said)
+    return Settings(destinations={}, sources={}, **said, has_file=False)
 
 
 def lacks_token(environ: Mapping[str, str] | None = None) -> bool:

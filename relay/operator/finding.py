@@ -1,6 +1,9 @@
 """A person is found: by a contact, under whatever it may be stored, or by an id."""
 
 import re
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from relay.config.settings import Settings
@@ -33,16 +36,19 @@ def meant(text: str, by: str | None) -> dict[str, Any]:
 
 
 def hashes(text: str, settings: Settings, vault: Vault) -> tuple[bytes, ...]:
-    """Return the hashes of a contact: as e-mail, and as a phone of any source's region."""
+    """Return the hashes of a contact: as e-mail, and as a phone of any source's region.
+
+    Raises Nonsense for a number that nobody can read while relay.toml, which names the regions, is broken.
+    """
     found = {text.strip()}
-    for check in (contact.email, contact.phone):
-        try:
-            found.add(check(text))
-        except contact.NotAContact:
-            continue
-    for region in {source.region for source in settings.sources.values() if source.region}:
-        try:
-            found.add(contact.phone(text, region))
-        except contact.NotAContact:
-            continue
+    regions = {source.region for source in settings.sources.values() if source.region}
+    readings: list[Callable[[str], str]] = [contact.email, contact.phone]
+    readings += [partial(contact.phone, region=region) for region in regions]
+    is_read = False
+    for reading in readings:
+        with suppress(contact.NotAContact):
+            found.add(reading(text))
+            is_read = True
+    if not (is_read or settings.has_file):
+        raise Nonsense("a number is only found with its country code, like +49 …, while relay.toml is broken")
     return tuple(h for one in found if (h := contact_hash(vault, one)))

@@ -16,7 +16,7 @@ def status(settings: Settings, outbox: Outbox) -> dict[str, Any]:
     backlog = outbox.backlog()
     found = {name: _configured(one, outbox, backlog) for name, one in settings.destinations.items()}
     removed = sorted({row[0] for row in backlog} - found.keys())
-    return found | {name: _removed(name, outbox, backlog) for name in removed}
+    return found | {name: _removed(name, settings, outbox, backlog) for name in removed}
 
 
 def _configured(destination: Destination, outbox: Outbox, backlog: Backlog) -> dict[str, Any]:
@@ -36,13 +36,17 @@ def _configured(destination: Destination, outbox: Outbox, backlog: Backlog) -> d
     }
 
 
-def _removed(name: str, outbox: Outbox, backlog: Backlog) -> dict[str, Any]:
+def _removed(name: str, settings: Settings, outbox: Outbox, backlog: Backlog) -> dict[str, Any]:
+    """Return one that the configuration does not have; while that has no file, it is held as it was."""
     count, oldest = _waiting(name, backlog)
+    now, health = outbox.time(), outbox.health(name)
+    is_known = not settings.has_file and health.is_held(now)
+    removed = "removed from the configuration" if settings.has_file else None
     return {
-        "hold_until": None,
-        "hold_reason": "removed from the configuration",
+        "hold_until": clock.iso(health.ends_at) if is_known else None,
+        "hold_reason": health.hold_reason if is_known else removed,
         "backlog": count,
-        "oldest_seconds": None if oldest is None else round(outbox.time() - oldest, 1),
+        "oldest_seconds": None if oldest is None else round(now - oldest, 1),
         "eta_seconds": None,
         "quota_used": {},
     }

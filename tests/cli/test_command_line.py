@@ -1,5 +1,6 @@
 """The command line as a whole: help, version, errors, and commands while something is broken."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -116,6 +117,25 @@ def test_commands_that_act_do_not(site: Site) -> None:
     for words in (["pause"], ["submissions", "discard", *site.receipts["held"]]):
         said = site.run(*words)
         assert said.status == 2 and "relay.toml" in said.err
+
+
+def test_while_the_configuration_is_broken_only_what_is_true_is_said(site: Site) -> None:
+    site.configure("not TOML")
+    said = site.run("status")
+    assert "newsletter: last sign-up" in said.out and "removed" not in said.out
+    assert "ocamba: held (paused) until resumed; backlog 3" in said.out
+    found = json.loads(site.run("status", "--json").out)["ocamba"]
+    assert (found["hold_until"], found["hold_reason"]) == (None, "paused")
+
+
+def test_a_number_of_some_country_is_not_looked_for_while_nobody_knows_which(site: Site) -> None:
+    words = ("submissions", "list", "--contact")
+    assert site.run(*words, "0151 23456780").out == "no submission matches\n"
+    site.configure("not TOML")
+    said = site.run(*words, "0151 23456780")
+    assert (said.status, said.out) == (2, "") and "with its country code" in said.err
+    for text in ("+49 151 23456780", "nobody@example.com"):
+        assert site.run(*words, text).out == "no submission matches\n"
 
 
 def test_a_broken_environment_is_said_even_to_those_that_look(
