@@ -63,11 +63,22 @@ def authorize() -> Response | None:
 @blueprint.errorhandler(CannotDo)
 def cannot(error: CannotDo) -> Response:
     """Say why nothing was done."""
-    members = dict(error.row) if isinstance(error, Changed) else {}
-    if isinstance(error, Unfitting):
-        members["errors"] = error.errors
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
-    return problem(status, str(error), **members)
+    return problem(
+        status,
+        str(error),
+        _as_it_is(error.row) if isinstance(error, Changed) else None,
+        errors=error.errors if isinstance(error, Unfitting) else None,
+        title="Not allowed" if isinstance(error, NotAllowed) else None,
+    )
+
+
+def _as_it_is(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row that has changed, with all that its own address tells of it, if that can be read."""
+    try:
+        return _operator().submission(row["receipt"])
+    except CannotDo:
+        return row
 
 
 # --- submissions ------------------------------------------------------------------------------------

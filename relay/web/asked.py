@@ -91,7 +91,7 @@ def listed(*known: str, ignored: tuple[str, ...] = ()) -> Filter:
             raise Nonsense(f"{name} is given twice")
     named = {name: request.args.get(name) or None for name in known}
     limit, duplicate = named.pop("limit", None) or "100", named.pop("duplicate", None)
-    if not (limit.isascii() and limit.isdigit() and len(limit) < 6):
+    if not (limit.isascii() and limit.isdigit() and len(limit) < 18):
         raise Nonsense("limit must be a number")
     if duplicate not in (None, "true", "false"):
         raise Nonsense("duplicate must be true or false")

@@ -81,7 +81,7 @@ class Count(Described):
     job = fields.String()
 
 
-class Changed(Problem, Submission):
+class Changed(Problem, SubmissionWithHistory):
     """A problem that says how the row is now."""
 
 

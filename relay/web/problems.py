@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, Response, render_template, request
@@ -33,21 +34,22 @@ _FOR_VISITORS = ("/submit/", "/forms/")
 PROBLEM = "application/problem+json"
 
 
-def document(status: int, detail: str, **members: Any) -> bytes:
-    """Return a problem document. ``members`` that are None are left out."""
+def document(status: int, detail: str, row: Mapping[str, Any] | None = None, **members: Any) -> bytes:
+    """Return a problem document. ``members`` that are None are left out; of a ``row`` nothing is."""
     body = {
         "type": "about:blank",
         "title": TITLES.get(status, "The request failed"),
         "status": status,
         "detail": detail,
+        **(row or {}),
         **{name: value for name, value in members.items() if value is not None},
     }
     return json.dumps(body).encode()
 
 
-def problem(status: int, detail: str, **members: Any) -> Response:
+def problem(status: int, detail: str, row: Mapping[str, Any] | None = None, **members: Any) -> Response:
     """Answer with a problem document."""
-    return _waiting(Response(document(status, detail, **members), status, mimetype=PROBLEM))
+    return _waiting(Response(document(status, detail, row, **members), status, mimetype=PROBLEM))
 
 
 def _waiting(response: Response) -> Response:

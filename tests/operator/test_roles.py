@@ -99,6 +99,8 @@ def test_with_a_role_too_small_nothing_is_done(relay: RelayProcess) -> None:
     ]:
         assert asked(relay, "view", method, path, body).status == 403
     assert asked(relay, "act", "GET", "/api/export?people=true").status == 403
+    refused = asked(relay, "view", "POST", f"/api/submissions/{receipt}/discard").json
+    assert refused["title"] == "Not allowed"
     assert relay.submission(receipt) == before
     assert relay.status()["ocamba"]["hold_reason"] is None
     assert relay.api("GET", "/api/audit").json == log
