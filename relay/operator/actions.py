@@ -26,7 +26,8 @@ _WHY_NOT = {
     DISCARDED: "is discarded, and what it held is gone",
 }
 _EDITED_ONLY = "only what could not be mapped, or was refused, can be corrected"
-_GONE = "is without its payload, which retention has erased"
+_GONE = "is without its payload, which was erased"
+_GONE_BY_DELIVERY = "is without its payload: what is personal is erased once upstream has it"
 
 
 def why_not(action: str, row: Mapping[str, Any]) -> str | None:
@@ -35,7 +36,7 @@ def why_not(action: str, row: Mapping[str, Any]) -> str | None:
     if state not in POSSIBLE[action]:
         return _WHY_NOT.get(state, f"is {state}; {_EDITED_ONLY}")
     if action in NEEDS_PAYLOAD and not row["has_payload"]:
-        return _GONE
+        return _GONE_BY_DELIVERY if state == DELIVERED else _GONE
     return None
 
 

@@ -89,6 +89,7 @@ def test_what_is_gone_cannot_be_revealed(relay: RelayProcess) -> None:
     receipt, _ = in_state(relay, "delivered")
     answer = relay.api("POST", f"/api/submissions/{receipt}/reveal")
     assert answer.status == 409 and "payload" in answer.json["detail"]
+    assert "retention" not in answer.json["detail"], "it was erased when it was delivered"
     assert relay.api("POST", f"/api/submissions/{UNKNOWN}/reveal").status == 404
     assert acts(relay, receipt) == []
 
