@@ -9,7 +9,7 @@ import requests
 
 from tests.kit.client import request
 from tests.kit.processes import eventually
-from tests.kit.relay import NEWSLETTER, RelayProcess, config
+from tests.kit.relay import HOOK, NEWSLETTER, RelayProcess, config
 from tests.kit.upstream import ScriptedUpstream, status
 
 TOKENS = {"viewer": "v" * 30, "actor": "a" * 30, "revealer": "r" * 30}
@@ -33,7 +33,10 @@ def settings(url: str) -> dict[str, Any]:
         "revealer": {"token": "env:REVEALER", "role": "reveal"},
     }
     trap = {**NEWSLETTER, "honeypot": "leave_empty"}
-    return {**config(url, {"newsletter": trap}), "operators": operators}
+    return {
+        **config(url, {"newsletter": trap, "hook": HOOK | {"on_failure": "accept"}}),
+        "operators": operators,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +188,7 @@ def test_who_guesses_is_not_even_let_in_with_the_right_token_for_a_while() -> No
         ]
 
         assert statuses == [401] * 10 + [429] * 2
+        assert Person(relay).post("/dashboard/login", {}, with_token=False).headers["Retry-After"] == "60"
         assert request(relay.port, "GET", "/api/status", headers=right).status == 429
         elsewhere = request(relay.port, "GET", "/api/status", headers=right, source_address="127.0.3.2")
         assert elsewhere.status == 200
@@ -340,6 +344,14 @@ def test_the_filter_keeps_a_source_that_is_configured_no_more(relay: RelayProces
     sources = re.search(r'<select id="source".*?</select>', page, re.DOTALL)
 
     assert sources and "<option selected>gone</option>" in sources[0]
+
+
+def test_the_page_says_as_it_stands_why_a_body_cannot_be_read(relay: RelayProcess) -> None:
+    deep = b"[" * 40 + b"]" * 40
+    answer = relay.hook(deep)
+    assert answer.status == 202, answer.text
+    shown = Person(relay, TOKENS["viewer"]).get(f"/dashboard/submissions/{answer.receipt}").text
+    assert "The JSON is nested deeper than 32 levels." in shown
 
 
 def test_many_are_counted_before_and_done_after(relay: RelayProcess) -> None:

@@ -75,7 +75,10 @@ def leave() -> Response:
 
 def _form(status: int, problem: str = "") -> Response:
     page = render_template("dashboard/login.html", problem=problem)
-    return Response(page, status, mimetype="text/html")
+    response = Response(page, status, mimetype="text/html")
+    if status == 429:
+        response.headers["Retry-After"] = str(guesses.RETRY_SECONDS)
+    return response
 
 
 def _relay() -> Relay:
