@@ -12,6 +12,9 @@ from relay.cli.failed import FAILED, AskedWrongly, Failed, count_of
 from relay.cli.filtering import check_source
 from relay.cli.opening import open_to_act
 
+BODY = click.Path(exists=True, dir_okay=False, allow_dash=True)
+"""A file with a body, or standard input."""
+
 
 @click.command()
 @click.option("--config", metavar="FILE", help="Another configuration file (RELAY_CONFIG).")
@@ -38,7 +41,7 @@ def _headers(ctx: click.Context, param: click.Parameter, given: tuple[str, ...])
 
 @click.command("try")
 @click.argument("source", required=False)
-@click.argument("file", required=False, metavar="FILE|-")
+@click.argument("file", required=False, metavar="FILE|-", type=BODY)
 @click.option(
     "--recorded",
     is_flag=True,
@@ -66,7 +69,7 @@ def _try_body(name: str, file: str, content_type: str | None, headers: dict[str,
     settings = configuration.load(offline=True)
     source = settings.sources.get(name)
     if source is None:
-        raise Failed(f"there is no source {name}; one of {', '.join(settings.sources)}")
+        raise AskedWrongly(f"there is no source {name}; one of {', '.join(settings.sources)}")
     raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     try:
         fields = source.read(raw, content_type or guess(raw)).fields

@@ -5,7 +5,7 @@ import os
 
 import click
 
-from relay.cli.failed import Failed
+from relay.cli.failed import AskedWrongly
 
 
 @click.group(invoke_without_command=True)
@@ -29,7 +29,7 @@ def show(name: str) -> None:
     try:
         known = preset(name)
     except KeyError as problem:
-        raise Failed(str(problem.args[0])) from None
+        raise AskedWrongly(str(problem.args[0])) from None
     setup = known["setup"].strip().replace("{url}", _submit_url())
     click.echo(f"{known['title']} ({known['sure']})\n\n{setup}\n")
     for note in known.get("notes", []):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relay.cli.checking import guess
-from relay.cli.failed import FAILED, Failed
+from relay.cli.checking import BODY, guess
+from relay.cli.failed import FAILED, AskedWrongly, Failed
 
 if TYPE_CHECKING:
     from relay.config.settings import Settings
@@ -24,7 +24,7 @@ _SECONDS = 35
 
 @click.command()
 @click.argument("source")
-@click.argument("file", required=False, metavar="FILE|-")
+@click.argument("file", required=False, metavar="FILE|-", type=BODY)
 @click.option("--type", "content_type", metavar="CONTENT_TYPE", help="Default: guessed from the body.")
 @click.option(
     "--url", metavar="URL", help="Where the relay is; default: RELAY_PUBLIC_URL, else HOST and PORT."
@@ -40,7 +40,7 @@ def sign(source: str, file: str | None, content_type: str | None, url: str | Non
     settings = configuration.load(offline=True)
     known = settings.sources.get(source)
     if known is None:
-        raise Failed(f"there is no source {source}; one of {', '.join(settings.sources)}")
+        raise AskedWrongly(f"there is no source {source}; one of {', '.join(settings.sources)}")
     body, kind = _body(known, file)
     secret = _secret(settings, known)
     made = _signed(known, secret, url or _address(settings), body, content_type or kind)

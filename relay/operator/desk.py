@@ -8,7 +8,7 @@ from typing import Any
 from relay.config.settings import Settings
 from relay.operator import finding, shown
 from relay.operator.actor import COMMAND_LINE, Actor
-from relay.operator.errors import Changed, Missing
+from relay.operator.errors import Changed, Missing, Unconfigured
 from relay.operator.filter import MAX_ROWS, Filter, check_text, wanted
 from relay.outbox import audit
 from relay.outbox.audit import Act
@@ -63,7 +63,9 @@ class Desk:
     def _source(self, name: str) -> Source:
         source = self._settings.sources.get(name)
         if source is None:
-            raise Missing(f"there is no source {name[:40]}; there are {', '.join(self._settings.sources)}")
+            raise Unconfigured(
+                f"there is no source {name[:40]}; there are {', '.join(self._settings.sources)}"
+            )
         return source
 
     def _all(self, filter_: Filter, *, whole: bool = False) -> Iterator[dict[str, Any]]:

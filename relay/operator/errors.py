@@ -11,6 +11,10 @@ class Missing(CannotDo):
     """There is no such thing."""
 
 
+class Unconfigured(Missing):
+    """The configuration has nothing of that name."""
+
+
 class Nonsense(CannotDo):
     """The question is malformed."""
 

@@ -16,7 +16,7 @@ from relay.operator.actor import ACT, REVEAL, VIEW
 from relay.operator.clerk import Clerk
 from relay.operator.correcting import corrected
 from relay.operator.diagnosis import diagnosed, unread
-from relay.operator.errors import CannotDo, Missing
+from relay.operator.errors import CannotDo, Missing, Unconfigured
 from relay.operator.files import Files
 from relay.operator.filter import MAX_ROWS, Filter, wanted
 from relay.operator.remap import opened, revealed
@@ -155,7 +155,7 @@ class Operator(Files, Whole):
         """
         self.actor.must(ACT)
         if destination not in self._settings.destinations:
-            raise Missing("there is no such destination")
+            raise Unconfigured("there is no such destination")
         health = (self._outbox.pause if verb == "pause" else self._outbox.resume)(destination)
         waits = clock.iso(health.ends_at) if health.is_held(self._outbox.time()) else None
         still = {"still_held": health.hold_reason} if waits else {}

@@ -64,8 +64,10 @@ class Whole(Desk):
     def try_recorded(self, only: str | None) -> Iterator[trial.Change]:
         """Map what is stored with the present configuration, and say what would be different.
 
-        Names fields, never values.
+        Names fields, never values. Raises Missing.
         """
         self.actor.must(VIEW)
+        if only is not None:
+            self._source(only)
         vault = self._outbox.vault
         return (trial.compared(row, self._settings, vault) for row in self._outbox.with_payloads(only))
