@@ -64,12 +64,14 @@ class Files(Desk):
             self._note("import", count=found.queued, detail=detail)
         return found
 
-    def test(self, source: str, contact: Mapping[str, str], *, send: bool = False) -> dict[str, Any]:
+    def test(
+        self, source: str, contact: Mapping[str, str], *, send: bool = False, once: str = ""
+    ) -> dict[str, Any]:
         """Have somebody made up sign up at a source; sent only to the operator's own ``contact``.
 
-        Raises Missing, Unfitting.
+        ``once``: a name for this test, under which it is made once. Raises Missing, Unfitting.
         """
         self.actor.must(ACT)
-        found = testing.signed_up(self._source(source), self._outbox, contact, send=send)
+        found = testing.signed_up(self._source(source), self._outbox, contact, send=send, once=once)
         self._note("test", receipt=found["receipt"], detail={"source": source, "send": send})
         return found

@@ -24,10 +24,13 @@ _MADE_UP: Mapping[str, str] = {
 }
 
 
-def signed_up(source: Source, outbox: Outbox, contact: Mapping[str, str], *, send: bool) -> dict[str, Any]:
+def signed_up(
+    source: Source, outbox: Outbox, contact: Mapping[str, str], *, send: bool, once: str = ""
+) -> dict[str, Any]:
     """Map and store somebody made up; ``contact``: the operator's own, to whom alone it is sent.
 
-    Without ``send`` it is stored as discarded, without a payload. Raises Unfitting.
+    Without ``send`` it is stored as discarded, without a payload. The same test under the same name ``once``
+    is one test. Raises Unfitting.
     """
     if send and not contact:
         raise Unfitting("to send it, name your own address: email, or mobile_phone_number")
@@ -36,7 +39,7 @@ def signed_up(source: Source, outbox: Outbox, contact: Mapping[str, str], *, sen
     mapped = source.mapping.apply(fields)
     if not mapped.ok:
         raise Unfitting(f"{source.name} cannot map a test; see errors.", mapped.errors)
-    stored = outbox.put(_entry(source, fields, mapped, outbox, send))
+    stored = outbox.put(_entry(source, fields, mapped, outbox, send, once or secrets.token_hex(8)))
     return {
         "receipt": stored.delivery.receipt,
         "state": stored.delivery.state,
@@ -56,9 +59,11 @@ def _fields(source: Source, values: Mapping[str, str]) -> dict[str, Any]:
     return fields
 
 
-def _entry(source: Source, fields: dict[str, Any], mapped: Mapped, outbox: Outbox, send: bool) -> Entry:
-    sent = submission_of(source, fields, outbox.time(), key=f"test {secrets.token_hex(8)}")
+def _entry(
+    source: Source, fields: dict[str, Any], mapped: Mapped, outbox: Outbox, send: bool, once: str
+) -> Entry:
     state = QUEUED if send else DISCARDED
+    sent = submission_of(source, fields, outbox.time(), key=f"test {state} {once}")
     entry = entry_of(replace(source, captcha=None), sent, mapped, state, REASON, outbox.vault)
     entry = replace(entry, twin_key=None, is_test=True)  # each test is one of its own
     return entry if send else replace(entry, box=None, hint=None, email_hash=None, phone_hash=None)

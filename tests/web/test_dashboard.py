@@ -354,6 +354,34 @@ def test_the_page_says_as_it_stands_why_a_body_cannot_be_read(relay: RelayProces
     assert "The JSON is nested deeper than 32 levels." in shown
 
 
+def test_a_test_that_is_clicked_twice_is_sent_once(relay: RelayProcess) -> None:
+    person = Person(relay, TOKENS["actor"])
+    path, own = "/dashboard/sources/newsletter", {"email": "own@example.com", "send": "1"}
+
+    def once() -> str:
+        found = re.search(r'name="once" value="([0-9a-f]+)"', person.get(path).text)
+        assert found
+        return found[1]
+
+    def receipt(given: Mapping[str, str]) -> str:
+        answer = person.post(path + "/test", given)
+        found = re.search(r"submissions/([0-9a-f]{32})", answer.text)
+        assert answer.status_code == 200 and found, answer.text
+        return found[1]
+
+    first = once()
+    twice = [receipt({**own, "once": first}) for _ in range(2)]
+    assert len(set(twice)) == 1
+    others = [
+        receipt({**own, "once": once()}),
+        receipt({**own, "once": first, "email": "other@example.com"}),
+        receipt({**own, "once": first, "send": ""}),
+        receipt(own),
+        receipt(own),
+    ]
+    assert len({*twice, *others}) == 6
+
+
 def test_many_are_counted_before_and_done_after(relay: RelayProcess) -> None:
     receipts = [held(relay, f"many{number}")["receipt"] for number in range(3)]
     person = Person(relay, TOKENS["actor"])

@@ -1,5 +1,6 @@
 """Sources: what arrives at each, what is refused and why, and how to use it."""
 
+import secrets
 from typing import Any
 
 from flask import Response, abort, render_template, request
@@ -12,6 +13,8 @@ from relay.sources.source import Source
 from relay.web import forms, front
 from relay.web.dashboard.frame import blueprint, page, reasons, the_actor, the_operator, the_relay, wake
 from relay.web.language import ENGLISH
+
+_LONGEST_NAME = 40
 
 
 @blueprint.get("/sources")
@@ -32,7 +35,8 @@ def source_test(name: str) -> Response:
     given = {field: request.form.get(field, "").strip() for field in CONTACTS}
     contact = {field: value for field, value in given.items() if value}
     try:
-        tested = the_operator().test(name, contact, send=bool(request.form.get("send")))
+        is_sent, once = bool(request.form.get("send")), request.form.get("once", "")[:_LONGEST_NAME]
+        tested = the_operator().test(name, contact, send=is_sent, once=once)
     except Unfitting as problem:
         return _shown(name, 422, alert=reasons(problem))
     wake()
@@ -46,7 +50,13 @@ def _shown(name: str, status: int = 200, **values: Any) -> Response:
     configured = the_relay().settings.sources.get(name)
     told = _use(configured) if configured else {}
     may_act = the_actor().may(ACT)
-    values |= {"s": known[name], "source": configured, "may_act": may_act, **told}
+    values |= {
+        "s": known[name],
+        "source": configured,
+        "may_act": may_act,
+        "once": secrets.token_hex(8),
+        **told,
+    }
     return page("source.html", "sources", status, **values)
 
 
