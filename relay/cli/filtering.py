@@ -1,9 +1,7 @@
 """The options that say which submissions are meant."""
 
 import re
-import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,14 +26,6 @@ def check_contact(ctx: click.Context, param: click.Parameter, text: str | None) 
     return text
 
 
-def _time(ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
-    """Return a time as ISO 8601 that was given as one, or as how long ago it was."""
-    if text is None or not (ago := re.fullmatch(r"([0-9]{1,6})([smhd])", text)):
-        return text
-    seconds = int(ago[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[ago[2]]
-    return datetime.fromtimestamp(time.time() - seconds, UTC).isoformat()
-
-
 def _limit(ctx: click.Context, param: click.Parameter, number: int) -> int:
     from relay.operator.filter import MAX_ROWS
 
@@ -49,9 +39,9 @@ _NARROWING = (
     click.option("--source", help="Its name in relay.toml."),
     click.option("--reason", help="Why it is in its state, as the list shows it."),
     click.option(
-        "--since", metavar="TIME", callback=_time, help="Received then or later: 24h, 7d, 2026-01-31."
+        "--since", metavar="TIME", help="Received then or later: 24h, 7d, 2026-01-31, in RELAY_TIME_ZONE."
     ),
-    click.option("--until", metavar="TIME", callback=_time, help="Received before then."),
+    click.option("--until", metavar="TIME", help="Received before then."),
 )
 _OF_A_PERSON = click.option(
     "--contact", callback=check_contact, help="An e-mail address or phone number, in clear."
@@ -82,8 +72,11 @@ def filter_of(chosen: Mapping[str, Any]) -> "Filter":
 
 def known_filter(operator: "Operator", settings: "Settings", chosen: Mapping[str, Any]) -> "Filter":
     """Return the filter that options make. Raises AskedWrongly for a source that nobody knows."""
+    from relay.operator.filter import typed_time
+
     check_source(operator, settings, chosen["source"])
-    return filter_of(chosen)
+    times = {name: typed_time(chosen[name], settings.time_zone) for name in ("since", "until")}
+    return filter_of({**chosen, **times})
 
 
 def check_source(operator: "Operator", settings: "Settings", name: str | None) -> None:

@@ -1,8 +1,9 @@
 """Filter: which submissions somebody means, as they said it, checked."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from relay.delivery import STATES
@@ -10,6 +11,8 @@ from relay.operator.errors import Nonsense
 from relay.outbox.wanted import Wanted, seq_of
 
 MAX_ROWS = 1000
+_AGO = re.compile(r"([0-9]{1,5})([smhd])", re.ASCII)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MAX_TEXT = 300
 
 
@@ -80,6 +83,21 @@ def moment(name: str, text: str | None) -> float | None:
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         raise Nonsense(f"{name} must be a time like 2026-01-31 or 2026-01-31T09:00:00Z") from None
+
+
+def typed_time(text: str | None, zone: tzinfo) -> str | None:
+    """Return a time as a person types it, in the zone in which times are shown to them, or as how long ago
+    it was (``24h``), in ISO 8601 with its zone. What is no time comes back as it is."""
+    if text is None:
+        return None
+    if ago := _AGO.fullmatch(text):
+        past = timedelta(seconds=int(ago[1]) * _SECONDS[ago[2]])
+        return (datetime.now(zone) - past).isoformat(timespec="seconds")
+    try:
+        found = datetime.fromisoformat(text)
+        return text if found.tzinfo else found.replace(tzinfo=zone).isoformat()
+    except (ValueError, OverflowError):
+        return text
 
 
 def check_text(name: str, text: str | None) -> None:

@@ -396,6 +396,20 @@ def test_many_are_counted_before_and_done_after(relay: RelayProcess) -> None:
     assert person.get(begun.headers["Location"]).status_code == 200
 
 
+def test_a_time_is_typed_as_it_is_shown() -> None:
+    env = {"RELAY_TIME_ZONE": "America/New_York"}
+    with ScriptedUpstream() as upstream, RelayProcess(config(upstream.url), env=env) as relay:
+        receipt = str(relay.form({"email": "zone@example.com"}).receipt)
+        person = Person(relay, relay.admin_token)
+        shown = person.get("/dashboard/submissions").text
+        hour = re.findall(r"\d{4}-\d{2}-\d{2} \d{2}:", shown)[0] + "00"
+        found = person.get(f"/dashboard/submissions?since={hour}").text
+        assert receipt[:10] in found and "Since (America/New_York)" in found
+        assert receipt[:10] not in person.get(f"/dashboard/submissions?until={hour}").text
+        listed = relay.command_line("submissions", "list", "--since", hour).stdout
+        assert receipt in listed or receipt[:10] in listed
+
+
 def counted_in(page: str) -> str:
     """Return what the button that says yes carries."""
     return re.findall(r'name="sure" value="([0-9a-f]{16})"', page)[0]

@@ -10,7 +10,7 @@ from relay.delivery import STATES
 from relay.operator.actions import DISCARD, POSSIBLE, REPLAY, WAITING
 from relay.operator.actor import ACT, REVEAL
 from relay.operator.exports import FORMATS
-from relay.operator.filter import Filter
+from relay.operator.filter import Filter, typed_time
 from relay.web.dashboard import words
 from relay.web.dashboard.frame import blueprint, page, the_actor, the_operator, the_relay
 from relay.web.saved import saved
@@ -47,6 +47,8 @@ def submissions() -> Response:
 
 def _asked(given: Mapping[str, str]) -> Filter:
     said: dict[str, Any] = {name: given.get(name, "").strip() or None for name in _TEXTS}
+    zone = the_relay().settings.time_zone
+    said |= {name: typed_time(said[name], zone) for name in ("since", "until")}
     return Filter(**said, duplicate=True if given.get("duplicate") else None, limit=ROWS)
 
 
