@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from html import unescape
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -93,7 +95,76 @@ def seen(row: Mapping[str, Any]) -> dict[str, str]:
 def test_without_a_session_every_page_leads_to_the_login(relay: RelayProcess, path: str) -> None:
     answer = Person(relay).get(path)
 
-    assert (answer.status_code, answer.headers["Location"]) == (303, "/dashboard/login")
+    assert answer.status_code == 303 and answer.headers["Location"].startswith("/dashboard/login")
+
+
+RECEIPT = "0" * 32
+
+
+@pytest.mark.parametrize(
+    ("wrote", "page"),
+    [
+        (f"/dashboard/submissions/{RECEIPT}/replay", f"/dashboard/submissions/{RECEIPT}"),
+        ("/dashboard/sources/newsletter/test", "/dashboard/sources/newsletter"),
+        ("/dashboard/destinations/ocamba/pause", "/dashboard/destinations"),
+        ("/dashboard/jobs", "/dashboard/jobs"),
+        ("/dashboard/find", "/dashboard"),
+        ("/dashboard/checklist/keys", "/dashboard"),
+    ],
+)
+def test_who_acts_when_the_session_is_over_is_told_that_nothing_was_done_and_led_back(
+    relay: RelayProcess, wrote: str, page: str
+) -> None:
+    person = Person(relay)
+    answer = person.post(wrote, {"contact": "ada@example.com"}, with_token=False)
+    assert answer.status_code == 303 and "ada" not in answer.headers["Location"]
+    login = person.get(answer.headers["Location"])
+    assert login.status_code == 200 and "nothing was done" in login.text
+    (following,) = re.findall(r'name="next" value="([^"]*)"', login.text)
+    given = {"token": TOKENS["viewer"], "next": following}
+    assert person.post("/dashboard/login", given, with_token=False).headers["Location"] == page
+
+
+def test_who_looks_when_the_session_is_over_is_led_back_to_the_same_list(relay: RelayProcess) -> None:
+    person, path = Person(relay), "/dashboard/submissions?state=held&reason=too+fast"
+    login = person.get(person.get(path).headers["Location"])
+    assert "nothing was done" not in login.text
+    (following,) = re.findall(r'name="next" value="([^"]*)"', login.text)
+    given = {"token": TOKENS["viewer"], "next": unescape(following)}
+    assert person.post("/dashboard/login", given, with_token=False).headers["Location"] == path
+    assert person.get("/dashboard/login?next=/dashboard/jobs").headers["Location"] == "/dashboard/jobs"
+
+
+@pytest.mark.parametrize(
+    "next_",
+    [
+        *("https://evil.example/", "//evil.example/dashboard", "/\\evil.example", "javascript:alert(1)"),
+        *("/dashboard/../forms/newsletter", "/forms/newsletter", "/dashboard/live/overview", "http://[", ""),
+        *("/dashboard/login", "/dashboard/logout", "https://evil.example/dashboard/none", "/dashboardx"),
+        "/dashboard//evil.example",
+    ],
+)
+def test_the_login_leads_nowhere_but_to_our_pages(relay: RelayProcess, next_: str) -> None:
+    person = Person(relay)
+    assert f'value="{next_}"' not in person.get(f"/dashboard/login?next={quote(next_)}").text or not next_
+    given = {"token": TOKENS["viewer"], "next": next_}
+    assert person.post("/dashboard/login", given, with_token=False).headers["Location"] == "/dashboard"
+
+
+def test_a_part_leads_back_to_the_page_it_stands_on(relay: RelayProcess) -> None:
+    headers = {"HX-Current-URL": f"{relay.url}/dashboard/jobs/{RECEIPT[:16]}"}
+    answer = request(relay.port, "GET", "/dashboard/live/overview", headers=headers)
+    assert answer.header("HX-Redirect") == f"/dashboard/login?next=/dashboard/jobs/{RECEIPT[:16]}"
+
+
+def test_a_logout_of_another_page_is_refused_as_every_write_is(relay: RelayProcess) -> None:
+    person = Person(relay, TOKENS["viewer"])
+    assert person.post("/dashboard/logout", with_token=False).status_code == 403
+    assert person.get("/dashboard").status_code == 200
+
+
+def test_to_log_out_twice_is_no_act_that_was_not_done(relay: RelayProcess) -> None:
+    assert Person(relay).post("/dashboard/logout", with_token=False).headers["Location"] == "/dashboard/login"
 
 
 @pytest.mark.parametrize("path", PARTS)

@@ -13,10 +13,10 @@ from relay.operator.operator import Operator
 from relay.outbox import figures, listing
 from relay.process.relay import Relay
 from relay.web import looking
-from relay.web.dashboard import guard, words
+from relay.web.dashboard import guard, returning, words
 from relay.web.problems import shown
 
-blueprint = Blueprint("dashboard", __name__, url_prefix=guard.PREFIX)
+blueprint = Blueprint("dashboard", __name__, url_prefix=returning.PREFIX)
 blueprint.before_request(guard.require_session)
 looking.bound(blueprint)
 

@@ -3,18 +3,15 @@
 import hmac
 from typing import Any
 
-from flask import Flask, Request, Response, abort, current_app, g, redirect, request, session, url_for
+from flask import Flask, Request, Response, abort, current_app, g, request, session
 from flask.sessions import SessionInterface, SessionMixin
 from flask_wtf.csrf import CSRFProtect
 
 from relay.operator.actor import Actor, known
 from relay.outbox.sessions import LONGEST_SECONDS, Session, Sessions
 from relay.process.relay import Relay
+from relay.web.dashboard.returning import LIVE, PREFIX, to_login
 from relay.web.problems import shown
-
-PREFIX = "/dashboard"
-LIVE = f"{PREFIX}/live/"
-"""What a page asks for by itself: that does not keep a session going."""
 
 csrf = CSRFProtect()
 
@@ -59,7 +56,7 @@ def require_session() -> Response | None:
     if "Authorization" in request.headers and request.cookies:
         return shown(400, "Show a token or a cookie, not both.")
     if "actor" not in session:
-        return _to_login()
+        return to_login()
     g.actor = session["actor"]
     # Known once the outbox is open, and the same in every process.
     current_app.config["WTF_CSRF_SECRET_KEY"] = relay.outbox.vault.hash("dashboard", "csrf").hex()
@@ -81,14 +78,6 @@ def _is_ours(asked: Request) -> bool:
         return site in ("same-origin", "none")
     origin = asked.headers.get("Origin")
     return origin is None or origin.partition("://")[2] == asked.host
-
-
-def _to_login() -> Response:
-    if request.path.startswith(LIVE):  # a part of a page: the whole page must go
-        response = shown(401, "The session is over; log in again.")
-        response.headers["HX-Redirect"] = url_for("login.form")
-        return response
-    return redirect(url_for("login.form"), 303)  # type: ignore[return-value]
 
 
 def _actor(relay: Relay, found: Session) -> Actor | None:

@@ -11,6 +11,7 @@ from flask import (
     session,
     url_for,
 )
+from flask_wtf.csrf import CSRFError
 
 from relay.config.operators import digest
 from relay.operator.actor import known, recognise
@@ -18,9 +19,13 @@ from relay.outbox.sessions import Sessions
 from relay.process.relay import Relay
 from relay.web import guesses
 from relay.web.dashboard import guard
+from relay.web.dashboard.frame import stale_form
+from relay.web.dashboard.returning import PREFIX, page_of
 
-blueprint = Blueprint("login", __name__, url_prefix=guard.PREFIX)
+blueprint = Blueprint("login", __name__, url_prefix=PREFIX)
+blueprint.register_error_handler(CSRFError, stale_form)
 _LONGEST_TOKEN = 500
+_UNDONE = "Your session was over, and nothing was done. Log in, look at it again, then do it."
 
 
 @blueprint.before_request
@@ -34,8 +39,8 @@ def exists() -> None:
 def form() -> Response:
     """Ask for a token."""
     if "actor" in session:
-        return redirect(url_for("dashboard.overview"), 303)  # type: ignore[return-value]
-    return _form(200)
+        return redirect(_following(), 303)  # type: ignore[return-value]
+    return _form(200, _UNDONE if request.args.get("undone") else "")
 
 
 @blueprint.post("/login")
@@ -54,7 +59,7 @@ def enter() -> Response:
     sessions = Sessions(relay.outbox)
     if earlier := request.cookies.get(guard.cookie_name(relay, request)):
         sessions.end(earlier)  # a session of before never becomes one of now
-    response = redirect(url_for("dashboard.overview"), 303)
+    response = redirect(_following(), 303)
     word = sessions.begin(actor.name, guard.fingerprint(digest(token)))
     guard.set_cookie(relay, response, word)  # type: ignore[arg-type]
     return response  # type: ignore[return-value]
@@ -63,6 +68,8 @@ def enter() -> Response:
 @blueprint.post("/logout")
 def leave() -> Response:
     """End the session, here and in the database."""
+    if "actor" not in session:  # it is over already
+        return redirect(url_for("login.form"), 303)  # type: ignore[return-value]
     if (refused := guard.require_session()) is not None:
         return refused
     relay = _relay()
@@ -74,11 +81,16 @@ def leave() -> Response:
 
 
 def _form(status: int, problem: str = "") -> Response:
-    page = render_template("dashboard/login.html", problem=problem)
+    page = render_template("dashboard/login.html", problem=problem, following=_following())
     response = Response(page, status, mimetype="text/html")
     if status == 429:
         response.headers["Retry-After"] = str(guesses.RETRY_SECONDS)
     return response
+
+
+def _following() -> str:
+    """Return the page to go on with: the one that asked for the login."""
+    return page_of(request.values.get("next", ""))
 
 
 def _relay() -> Relay:
