@@ -141,6 +141,8 @@ class Intake:
         else:
             self._unmapped.note(source, sent.fields)
         result, word = self._store(source, sent, mapped, suspicion)
+        if isinstance(result, Refusal):
+            return replace(result, typed=sent.fields), word
         return _leading(result, visitor.next_page(source, sent.fields)), word
 
     def _count_suspect(self, source: Source, reason: str) -> None:
@@ -200,7 +202,7 @@ class Intake:
             stored = self._outbox.put(entry)
             result = self._answer(source, stored, verdict)
         except OverBudget:
-            return self._over_budget(source, sent), "limited"
+            return self._over_budget(source), "limited"
         finally:
             if verdict is not None and self._dispatcher is not None:
                 self._dispatcher.forget(entry.delivery.receipt)
@@ -208,11 +210,11 @@ class Intake:
             telling.key_reused(source, stored)
         return result, "repeat" if stored.repeat else "held" if suspicion else "accepted"
 
-    def _over_budget(self, source: Source, sent: Submission) -> Refusal:
+    def _over_budget(self, source: Source) -> Refusal:
         """Refuse a suspect for whom there is no room: what was acknowledged is never pushed out."""
         if self.crowds.overfull.note(source.name):
             telling.over_budget(source)
-        return Refusal(429, TOO_FAST, retry_after=EPISODE_SECONDS, typed=sent.fields)
+        return Refusal(429, TOO_FAST, retry_after=EPISODE_SECONDS)
 
     def _entry(
         self, source: Source, sent: Submission, mapped: Mapped, state: str, reason: str | None
@@ -308,9 +310,9 @@ def _wording(incoming: Incoming, fields: dict[str, Any]) -> Mapping[str, str]:
     return incoming.wording(language) if language and incoming.wording else {}
 
 
-def _leading(result: Taken | Refusal, page: str | None) -> Taken | Refusal:
+def _leading(result: Taken, page: str | None) -> Taken:
     """Lead whoever was taken in to the page that the form asks for."""
-    return replace(result, next_page=page) if page and isinstance(result, Taken) else result
+    return replace(result, next_page=page) if page else result
 
 
 def _reason(mapped: Mapped) -> str:

@@ -127,7 +127,9 @@ def form_again(source: Source, refusal: Refusal) -> Response:
     """The form once more: reasons beside the fields, and what was typed."""
     language = language_for(source)
     detail = "" if refusal.errors else language.say(refusal.detail)
-    if refusal.status == 429:
+    if refusal.state == REFUSED:
+        detail = language.texts["refused_text"]
+    elif refusal.status == 429:
         detail = too_many(language, refusal.retry_after)
     form = forms.form(_relay(), source, language, refusal.typed, refusal.errors, detail)
     form = replace(form, suggestion=refusal.suggestion)

@@ -97,7 +97,7 @@ def _see(address: str) -> Response:
 
 def _refused(source: Source, refusal: Refusal) -> Response:
     if source.is_form and wants_page():
-        if refusal.status in (422, 429) and refusal.state is None:
+        if refusal.status in (422, 429):
             response = pages.form_again(source, refusal)
         else:
             response = shown(refusal.status, refusal.detail)

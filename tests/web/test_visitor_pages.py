@@ -10,6 +10,7 @@ import pytest
 
 from relay.web.language import LANGUAGES
 from tests.kit.client import Answer
+from tests.kit.people import Moods
 from tests.kit.processes import eventually
 from tests.kit.relay import NEWSLETTER, RelayProcess, config
 from tests.kit.upstream import ScriptedUpstream
@@ -44,10 +45,25 @@ def relay() -> Iterator[RelayProcess]:
         "small": NEWSLETTER | many | {"max_body": "1KiB"},
         "closed": NEWSLETTER | many | {"enabled": False},
         "nested": NEWSLETTER | many | {"fields": NESTED},
+        "waiting": NEWSLETTER | many | {"wait": 5},
         "trap": NEWSLETTER | many | {"honeypot": "leave_empty"},
     }
-    with ScriptedUpstream() as upstream, RelayProcess(config(upstream.url, sources)) as running:
+    with ScriptedUpstream(Moods()) as upstream, RelayProcess(config(upstream.url, sources)) as running:
         yield running
+
+
+def test_whom_upstream_refuses_while_they_wait_can_mend_what_they_typed(relay: RelayProcess) -> None:
+    typed = {"email": "refused-visitor@example.com", "first_name": "<Ada>", "page_id": "7"}
+    answer = relay.form(typed, "waiting", headers=HTML | {"Accept-Language": "de"})
+    assert answer.status == 422
+    assert [one["value"] for name in typed for one in named(answer, name)] == list(typed.values())
+    assert "Ihre Anmeldung konnte nicht" in answer.text and "Upstream" not in answer.text
+    again = {one["name"]: one.get("value", "") for one in inputs(answer) if one.get("name")}
+    assert relay.form(again, "waiting", headers=HTML).status == 422, "as it was, it is the same one"
+    mended = again | {"email": "right-visitor@example.com"}
+    assert relay.form(mended, "waiting", headers=HTML).status == 303
+    problem = relay.form(typed, "waiting").json
+    assert (problem["status"], problem["state"]) == (422, "refused"), "a program is told as before"
 
 
 def inputs(answer: Answer) -> list[dict[str, str]]:
