@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from tests.kit.client import request
+from tests.kit.people import Moods, email
 from tests.kit.processes import eventually
 from tests.kit.relay import HOOK, NEWSLETTER, RelayProcess, config
 from tests.kit.upstream import ScriptedUpstream, status
@@ -44,7 +45,7 @@ def settings(url: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def relay() -> Iterator[RelayProcess]:
     env = {name.upper(): token for name, token in TOKENS.items()}
-    with ScriptedUpstream() as upstream, RelayProcess(settings(upstream.url), env=env) as running:
+    with ScriptedUpstream(Moods()) as upstream, RelayProcess(settings(upstream.url), env=env) as running:
         yield running
 
 
@@ -82,6 +83,12 @@ def held(relay: RelayProcess, name: str) -> dict[str, Any]:
     """One that fell into the trap, and so waits for a person."""
     answer = relay.form({"email": f"{name}@example.com", "leave_empty": "x"})
     return relay.wait_state(answer.json["receipt"], "held")
+
+
+def refused(relay: RelayProcess) -> dict[str, Any]:
+    """A row of somebody whom upstream does not take, with its history."""
+    receipt = str(relay.hook({"email": email("refused")}).receipt)
+    return relay.wait_state(receipt, "refused")
 
 
 def seen(row: Mapping[str, Any]) -> dict[str, str]:
@@ -465,6 +472,33 @@ def test_many_are_counted_before_and_done_after(relay: RelayProcess) -> None:
     assert begun.status_code == 303
     eventually(lambda: all(relay.state(one) == "discarded" for one in receipts), what="all discarded")
     assert person.get(begun.headers["Location"]).status_code == 200
+
+
+def test_who_it_is_stands_field_by_field(relay: RelayProcess) -> None:
+    row = held(relay, "field.by.field")
+    path = f"/dashboard/submissions/{row['receipt']}"
+    page = Person(relay, TOKENS["revealer"]).post(f"{path}/reveal", seen(row)).text
+    assert "<dt>email</dt><dd>field.by.field@example.com</dd>" in page and "{&#39;" not in page
+
+
+def test_what_was_typed_stays_after_a_mistake(relay: RelayProcess) -> None:
+    row = refused(relay)
+    path, person = f"/dashboard/submissions/{row['receipt']}", Person(relay, TOKENS["actor"])
+    wrong = {**seen(row), "value-email": "no address", "value-full_name": "Ada <b>"}
+    page = person.post(f"{path}/edit", wrong)
+    assert page.status_code == 422
+    assert 'value="no address"' in page.text and 'value="Ada &lt;b&gt;"' in page.text
+    empty = person.post(f"{path}/edit", seen(row))
+    assert empty.status_code == 422 and "Nothing was filled in" in empty.text
+
+
+def test_what_happened_is_told_in_its_order(relay: RelayProcess) -> None:
+    row = refused(relay)
+    relay.api("POST", f"/api/submissions/{row['receipt']}/replay", {})
+    eventually(lambda: len(relay.submission(row["receipt"])["history"]) == 2, 10, "another send")
+    page = Person(relay, TOKENS["viewer"]).get(f"/dashboard/submissions/{row['receipt']}").text
+    told = re.findall(r"<li>.*? – (received|admin: replay|\w+ sent)", page)
+    assert told == ["received", "create sent", "admin: replay", "create sent"]
 
 
 def test_a_time_is_typed_as_it_is_shown() -> None:

@@ -1,6 +1,8 @@
 """One submission: what happened to it, and what may be done."""
 
-from flask import Response, abort, redirect, request, url_for
+from typing import Any
+
+from flask import Response, redirect, request, url_for
 
 from relay.operator import actor
 from relay.operator.actions import DISCARD, EDIT, REPLAY, REVEAL
@@ -30,12 +32,12 @@ def act(receipt: str, action: str) -> Response:
     """Do something to it, if it is still as it was shown."""
     operator, seen = the_operator(), _seen()
     if action == REVEAL:
-        return _shown(receipt, revealed=operator.reveal(receipt))
+        return _shown(receipt, revealed=_fields(operator.reveal(receipt)))
     if action == EDIT:
         try:
             operator.edit(receipt, _corrected(), seen)
         except Unfitting as problem:
-            return _shown(receipt, status=422, alert=reasons(problem))
+            return _shown(receipt, status=422, alert=reasons(problem), typed=_typed())
     elif action == REPLAY:
         operator.replay(receipt, seen)
     else:
@@ -53,7 +55,7 @@ def _shown(receipt: str, status: int = 200, **values: object) -> Response:
         status,
         row=row,
         actions=operator.actions(receipt),
-        acts=operator.audit(Filter(receipt=receipt))["audit"],
+        told=_told(row.get("history") or [], operator.audit(Filter(receipt=receipt))["audit"]),
         labels=_LABELS,
         may={action: the_actor().may(role) for action, role in _ROLES.items()},
         editable=PROFILE_FIELDS,
@@ -69,6 +71,25 @@ def _seen() -> Expected:
     return Expected(state, int(fence))
 
 
+def _fields(revealed: dict[str, Any]) -> dict[str, Any]:
+    """Return what is personal field by field: of the profile and its update, or of what was sent."""
+    parts = [part for name, part in revealed.items() if name != "receipt"]
+    named = [part if isinstance(part, dict) else {"what was sent": part} for part in parts]
+    return {name: value for part in named for name, value in part.items()}
+
+
+def _typed() -> dict[str, str]:
+    return {name: request.form.get(f"value-{name}", "").strip() for name in PROFILE_FIELDS}
+
+
 def _corrected() -> dict[str, str]:
-    given = {name: request.form.get(f"value-{name}", "").strip() for name in PROFILE_FIELDS}
-    return {name: value for name, value in given.items() if value} or abort(400)
+    """Return what was typed. Raises Unfitting if that is nothing."""
+    if given := {name: value for name, value in _typed().items() if value}:
+        return given
+    raise Unfitting("Nothing was filled in; write what is right into a field.")
+
+
+def _told(history: list[dict[str, Any]], acts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return sends and acts in the order in which they happened."""
+    sends = [{**one, "at": one["started_at"]} for one in history]
+    return sorted([*sends, *acts], key=lambda one: str(one["at"]))
