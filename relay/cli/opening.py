@@ -45,8 +45,9 @@ def _opened(settings: "Settings") -> tuple["Operator", "Settings"]:
 
     if settings.is_sqlite and not settings.database_path.exists():
         raise Failed(f"there is no {settings.database_path} yet; RELAY_DATABASE_URL says where it is")
-    if settings.database_url == SANDBOX_DATABASE:
+    if settings.is_sandbox and settings.database_url == SANDBOX_DATABASE:
         note(f"without a token this is {settings.database_path}, where the sandbox's submissions are")
     box = open_outbox(settings, time.time)
-    box.prepare()
+    # With a token, pretend people are refused as the server refuses them; without, what is stored is shown.
+    box.prepare(sandbox=None if settings.is_sandbox else False)
     return Operator(settings, box), settings

@@ -154,7 +154,8 @@ def without_file(environ: Mapping[str, str] | None = None) -> Settings:
     if any(problem.is_fatal for problem in problems):
         raise Unusable(problem for problem in problems if problem.is_fatal)
     said = {name: values[variable] for name, variable in _VALUES.items()}
-    return Settings(destinations={}, sources={}, **said, has_file=False)
+    sandbox_url = None if has_token else "offline"
+    return Settings(destinations={}, sources={}, sandbox_url=sandbox_url, **said, has_file=False)
 
 
 def lacks_token(environ: Mapping[str, str] | None = None) -> bool:

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from click.testing import CliRunner
 
 import relay
 from relay.cli.main import commands
+from relay.config import settings as configuration
+from relay.process.opening import open_outbox
 from tests.cli.conftest import Said, Site
 from tests.kit.relay import ROOT
 
@@ -158,6 +161,20 @@ def test_without_a_token_the_sandboxs_file_is_shown_and_named(
     said = site.run("submissions", "list")
     assert said.status == 0 and site.receipts["queued"][0] in said.out
     assert "var/sandbox.db" in said.err
+
+
+@pytest.mark.parametrize("table", ["good", "broken"])
+def test_with_a_token_the_sandboxs_file_is_refused_as_the_server_refuses_it(
+    empty_site: Site, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    monkeypatch.setenv("RELAY_DATABASE_URL", "sqlite:///var/sandbox.db")
+    Path("var").mkdir()
+    open_outbox(configuration.load(offline=True), time.time).prepare(sandbox=True)
+    if table == "broken":
+        empty_site.configure("not TOML")
+    said = empty_site.run("submissions", "list")
+    assert (said.status, said.out) == (1, "") and "was made in sandbox mode" in said.err
+    assert "without a token" not in said.err
 
 
 def test_where_nothing_is_stored_the_command_says_where_it_looked(empty_site: Site) -> None:
