@@ -150,7 +150,7 @@ class Sweep:
         relay = self.relay
         self.heard(relay.form(self.new().fields(last_name="refuse"), "form"), "refused form")
         self.heard(relay.hook({"email": self.new().email, "name": "refuse"}), "refused hook")
-        self.heard(relay.form(self.new().fields(last_name="refuse"), "patient", HTML), "refused page")
+        self.heard(relay.form(self.new().fields(last_name="refuse"), "patient", HTML), "refused page", True)
         self.heard(relay.hook({"email": self.new().email, "name": "unavailable"}, "only"), "excluded")
         self.heard(relay.hook({"email": f"{self.new().mark}@", "name": self.new().name}), "invalid")
         self.heard(relay.form(self.new().fields(email="x" + self.new().mark), "form"), "422")
