@@ -1,7 +1,7 @@
 """Old sign-ups of a table become submissions: the same mapping, contact and consent rules as at the door.
 
-They wait in the lane of replays, behind fresh ones. A row that was stored before is a repeat, so that a
-table may be imported again after a crash, or with its mistakes mended.
+They wait in the lane of replays, behind fresh ones. A row of somebody who is stored already is a repeat,
+whatever else it says, so that a table may be imported again after a crash, or with its mistakes mended.
 """
 
 import itertools
@@ -16,8 +16,9 @@ from relay.intake.entry import entry_of, sender_key
 from relay.intake.incoming import Incoming
 from relay.operator.errors import Unfitting
 from relay.operator.table import Row, Table
-from relay.outbox import storing
+from relay.outbox import moves, storing
 from relay.outbox.outbox import Outbox
+from relay.outbox.people import People
 from relay.outbox.records import Entry, Stored
 from relay.outbox.statements import stamped
 from relay.sources.body import Submission
@@ -169,13 +170,15 @@ class Import:
 
     @staticmethod
     def _store(outbox: Outbox, entries: list[Entry]) -> int:
-        """Store entries and return how many were there already."""
+        """Store entries of people who are not stored yet, and return how many were there already."""
 
         def change(conn: Any) -> int:
+            moves.one_at_a_time(conn)  # of two imports at once, the second finds whom the first brought
             now = outbox.now(conn)
-            made = [stamped(entry, now) for entry in entries]
+            known = People().meet(conn, entries)
+            made = [stamped(entry, now) for entry, there in zip(entries, known, strict=True) if not there]
             stored = storing.store(conn, made, now, outbox.vault, any_invalid=True)
-            return sum(isinstance(one, Stored) and one.repeat for one in stored)
+            return sum(known) + sum(isinstance(one, Stored) and one.repeat for one in stored)
 
         return int(outbox.write(change)) if entries else 0
 

@@ -323,6 +323,49 @@ def test_a_table_is_safe_to_import_twice_and_after_a_crash(operator: Operator) -
     assert len(profiles(operator)) == 600
 
 
+MISTAKEN = "E-Mail,Vorname,Telefon\nada@example.com,Ada,0171 1234567\nbob@example.com,Bob,0171 7654321\n"
+ALL_OF_IT = {"E-Mail": "email", "Vorname": "first_name", "Telefon": "mobile_phone_number"}
+
+
+@pytest.mark.parametrize(
+    "first", [["E-Mail"], ["Telefon"], ["E-Mail", "Telefon"], ["Telefon", "Vorname"]], ids=str
+)
+@pytest.mark.parametrize("is_less_first", [True, False])
+def test_a_table_imported_again_with_another_mapping_sends_nobody_twice(
+    operator: Operator, first: list[str], is_less_first: bool
+) -> None:
+    maps = [{column: ALL_OF_IT[column] for column in first}, ALL_OF_IT]
+    once, again = (taken(operator, MISTAKEN, names=names) for names in maps[:: 1 if is_less_first else -1])
+
+    assert (once.queued, once.repeats) == (2, 0)
+    assert (again.queued, again.repeats) == (0, 2)
+    assert len(profiles(operator)) == 2
+
+
+def test_one_person_in_a_table_is_one_profile(operator: Operator) -> None:
+    rows = ["email;phone;first_name", "ada@example.com;;Ada", "Ada@Example.COM;;Ada Maria"]
+    rows += [";0171 1234567;Bob", ";+49 171 1234567;Robert", "bob@example.com;0171/1234567;Bob"]
+
+    found = taken(operator, "\n".join(rows))
+
+    assert (found.queued, found.repeats) == (2, 3)
+
+
+def test_a_family_may_share_a_telephone(operator: Operator) -> None:
+    table = "email;phone\nada@example.com;0171 1234567\nbob@example.com;0171 1234567\n"
+    assert taken(operator, table).queued == 2
+
+
+def test_who_is_stored_at_one_source_is_new_at_another(operator: Operator) -> None:
+    table = "email,news\nada@example.com,yes\n"
+    assert (taken(operator, table).queued, taken(operator, table, "asking").queued) == (1, 1)
+
+
+def test_a_test_of_the_source_keeps_nobody_out(operator: Operator) -> None:
+    operator.test("newsletter", {"email": "ada@example.com"}, send=True)
+    assert taken(operator, "email,first_name\nada@example.com,Ada\n").queued == 1
+
+
 def test_imported_ones_wait_behind_fresh_ones(operator: Operator, outbox: Outbox) -> None:
     taken(operator, TABLE)
     (row,) = outbox.rows(limit=1)
