@@ -107,7 +107,7 @@ class Import:
 
         ``found`` is told after each batch, however this ends.
         """
-        seen: set[bytes] = set()
+        people = People()
         rows = self.table.rows()
         while batch := list(itertools.islice(rows, _BATCH)):
             entries: list[Entry] = []
@@ -121,7 +121,7 @@ class Import:
                     found.problems += [made] if len(found.problems) < _SHOWN else []
                     reject(made, self.table.columns)
             found.rows += len(batch)
-            repeats = self._repeats(outbox, entries, seen) if dry_run else self._store(outbox, entries)
+            repeats = self._repeats(outbox, entries, people) if dry_run else self._store(outbox, entries)
             found.repeats += repeats
             found.queued += len(entries) - repeats
             tell(found)
@@ -158,15 +158,15 @@ class Import:
         return {name: cell for name, cell in named.items() if name in rules and not _place(self.source, name)}
 
     @staticmethod
-    def _repeats(outbox: Outbox, entries: list[Entry], seen: set[bytes]) -> int:
-        """Return how many entries are stored already, or stand earlier in the table, by keys in ``seen``."""
-        count = 0
-        stored = outbox.read(lambda conn: storing.known(conn, entries, outbox.now(conn)))
-        for entry, is_stored in zip(entries, stored, strict=True):
-            keys = {key for key in (entry.repeat_key, entry.twin_key) if key}
-            count += is_stored or not keys.isdisjoint(seen)
-            seen |= keys
-        return count
+    def _repeats(outbox: Outbox, entries: list[Entry], people: People) -> int:
+        """Return how many entries would be repeats; ``people``: whom the table named before."""
+
+        def look(conn: Any) -> int:
+            there = people.meet(conn, entries)
+            fresh = [entry for entry, known in zip(entries, there, strict=True) if not known]
+            return sum(there) + sum(storing.known(conn, fresh, outbox.now(conn)))
+
+        return int(outbox.read(look))
 
     @staticmethod
     def _store(outbox: Outbox, entries: list[Entry]) -> int:

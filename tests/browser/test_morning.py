@@ -250,6 +250,7 @@ def test_after_a_night_without_upstream_the_parked_one_is_found_and_decided(
 def test_one_is_sent_with_the_keyboard_alone(relay: RelayProcess, visit: Visit) -> None:
     receipt = held(relay, "keyboard")
     page = visit(f"{relay.url}/dashboard")
+    expect(page.get_by_label("Your operator's token")).to_be_focused()
     page.keyboard.type(relay.admin_token)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Overview")

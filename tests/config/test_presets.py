@@ -398,7 +398,7 @@ def test_a_sender_that_cannot_work_is_refused_with_the_reason(
     name: str, why: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     status, out, err = run(capsys, "presets", "show", name)
-    assert (status, out) == (1, "") and why in err and err.count("\n") == 1
+    assert (status, out) == (2, "") and why in err and err.count("\n") == 1
     file = tmp_path / "relay.toml"
     source = {"crm": {"kind": "webhook", "preset": name, "secret": "env:S"}}
     file.write_text(toml(config("http://127.0.0.1:1/", source)), encoding="utf-8")
@@ -411,7 +411,7 @@ def test_a_sender_that_cannot_work_is_refused_with_the_reason(
 
 def test_an_unknown_sender_is_a_likely_misspelling(capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = run(capsys, "presets", "show", "typefrom")
-    assert status == 1 and "did you mean typeform" in err
+    assert status == 2 and "did you mean typeform" in err
 
 
 def test_a_sources_own_keys_go_before_the_presets(tmp_path: Path) -> None:

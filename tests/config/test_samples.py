@@ -81,11 +81,11 @@ def test_a_body_of_ones_own_is_signed(relay: RelayProcess, upstream: ScriptedUps
 
 
 def test_what_cannot_be_signed_is_said_in_one_line(relay: RelayProcess) -> None:
-    for asked, env, why in (
-        (["nobody"], {}, "there is no source nobody"),
-        (["typeform"], {variable("typeform"): None}, "the secret of typeform is not known here"),
-        (["typeform", "/nowhere"], {}, "/nowhere"),
-        (["typeform", "--send", "--url", "http://127.0.0.1:1"], {}, "127.0.0.1:1"),
+    for asked, env, status, why in (
+        (["nobody"], {}, 2, "there is no source nobody"),
+        (["typeform"], {variable("typeform"): None}, 1, "the secret of typeform is not known here"),
+        (["typeform", "/nowhere"], {}, 2, "/nowhere"),
+        (["typeform", "--send", "--url", "http://127.0.0.1:1"], {}, 1, "127.0.0.1:1"),
     ):
         said = relay.command_line("sign", *asked, env=env)
-        assert said.returncode == 1 and why in said.stderr and said.stderr.count("\n") == 1, said.stderr
+        assert said.returncode == status and why in said.stderr and said.stderr.count("\n") == 1, said.stderr
