@@ -478,44 +478,6 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str, str]] = {
         "sources.newsletter.page.accent",
         "must be a colour like #1a5fb4",
     ),
-    "honeypot that is mapped": (
-        (DESTINATION, FORM.replace('"form"', '"form"\nhoneypot = "email"')),
-        "sources.newsletter.honeypot",
-        '"email" is used by fields.email too: every person would be held',
-    ),
-    "honeypot found by a label": (
-        (
-            DESTINATION,
-            FORM.replace('"form"', '"form"\nhoneypot = "Name"') + 'full_name = { labels = ["name"] }',
-        ),
-        "sources.newsletter.honeypot",
-        "fields.full_name",
-    ),
-    "honeypot that is mapped in brackets": (
-        (
-            DESTINATION,
-            FORM.replace('"form"', '"form"\nhoneypot = "contact[email]"').replace(
-                'email = "email"', 'email = "contact.email"'
-            ),
-        ),
-        "sources.newsletter.honeypot",
-        "is used by fields.email too",
-    ),
-    "honeypot that names the country": (
-        (DESTINATION, FORM.replace('"form"', '"form"\nhoneypot = "country"\nregion_from = "country"')),
-        "sources.newsletter.honeypot",
-        "is used by region_from too",
-    ),
-    "honeypot of the relay's own": (
-        (DESTINATION, FORM.replace('"form"', '"form"\nhoneypot = "relay_ts"')),
-        "sources.newsletter.honeypot",
-        "is used by the relay itself too",
-    ),
-    "honeypot that is a box": (
-        (DESTINATION, FORM.replace('"form"', '"form"\nhoneypot = "news"\nconsent = "news"')),
-        "sources.newsletter.honeypot",
-        "consent",
-    ),
     "label of no input": (
         (DESTINATION, FORM + "[sources.newsletter.page.labels]\nemial = 'Mail'"),
         "sources.newsletter.page.labels.emial",
