@@ -1,13 +1,16 @@
 """Values found by what stands beside them: labels as form builders write them, and the only address."""
 
+import re
 from typing import Any
 
 import pytest
 
 from relay.sources.guessing import OnlyEmail
+from relay.sources.mapping import Mapping
 from relay.sources.outline import unfolded
-from relay.sources.paths import Labels, plain, stem
+from relay.sources.paths import Labels, Path, plain, stem
 from relay.sources.proof import Evidence, Verifier
+from relay.sources.rules import Rule
 
 EMAIL = Labels(("emailaddress", "youremail", "email"), kind="email")
 
@@ -78,6 +81,62 @@ def test_the_only_address_of_a_body_is_taken_and_no_other() -> None:
 )
 def test_structure_written_as_text_is_read(value: Any, read: Any) -> None:
     assert unfolded({"a": value}) == {"a": read}
+
+
+# --- where labels are looked for ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("label", "reduced"),
+    [
+        ("E-mail: *", "email"),
+        ("Straße", "strasse"),
+        ("ПОЧТА!", "почта"),
+        ("e\u0301", "é"),
+        ("!!", ""),
+        ("№ 1", "1"),
+    ],
+)
+def test_a_label_is_its_letters_and_digits(label: str, reduced: str) -> None:
+    assert plain(label) == reduced
+
+
+MAIL = Labels(("emailaddress", "email", "mail"))
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ({"E-Mail": "a"}, "a"),
+        ({"E-Mail": "a", "Email address": "b"}, "b"),
+        ({"Email address": " ", "mail": "c"}, "c"),
+        ({"e-mail": "", "E-MAIL": "a"}, "a"),
+        ({"email me": "a"}, None),
+        ({}, None),
+    ],
+)
+def test_labels_are_looked_for_in_their_order(body: dict[str, Any], found: Any) -> None:
+    assert MAIL.find(body) == found
+
+
+def test_labels_may_be_within_something() -> None:
+    assert Labels(("email",), Path("data.contact")).find({"data": {"contact": {"E-mail": "a"}}}) == "a"
+    assert Labels(("email",), Path("data")).find({"data": "text", "email": "a"}) is None
+    assert Labels(("email",), Path("absent")).find({"email": "a"}) is None
+
+
+def test_labels_may_stand_behind_what_a_sender_puts_before_its_keys() -> None:
+    jotform = Labels(("email",), strip=re.compile("q[0-9]+_"))
+    assert jotform.find({"q4_email": "a"}) == "a"
+    assert jotform.find({"email": "a"}) == "a"
+    assert jotform.find({"xq4_email": "a"}) is None
+
+
+def test_a_field_called_entry_is_a_field_like_others() -> None:
+    """Where no entries are listed, "entry" means nothing."""
+    mapping = Mapping({"email": Rule("email", first=(MAIL,))})
+    for entry in ("my best photo", {"title": "x"}, ["x"], None):
+        assert mapping.apply({"entry": entry, "Email": "jane@example.com"}).ok
 
 
 # --- several signatures in one header -------------------------------------------------------------------

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from relay.sources.consent import Box
 from relay.sources.fields import NEEDED
 from relay.sources.mapping import NO_CONTACT, Mapping
-from relay.sources.paths import Entries, Labels, Path, plain
+from relay.sources.paths import Entries, Labels, Path
 from relay.sources.rules import Rule
 from relay.sources.text import clean
 
+MAIL = Labels(("emailaddress", "email", "mail"))
 JANE = {"email": "jane@example.com", "phone": "+49301234567", "first_name": "Jane", "last_name": "Doe"}
 
 
@@ -93,62 +94,6 @@ def test_a_path_is_a_key_else_an_expression_else_a_literal_key(path: str, body: 
 )
 def test_a_field_that_is_empty_is_there(path: str, body: Any, there: bool) -> None:
     assert Path(path).exists(body) is there
-
-
-# --- labels -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("label", "reduced"),
-    [
-        ("E-mail: *", "email"),
-        ("Straße", "strasse"),
-        ("ПОЧТА!", "почта"),
-        ("e\u0301", "é"),
-        ("!!", ""),
-        ("№ 1", "1"),
-    ],
-)
-def test_a_label_is_its_letters_and_digits(label: str, reduced: str) -> None:
-    assert plain(label) == reduced
-
-
-MAIL = Labels(("emailaddress", "email", "mail"))
-
-
-@pytest.mark.parametrize(
-    ("body", "found"),
-    [
-        ({"E-Mail": "a"}, "a"),
-        ({"E-Mail": "a", "Email address": "b"}, "b"),
-        ({"Email address": " ", "mail": "c"}, "c"),
-        ({"e-mail": "", "E-MAIL": "a"}, "a"),
-        ({"email me": "a"}, None),
-        ({}, None),
-    ],
-)
-def test_labels_are_looked_for_in_their_order(body: dict[str, Any], found: Any) -> None:
-    assert MAIL.find(body) == found
-
-
-def test_labels_may_be_within_something() -> None:
-    assert Labels(("email",), Path("data.contact")).find({"data": {"contact": {"E-mail": "a"}}}) == "a"
-    assert Labels(("email",), Path("data")).find({"data": "text", "email": "a"}) is None
-    assert Labels(("email",), Path("absent")).find({"email": "a"}) is None
-
-
-def test_labels_may_stand_behind_what_a_sender_puts_before_its_keys() -> None:
-    jotform = Labels(("email",), strip=re.compile("q[0-9]+_"))
-    assert jotform.find({"q4_email": "a"}) == "a"
-    assert jotform.find({"email": "a"}) == "a"
-    assert jotform.find({"xq4_email": "a"}) is None
-
-
-def test_a_field_called_entry_is_a_field_like_others() -> None:
-    """Where no entries are listed, "entry" means nothing."""
-    mapping = Mapping({"email": Rule("email", first=(MAIL,))})
-    for entry in ("my best photo", {"title": "x"}, ["x"], None):
-        assert mapping.apply({"entry": entry, "Email": "jane@example.com"}).ok
 
 
 # --- entries ------------------------------------------------------------------------------------------
