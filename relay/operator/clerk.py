@@ -50,7 +50,8 @@ class Clerk:
         self._called.set()
         if self._thread.ident is not None:
             self._thread.join()
-            with contextlib.suppress(Unavailable):  # then its time runs out
+        with contextlib.suppress(Unavailable):  # then its time runs out
+            if self._outbox.read(jobs.any_open):
                 self._outbox.write(lambda conn: jobs.give_back(conn, self._owner))
 
     def call(self) -> None:
@@ -117,6 +118,7 @@ class Clerk:
         now = self._outbox.now(conn)
         if state == DONE and (vanished := job.total - job.done) > 0 and job.total <= rows.MANY:
             jobs.progress(conn, job, {CHANGED: vanished}, job.after, now)
+            job = jobs.get(conn, job.name) or job
         ended = jobs.end(conn, job, state, now, problem)
         if ended and not job.dry_run:
             detail = {"job": job.name, "state": state, **job.outcomes}

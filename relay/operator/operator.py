@@ -214,10 +214,13 @@ class Operator(Files, Whole):
     def follow(self, name: str) -> Iterator[dict[str, Any]]:
         """Yield a job now and then until it is over, working on it where no server does."""
         clerk = Clerk(self._outbox, lambda: self._settings)
-        while not (job := jobs.find(self._outbox, name)).is_over:
-            yield jobs.shown(job)
-            if not clerk.step():
-                time.sleep(_FOLLOW_SECONDS)
+        try:
+            while not (job := jobs.find(self._outbox, name)).is_over:
+                yield jobs.shown(job)
+                if not clerk.step():
+                    time.sleep(_FOLLOW_SECONDS)
+        finally:
+            clerk.stop()  # also where it is interrupted: a server goes on at once
         yield jobs.shown(job)
 
     def would_replay(self, filter_: Filter) -> int:

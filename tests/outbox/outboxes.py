@@ -107,7 +107,7 @@ class Store:
 def empty(url: str) -> None:
     engine = sa.create_engine(url)
     with engine.begin() as conn:
-        for table in (deliveries, attempts, destinations, holds, meta):
+        for table in (deliveries, attempts, destinations, holds, meta, operating.jobs):
             conn.execute(sa.delete(table))
     engine.dispose()
 
