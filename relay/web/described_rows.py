@@ -81,7 +81,7 @@ class Count(Described):
     job = fields.String()
 
 
-class Changed(Problem, SubmissionWithHistory):
+class Changed(SubmissionWithHistory, Problem):
     """A problem that says how the row is now."""
 
 
