@@ -263,3 +263,18 @@ def test_the_sandbox_is_shown_to_this_machine_only() -> None:
         assert relay.get("/", {"Host": "evil.example"}).status == 400
         assert relay.get("/", {"Host": f"localhost:{relay.port}"}).status == 200
         assert request(relay.port, "POST", "/", b"").status == 405
+
+
+def test_a_logo_beside_the_configuration_is_served_and_shown() -> None:
+    drawn = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+    sources = {"newsletter": NEWSLETTER | {"page": {"logo": "logo.svg"}}}
+    with RelayProcess(config("http://127.0.0.1:9/", sources), start=False) as relay:
+        (relay.config_path.parent / "logo.svg").write_bytes(drawn)
+        relay.start()
+        page = relay.get("/forms/newsletter", {"Accept": "text/html"})
+        (address,) = re.findall(r'<img[^>]+src="([^"]+)"', page.text)
+        served = relay.get(address)
+        assert (served.status, served.body) == (200, drawn)
+        assert (served.header("Content-Type") or "").startswith("image/svg+xml")
+        policy = served.header("Content-Security-Policy") or ""
+        assert "default-src 'none'" in policy and "'unsafe-inline'" not in policy, "a picture runs nothing"
