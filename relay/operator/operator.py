@@ -10,7 +10,7 @@ from typing import Any
 
 from relay import clock
 from relay.delivery import INVALID
-from relay.operator import acting, actions, figures, finding, jobs, shown, ticked
+from relay.operator import acting, actions, channels, figures, finding, jobs, shown, ticked
 from relay.operator.actions import DISCARD, EDIT, POSSIBLE, REPLAY, why_not
 from relay.operator.actor import ACT, REVEAL, VIEW
 from relay.operator.clerk import Clerk
@@ -22,7 +22,7 @@ from relay.operator.filter import MAX_ROWS, Filter, wanted
 from relay.operator.remap import opened, revealed
 from relay.operator.status import status
 from relay.operator.whole import Whole
-from relay.outbox import audit
+from relay.outbox import audit, notices
 from relay.outbox import jobs as stored_jobs
 from relay.outbox.audit import Act
 from relay.outbox.moves import Expected
@@ -174,6 +174,16 @@ class Operator(Files, Whole):
             raise Missing("there is nothing of that name to do")
         ticked.tick(self._outbox, name)
         self._note("tick", detail={"done": name})
+
+    def test_alert(self) -> None:
+        """Have an alert told through every channel, within seconds. Raises CannotDo without any."""
+        self.actor.must(ACT)
+        configured = channels.channels_of(self._settings)
+        if not configured:
+            raise CannotDo("there is no channel: set RELAY_ALERT_URL or RELAY_ALERT_MAIL")
+        content = channels.trial(self._outbox.time())
+        self._outbox.write(lambda conn: notices.add(conn, configured, content))
+        self._note("test alert", detail={"channels": configured})
 
     # --- acting on many ---------------------------------------------------------------------------
 

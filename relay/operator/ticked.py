@@ -3,8 +3,8 @@
 from relay.outbox.outbox import Outbox
 from relay.outbox.statements import get_meta, put_meta
 
-KEYS, ALERTED = "keys", "alerted"
-TICKS = (KEYS, ALERTED)
+KEYS, ALERTED, PROXIES = "keys", "alerted", "proxies"
+TICKS = (KEYS, ALERTED, PROXIES)
 
 
 def ticked(outbox: Outbox) -> set[str]:

@@ -17,6 +17,7 @@ from relay.config.settings import Settings
 from relay.dispatch.line import Line
 from relay.operator import digest, leading, mail
 from relay.operator.alerts import Alert
+from relay.operator.channels import MAIL, channels_of
 from relay.operator.wording import moment
 from relay.outbox import notices, upkeep
 from relay.outbox.errors import Unavailable
@@ -24,7 +25,6 @@ from relay.outbox.notices import Notice
 from relay.outbox.outbox import Outbox
 from relay.outcome import Answer
 
-URL, MAIL = "url", "mail"
 _POST_SECONDS = 10.0
 _LAST_SECONDS = 1.0
 """How long a stop waits for what is being told."""
@@ -87,9 +87,7 @@ class Watch:
         return changed
 
     def _channels(self) -> list[str]:
-        settings = self._settings()
-        configured = ((URL, settings.alert_url), (MAIL, settings.alert_mail))
-        return [channel for channel, address in configured if address]
+        return channels_of(self._settings())
 
     def _look_back(self) -> None:
         """Once a day, have the digest mailed."""

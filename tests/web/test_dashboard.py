@@ -117,6 +117,7 @@ RECEIPT = "0" * 32
         ("/dashboard/jobs", "/dashboard/jobs"),
         ("/dashboard/find", "/dashboard"),
         ("/dashboard/checklist/keys", "/dashboard"),
+        ("/dashboard/alerts/test", "/dashboard"),
     ],
 )
 def test_who_acts_when_the_session_is_over_is_told_that_nothing_was_done_and_led_back(
@@ -336,6 +337,7 @@ WRITES = {
     "/dashboard/destinations/ocamba/resume": "act",
     "/dashboard/sources/newsletter/test": "act",
     "/dashboard/checklist/keys": "act",
+    "/dashboard/alerts/test": "act",
     "/dashboard/jobs": "act",
 }
 
@@ -607,6 +609,51 @@ def test_a_file_is_saved_by_our_own_page_and_who_may(relay: RelayProcess) -> Non
     assert revealer.get("/api/export?people=true").status_code == 401
     assert revealer.post("/dashboard/export", {**asked, "format": "xls"}).status_code == 400
     assert relay.api("GET", "/api/audit").json == log
+
+
+def done(person: Person, words: str) -> bool:
+    """Whether the overview says of what is to be done once that it is done."""
+    checklist = person.get("/dashboard").text.partition('id="checklist"')[2]
+    (line,) = [line for line in checklist.split("<li>") if words in line]
+    return line.startswith("✓")
+
+
+def test_a_test_alert_arrives_through_the_channel_that_is_configured(relay: RelayProcess) -> None:
+    person = Person(relay, TOKENS["actor"])
+    assert "Send a test alert" not in person.get("/dashboard").text
+    nowhere = person.post("/dashboard/alerts/test")
+    assert nowhere.status_code == 409 and "RELAY_ALERT_URL" in nowhere.text
+    with ScriptedUpstream() as upstream, ScriptedUpstream() as receiver:
+        told = {"ACTOR": TOKENS["actor"], "RELAY_ALERT_URL": receiver.url}
+        made = {**config(upstream.url), "operators": {"actor": {"token": "env:ACTOR", "role": "act"}}}
+        with RelayProcess(made, env=told) as alerting:
+            person = Person(alerting, TOKENS["actor"])
+            assert "Send a test alert" in person.get("/dashboard").text
+            sent = person.post("/dashboard/alerts/test")
+            assert "on its way" in person.get(sent.headers["Location"]).text
+            (arrival,) = receiver.wait_for(1, timeout=30)
+            assert set(arrival.json) == {"alert", "state", "detail", "at"}
+            assert (arrival.json["alert"], arrival.json["state"]) == ("test", "firing")
+            assert "test alert" in person.get("/dashboard/audit").text
+
+
+def test_what_is_to_be_done_once_is_not_done_before_somebody_knows(relay: RelayProcess) -> None:
+    person = Person(relay, TOKENS["actor"])
+    assert not done(person, "RELAY_TRUSTED_PROXIES"), "that none was seen says nothing yet"
+    person.post("/dashboard/checklist/proxies")
+    assert done(person, "RELAY_TRUSTED_PROXIES")
+    headers = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "https"}
+    relay.form({"email": "proxied@example.com"}, headers=headers)
+    assert not done(person, "RELAY_TRUSTED_PROXIES"), "there is one after all"
+
+
+def test_what_the_sandbox_took_says_nothing_about_a_token() -> None:
+    with RelayProcess(config("http://127.0.0.1:9/"), mode="serve", token=None) as relay:
+        receipt = relay.form({"email": "sandbox@example.com"}).json["receipt"]
+        relay.wait_state(receipt, "delivered")
+        person = Person(relay, relay.admin_token)
+        assert not done(person, "the token works") and not done(person, "OCAMBA_TOKEN")
+        assert done(person, "Post the first form")
 
 
 def test_what_was_sent_is_inert_on_every_page(relay: RelayProcess) -> None:

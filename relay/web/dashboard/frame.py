@@ -38,6 +38,7 @@ DONE = {
     "resumed": "The destination goes on.",
     "waits": "Nothing is sent yet: upstream asked us to wait, and that is kept.",
     "ticked": "It is ticked off, for everybody who looks after this relay.",
+    "alerted": "A test alert is on its way through every channel; it should arrive within a minute.",
     "cancelled": "The job stops; what it has done stays done.",
 }
 """What a page says after an act; the address carries the key only."""
