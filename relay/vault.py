@@ -160,11 +160,11 @@ class Vault:
 
     def hash(self, *parts: str | bytes) -> bytes:
         """Return a keyed hash of some parts; no two lists of parts share one."""
-        mac = hmac.new(self._hash_key, digestmod=hashlib.sha256)
+        message = bytearray()
         for part in parts:
             data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
-            mac.update(len(data).to_bytes(8, "big") + data)
-        return mac.digest()[:_HASH_BYTES]
+            message += len(data).to_bytes(8, "big") + data
+        return hmac.digest(self._hash_key, message, "sha256")[:_HASH_BYTES]
 
     def receipt(self) -> str:
         """Return a new receipt: 128 random bits as hexadecimal digits."""

@@ -175,7 +175,9 @@ def _without_words(text: str) -> str:
 def _one_number(text: str, region: str | None) -> str:
     """Return a number without what people write around it. Raises NoNumber where there are two."""
     rest = notes.without_mark(text)
-    text = notes.without_note(rest if _is_valid(rest, region) else text, region)
+    if rest != text and _is_valid(rest, region):
+        text = rest
+    text = notes.without_note(text, region)
     if any(_is_valid(left, region) for left in notes.doubtful(text)):
         raise NoNumber
     text = notes.without_words_behind(text, region)
