@@ -16,9 +16,13 @@ run: $(VENV)/.installed ## run the whole relay on http://127.0.0.1:8000 (PORT=â€
 	@exec $(PY) -m relay serve
 
 .PHONY: test
-test: $(VENV)/.installed-dev $(AXE) ## run every test but the slow ones (WORKERS=4 at a time); say what was skipped, and why
+test: $(VENV)/.installed-dev $(AXE) ## run the tests but the long and the slow ones (WORKERS=4 at a time); say what was skipped, and why
+	@$(PY) -m pytest -m "not timed and not long and not slow" -rs -n $(WORKERS) --dist loadfile $(ARGS)
+
+.PHONY: test-long
+test-long: $(VENV)/.installed-dev $(AXE) ## run those with processes, browsers and faults, and those that tell times (minutes)
 	@$(PY) -m pytest -m "timed and not slow" -rs -n 2 --dist loadfile $(ARGS) || [ $$? = 5 ]
-	@$(PY) -m pytest -m "not timed and not slow" -rs -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(PY) -m pytest -m "long and not timed and not slow" -rs -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(VENV)/.installed-dev $(AXE) ## run the tests that take minutes

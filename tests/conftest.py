@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -16,6 +17,35 @@ MARKS = {
     "redis_server": "redis",
     "redis_url": "redis",
 }
+
+LONG = (
+    "browser/",
+    "process/",
+    "cli/test_sandbox_senders.py",
+    "config/test_samples.py",
+    "dispatch/test_update.py",
+    "intake/test_after_the_commit.py",
+    "intake/test_captcha_process.py",
+    "intake/test_concurrency.py",
+    "intake/test_door.py",
+    "intake/test_spam.py",
+    "operator/test_alerts.py",
+    "operator/test_database.py",
+    "operator/test_jobs.py",
+    "operator/test_killed_commands.py",
+    "operator/test_told.py",
+    "operator/test_verbs_postgres.py",
+    "outbox/test_claiming.py",
+    "outbox/test_storage.py",
+    "server/test_hostile_clients.py",
+    "server/test_slow_clients.py",
+    "test_deploy.py",
+    "test_package.py",
+    "values/test_clock.py",
+    "web/test_labour.py",
+)
+"""Where most time goes: real processes, browsers, and what has to be waited for. A tenth of the tests, more
+than half of their time."""
 
 hypothesis.settings.register_profile(
     "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
@@ -68,6 +98,8 @@ def seed(record_property: Callable[[str, object], None]) -> int:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if item.path.relative_to(Path(__file__).parent).as_posix().startswith(LONG):
+            item.add_marker("long")
         for fixture in getattr(item, "fixturenames", ()):
             if fixture in MARKS:
                 item.add_marker(MARKS[fixture])
