@@ -183,6 +183,8 @@ def _possible(number: PhoneNumber) -> PhoneNumber:
         raise NoNumber
     if len(str(number.national_number)) < _FEW_DIGITS and not phonenumbers.is_valid_number(number):
         raise NoNumber  # plans change, but not to so few: it is a post code, or the beginning of a number
+    if formatted(_parsed(formatted(number))) != formatted(number):
+        raise NoNumber  # one digit to dial at home too many, which whoever reads it next leaves out
     return number
 
 

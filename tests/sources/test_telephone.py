@@ -123,6 +123,9 @@ READ: list[tuple[str, str | None, str | None]] = [
     ("011 44 7700 900123", "US", "+447700900123"),
     ("011 44 7700 900123", None, None),
     ("+0044 7700 900123", None, "+447700900123"),
+    ("004 90012 900123", "US", None),
+    ("+49 0030 123456", "DE", None),
+    ("+39 0612345678", "DE", "+390612345678"),
     ("(+44) 7700 900123", "US", "+447700900123"),
     ("+44 +44 7700 900123", None, "+447700900123"),
     ("+44 0044 7700 900123", "US", "+447700900123"),
@@ -234,6 +237,20 @@ def test_a_number_comes_out_in_its_region_or_not_at_all(seed: int) -> None:
         for value in (typed, " " + typed, int(digits)):
             sent = sent_of(value, region)
             assert sent is None or phonenumbers.parse(sent).country_code == code, (value, region, sent)
+
+
+def test_what_comes_out_is_the_same_when_it_is_read_again(seed: int) -> None:
+    chance, regions = random.Random(seed), sorted(phonenumbers.SUPPORTED_REGIONS)
+    changed = []
+    for _ in range(2000):
+        region, zeros = chance.choice(regions), "0" * chance.randrange(4)
+        code = phonenumbers.country_code_for_region(region)
+        rest = zeros + "".join(chance.choices("0123456789", k=chance.randrange(5, 12)))
+        for typed in (f"+{code}{rest}", f"00{code}{rest}", rest):
+            sent = sent_of(typed, region)
+            if sent is not None and sent_of(sent, None) != sent:
+                changed.append((region, typed, sent, sent_of(sent, None)))
+    assert changed == []
 
 
 def test_every_country_takes_its_own_numbers_as_they_are_typed_there() -> None:
