@@ -48,7 +48,10 @@ def outbox(url: str, key: str) -> Iterator[Outbox]:
 
 
 def fill(url: str, key: str, delivered: int, waiting: int) -> None:
-    """Fill an empty database: what is done came within the last weeks, what waits since."""
+    """Fill an empty database: what is done came within the last weeks, what waits since.
+
+    Over weeks PostgreSQL would have tidied up by itself: here it would begin with the first page that is measured.
+    """
     with outbox(url, key) as box:
         _fill_delivered(url, delivered)
         for start in range(0, waiting, _BULK):
@@ -60,7 +63,7 @@ def fill(url: str, key: str, delivered: int, waiting: int) -> None:
             )
     engine = engine_for(url)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-        conn.exec_driver_sql("ANALYZE")
+        conn.exec_driver_sql("ANALYZE" if engine.dialect.name == "sqlite" else "VACUUM ANALYZE")
     engine.dispose()
 
 
