@@ -50,7 +50,8 @@ def outbox(url: str, key: str) -> Iterator[Outbox]:
 def fill(url: str, key: str, delivered: int, waiting: int) -> None:
     """Fill an empty database: what is done came within the last weeks, what waits since.
 
-    Over weeks PostgreSQL would have tidied up by itself: here it would begin with the first page that is measured.
+    Over weeks PostgreSQL would have tidied up by itself; else it would begin with the first page that is
+    measured.
     """
     with outbox(url, key) as box:
         _fill_delivered(url, delivered)
