@@ -183,14 +183,21 @@ def _possible(number: PhoneNumber) -> PhoneNumber:
         raise NoNumber
     if len(str(number.national_number)) < _FEW_DIGITS and not phonenumbers.is_valid_number(number):
         raise NoNumber  # plans change, but not to so few: it is a post code, or the beginning of a number
-    if formatted(_parsed(formatted(number))) != formatted(number):
-        raise NoNumber  # one digit to dial at home too many, which whoever reads it next leaves out
     return number
 
 
 def _is_possible(number: PhoneNumber) -> bool:
     reason = phonenumbers.is_possible_number_with_reason(number)
     return bool(reason == ValidationResult.IS_POSSIBLE) and len(formatted(number)) <= 1 + _MOST_DIGITS
+
+
+def lasting(number: PhoneNumber) -> str:
+    """Return a number in E.164. Raises NoNumber if whoever reads that would read another, or none: it has a
+    digit too many, which is left out only where it is dialled at home, or is a part of one."""
+    found = formatted(number)
+    if formatted(international(found.removeprefix("+"))) != found:
+        raise NoNumber
+    return found
 
 
 def formatted(number: PhoneNumber) -> str:

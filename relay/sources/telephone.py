@@ -14,9 +14,9 @@ from phonenumbers import PhoneNumber
 from relay.sources import notes
 from relay.sources.numbering import (
     NoNumber,
-    formatted,
     in_region,
     international,
+    lasting,
     vanity,
     with_or_without_plus,
 )
@@ -78,7 +78,7 @@ def read(text: str, region: str | None = None) -> str:
         raise NoNumber  # a day, half of a number, or more than one
     if beside := _TWICE.match(text):  # a widget's dial code, and the number typed with its own
         region, text = region_of("+" + beside[1]), text[beside.end() :]
-    return formatted(_number(_one_number(text, region), region, may_have_lost_plus))
+    return lasting(_number(_one_number(text, region), region, may_have_lost_plus))
 
 
 def is_given_out(number: str) -> bool:
