@@ -10,6 +10,8 @@ from relay.sources.bounds import BadBody, Limits, refuse_many
 
 TEXT_CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 _MAX_HEAD = 8 * 1024
+_HEAD_OF_ONE = 160
+"""So many bytes for each field that there may be, the heads of all parts have together."""
 _MAX_BOUNDARY = 200
 
 
@@ -55,17 +57,26 @@ def without_files(parts: list[Part], boundary: bytes) -> bytes:
 
 
 def _refuse_large_heads(raw: bytes, boundary: bytes, limits: Limits) -> None:
-    """Look at the size of every part's head before the library, which takes long over large ones."""
+    """Look at the size of the parts' heads before the library, which takes long over them.
+
+    To it a byte of a head is some twenty bytes of a value, so they are bounded together, too.
+    """
     delimiter = b"--" + boundary
     refuse_many(raw.count(delimiter) - 1, limits)
+    left = max(_MAX_HEAD, _HEAD_OF_ONE * limits.fields)
     at = raw.find(delimiter)
     while at >= 0:
-        following = raw.find(delimiter, at + len(delimiter))
-        part = raw[at : following if following >= 0 else len(raw)]
-        ends = [end for end in (part.find(b"\r\n\r\n"), part.find(b"\n\n")) if end >= 0]
-        if min(ends, default=len(part)) > _MAX_HEAD:
-            raise BadBody(413, "The headers of a part are too long.")
-        at = following
+        begin = at + len(delimiter)
+        at = raw.find(delimiter, begin)
+        size = _head_size(raw[begin : at if at >= 0 else len(raw)])
+        left -= size
+        if size > _MAX_HEAD or left < 0:
+            raise BadBody(413, "The headers of the parts are too long.")
+
+
+def _head_size(part: bytes) -> int:
+    ends = [end for end in (part.find(b"\r\n\r\n"), part.find(b"\n\n")) if end >= 0]
+    return min(ends, default=len(part))
 
 
 def _parts(raw: bytes, boundary: bytes, limits: Limits) -> Iterator[Part]:

@@ -112,6 +112,18 @@ def test_a_large_head_is_refused_before_it_is_read() -> None:
         assert status_of(part("a", b"x", head=head)[:-20], MULTIPART) == 413
 
 
+def test_heads_are_bounded_together() -> None:
+    """A part's name of a hundred bytes, and what some programs say beside it, are usual."""
+    said = "Content-Type: text/plain\r\n"
+    usual = [part(f"{number}".rjust(80, "a"), b"x", head=said) for number in range(200)]
+    assert len(parse(multipart(*usual), MULTIPART, LIMITS)) == 200
+    large = [part(f"{number}".rjust(1000, "a"), b"x") for number in range(200)]
+    assert status_of(multipart(*large), MULTIPART) == 413
+    assert len(parse(multipart(*large), MULTIPART, Limits(fields=1500))) == 200
+    in_pieces = part("--frontier".join(["a" * 3000] * 20), b"x")
+    assert status_of(multipart(in_pieces), MULTIPART) == 413
+
+
 # --- character sets -------------------------------------------------------------------------------------
 
 NAMES = {

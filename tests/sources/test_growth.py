@@ -198,6 +198,39 @@ def test_a_short_text_takes_no_time_either(see: Callable[[str], Any]) -> None:
         assert seconds(see, large) <= TIMES**3 * max(seconds(see, small), yardstick(small)), name
 
 
+HEADS: dict[str, Callable[[int], str]] = {
+    "long name": lambda n: "a" * n + '"',
+    "quotes": lambda n: '\\"' * (n // 2) + '"',
+    "values": lambda n: '"' + ";a=b" * (n // 4),
+    "semicolons": lambda n: '"' + ";" * n,
+    "pieces": lambda n: '"' + "".join(f"; a*{number}=b" for number in range(n // 8)),
+    "percents": lambda n: "\"; name*=utf-8''" + "%41" * (n // 3),
+    "lines": lambda n: '"' + "\r\na:b" * (n // 5),
+    "folded lines": lambda n: '"' + "\r\n a" * (n // 4),
+    "a type": lambda n: '"\r\nContent-Type: text/plain' + ";a=b" * (n // 4),
+    "a boundary": lambda n: "--x" + "a" * n + '"',
+}
+
+
+@pytest.mark.parametrize("make", HEADS.values(), ids=HEADS)
+def test_no_head_of_a_part_makes_a_body_cost_much_more(make: Callable[[int], str]) -> None:
+    """Few large ones or many small ones, in a body that is filled up with values: as an ordinary one."""
+    ordinary = seconds(parts_of_a_form, a_form(200, ""))
+    for number, length in ((200, 110), (199, 1150), (60, 4000), (29, 8000), (4, 7500)):
+        assert seconds(parts_of_a_form, a_form(number, make(length))) < 6 * ordinary, (number, length)
+
+
+def parts_of_a_form(raw: bytes) -> Mapping[str, Any]:
+    return parse(raw, "multipart/form-data; boundary=x", Limits(field=10**8))
+
+
+def a_form(number: int, head: str) -> bytes:
+    """As long as a body may be."""
+    value = "v" * (Limits().body // number - len(head) - 70)
+    part = f'--x\r\nContent-Disposition: form-data; name="a{head or chr(34)}\r\n\r\n{value}\r\n'
+    return (part * number + "--x--\r\n").encode()
+
+
 def test_what_takes_the_square_is_seen() -> None:
     def square(text: str) -> int:
         return sum(one == other for one in text[::20] for other in text[::20])
