@@ -20,7 +20,7 @@ from relay.intake.episodes import EPISODE_SECONDS, Crowds
 from relay.intake.forecast import Forecasts
 from relay.intake.incoming import Incoming, Refusal, Taken
 from relay.intake.limits import WHOLE, Doorkeeper
-from relay.intake.mistakes import Mistakes
+from relay.intake.mistakes import MAX_INVALID_FORMS, OF_MANY, OF_ONE, Mistakes
 from relay.intake.parsed import Parsed
 from relay.intake.receipt import is_silent
 from relay.intake.refusals import Refusals
@@ -35,9 +35,6 @@ from relay.sources.body import BadBody, Body, Submission
 from relay.sources.mapping import Mapped
 from relay.sources.source import Source
 
-MAX_INVALID_FORMS = 100
-MISTAKES_OF_ONE = "20/day"
-"""How many of them one client may use up."""
 PROXIED = Fraction(20)
 """Everybody behind a proxy that is not trusted shares so many times the limits of one client."""
 UNREADABLE = "unreadable"
@@ -226,8 +223,6 @@ class Intake:
     ) -> tuple[Taken | Refusal, str]:
         detail = "The submission could not be used; see errors."
         if source.is_form and (stored := self._owners_mistake(source, incoming, sent)):
-            if self.crowds.misfit.note(source.name):
-                telling.mistake(source, stored)
             return answering.taken(source, stored), "invalid"
         if not source.keeps_invalid:
             return Refusal(422, detail, mapped.errors, typed=sent.fields), "rejected"
@@ -253,16 +248,18 @@ class Intake:
         """Keep a post of a form that has none of the mapped contact fields; None if it is no such post."""
         if not set(sent.fields) - {stamp.FIELD} or source.mapping.has_contact_fields(sent.fields):
             return None
-        if not incoming.is_near and self._doorkeeper.retry_after(
-            MISTAKES_OF_ONE, "mistake", source.name, incoming.client or ""
-        ):
+        own = "mistake", source.name, incoming.client or ""
+        if self._doorkeeper.retry_after(OF_MANY if incoming.is_near else OF_ONE, *own):
             return None
         self._mistakes.note(source, incoming)
+        stored = None
         with self._counting:  # else several at once would all be the last one
-            if self._outbox.count(source.name, INVALID) >= MAX_INVALID_FORMS:
-                return None
-            entry = self._entry(source, sent, Mapped(), INVALID, "no mapped field was posted")
-            return self._outbox.put(entry)
+            if self._outbox.count(source.name, INVALID) < MAX_INVALID_FORMS:
+                entry = self._entry(source, sent, Mapped(), INVALID, "no mapped field was posted")
+                stored = self._outbox.put(entry)
+        if self.crowds.misfit.note(source.name):
+            telling.mistake(source, stored)
+        return stored
 
     # --- answering ------------------------------------------------------------------------------------
 

@@ -6,6 +6,12 @@ import time
 from relay.intake.incoming import Incoming
 from relay.sources.source import Source
 
+MAX_INVALID_FORMS = 100
+"""So many of a source are kept."""
+OF_ONE = "20/30 days"
+"""How many of them one client may use up."""
+OF_MANY = "80/30 days"
+"""The same for a peer nearby, behind which there may be many: a fifth is left for others."""
 SEVERAL = 3
 """One client can post anything; so many different ones show that the form itself is wrong."""
 _REMEMBERED_SECONDS = 3600.0

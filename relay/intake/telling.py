@@ -67,13 +67,13 @@ def over_budget(source: Source) -> None:
     )
 
 
-def mistake(source: Source, stored: Stored) -> None:
-    """Say that a form and its configuration do not fit."""
+def mistake(source: Source, stored: Stored | None) -> None:
+    """Say that a form and its configuration do not fit; ``stored``: None where no more of it are kept."""
     events.note(
         "source.misconfigured",
         level=logging.ERROR,
         source=source.name,
-        receipt=stored.delivery.receipt,
+        receipt=stored.delivery.receipt if stored else None,
         problem="a form posts none of the mapped contact fields; check [sources.x.fields]",
     )
 

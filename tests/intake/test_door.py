@@ -13,6 +13,7 @@ from relay.intake.mistakes import Mistakes
 from relay.intake.suspicion import CLIENT_SHARE, mailbox
 from relay.sources.mapping import Mapping
 from relay.sources.source import Source
+from tests.intake.counter import events
 from tests.kit.client import request
 from tests.kit.processes import eventually
 from tests.kit.relay import HOOK, NEWSLETTER, RelayProcess, config
@@ -137,6 +138,18 @@ def test_behind_a_known_proxy_a_private_address_is_one_client() -> None:
                 fields, via = {"mail": f"{number}@example.com"}, {"X-Forwarded-For": "10.0.0.7"}
                 process.form(fields, "mistaken", via)
             assert len(process.rows(False, source="mistaken", state="invalid")) == kept
+
+
+def test_a_form_that_fits_nothing_is_told_of_also_when_no_more_is_kept() -> None:
+    fields = {"mail": "ada@example.com"}
+    with RelayProcess(config("http://127.0.0.1:9/", {"mistaken": FORM})) as process:
+        for address in ("127.0.9.1", "127.0.9.2"):
+            for number in range(80):
+                process.form({"mail": f"{number}@{address}"}, "mistaken", source_address=address)
+        process.kill9()
+        process.start()
+        assert process.form(fields, "mistaken", source_address="127.0.9.3").status == 422
+        assert len(events(process, "source.misconfigured")) == 2
 
 
 def incoming(client: str, **headers: str) -> Incoming:
