@@ -24,7 +24,8 @@ from relay.intake.mistakes import MAX_INVALID_FORMS, OF_MANY, OF_ONE, Mistakes
 from relay.intake.parsed import Parsed
 from relay.intake.receipt import is_silent
 from relay.intake.refusals import Refusals
-from relay.intake.suspicion import SOURCE_LIMIT, SUSPECTS, suspicion_of
+from relay.intake.suspects import Suspects
+from relay.intake.suspicion import suspicion_of
 from relay.intake.unmapped import Unmapped
 from relay.intake.waiting import Patience
 from relay.outbox.errors import OverBudget
@@ -74,6 +75,7 @@ class Intake:
         self._patience = patience
         self._forecasts = Forecasts(outbox, self._latency)
         self.crowds = Crowds()
+        self._suspects = Suspects(doorkeeper, self.crowds)
         self._unclear = telling.Unclear()
         self._counting = threading.Lock()
         self._mistakes = Mistakes()
@@ -134,20 +136,13 @@ class Intake:
         client = None if incoming.is_proxied else incoming.client
         suspicion = suspicion_of(source, sent, mapped, client, self._doorkeeper, self._outbox.vault)
         if suspicion:
-            self._count_suspect(source, suspicion)
+            result, word = self._hold(source, sent, mapped, suspicion, None if incoming.is_near else client)
         else:
             self._unmapped.note(source, sent.fields)
-        result, word = self._store(source, sent, mapped, suspicion)
+            result, word = self._store(source, self._entry(source, sent, mapped, QUEUED, None))
         if isinstance(result, Refusal):
             return replace(result, typed=sent.fields), word
         return _leading(result, visitor.next_page(source, sent.fields)), word
-
-    def _count_suspect(self, source: Source, reason: str) -> None:
-        """Count a suspect in the window of suspects; what is over the source's own was counted there."""
-        if reason == SOURCE_LIMIT:
-            self.crowds.crowded.note(source.name)
-        elif self._doorkeeper.retry_after(source.source_limits, SUSPECTS, source.name):
-            self.crowds.flooded.note(source.name)
 
     def _unreadable(
         self, source: Source, incoming: Incoming, problem: BadBody
@@ -187,31 +182,37 @@ class Intake:
 
     # --- storing ------------------------------------------------------------------------------------
 
-    def _store(
-        self, source: Source, sent: Submission, mapped: Mapped, suspicion: str | None
+    def _hold(
+        self, source: Source, sent: Submission, mapped: Mapped, reason: str, client: str | None
     ) -> tuple[Taken | Refusal, str]:
-        state = HELD if suspicion else QUEUED
-        entry = self._entry(source, sent, mapped, state, suspicion)
+        """Keep a suspect, while there is room. ``client``: None where it may stand for many."""
+        entry = self._entry(source, sent, mapped, HELD, reason)
+        no_room = Refusal(429, TOO_FAST, retry_after=EPISODE_SECONDS)
+        if not self._suspects.take(source, reason, client, len(entry.box or b"")):
+            return no_room, "limited"
+        try:
+            result, word = self._store(source, entry)
+        except OverBudget:
+            self._suspects.overflow(source)
+            return no_room, "limited"
+        if word == "repeat" and is_silent(source):
+            self._suspects.come_again(source)
+        return result, word
+
+    def _store(self, source: Source, entry: Entry) -> tuple[Taken | Refusal, str]:
+        receipt, state = entry.delivery.receipt, entry.delivery.state
         verdict = None
         if self._dispatcher is not None and state == QUEUED and source.wait > 0:
-            verdict = self._dispatcher.expect(entry.delivery.receipt)
+            verdict = self._dispatcher.expect(receipt)
         try:
             stored = self._outbox.put(entry)
             result = self._answer(source, stored, verdict)
-        except OverBudget:
-            return self._over_budget(source), "limited"
         finally:
             if verdict is not None and self._dispatcher is not None:
-                self._dispatcher.forget(entry.delivery.receipt)
+                self._dispatcher.forget(receipt)
         if stored.delivery.reason == KEY_REUSED:
             telling.key_reused(source, stored)
-        return result, "repeat" if stored.repeat else "held" if suspicion else "accepted"
-
-    def _over_budget(self, source: Source) -> Refusal:
-        """Refuse a suspect for whom there is no room: what was acknowledged is never pushed out."""
-        if self.crowds.overfull.note(source.name):
-            telling.over_budget(source)
-        return Refusal(429, TOO_FAST, retry_after=EPISODE_SECONDS)
+        return result, "repeat" if stored.repeat else "held" if state == HELD else "accepted"
 
     def _entry(
         self, source: Source, sent: Submission, mapped: Mapped, state: str, reason: str | None

@@ -76,18 +76,22 @@ class Doorkeeper:
         """Whether limits are configured to be shared and are not at the moment."""
         return self._away_until > 0
 
-    def retry_after(self, rule: str | None, *key: str, times: Fraction = WHOLE) -> float | None:
+    def retry_after(
+        self, rule: str | None, *key: str, times: Fraction = WHOLE, cost: int = 1
+    ) -> float | None:
         """Count one hit. None if it is within the limits, else after how many seconds to try again.
 
-        ``times``: the part, or the multiple, of the limits that counts.
+        ``times``: the part, or the multiple, of the limits that counts; ``cost``: as how many it counts.
         """
-        return self._ask(_hit, rule, key, times)
+        return self._ask(_hit, rule, key, times, cost)
 
-    def is_over(self, rule: str | None, *key: str) -> bool:
+    def is_over(self, rule: str | None, *key: str, times: Fraction = WHOLE, cost: int = 1) -> bool:
         """Whether one more hit would be too many. Counts nothing."""
-        return self._ask(_look, rule, key, WHOLE) is not None
+        return self._ask(_look, rule, key, times, cost) is not None
 
-    def _ask(self, ask: "_Ask", rule: str | None, key: tuple[str, ...], times: Fraction) -> float | None:
+    def _ask(
+        self, ask: "_Ask", rule: str | None, key: tuple[str, ...], times: Fraction, cost: int
+    ) -> float | None:
         if rule is None:
             return None
         items = self._parsed.get((rule, times))
@@ -96,13 +100,13 @@ class Doorkeeper:
         now = time.monotonic()
         if self._shared is not None and now >= self._away_until:
             try:
-                waits = ask(self._shared, items, key, time.time)
+                waits = ask(self._shared, items, key, cost, time.time)
                 self._away_until = 0.0
                 return waits
             except limits_library.errors.StorageError:
                 self._away_until = now + self._pause
         with self._lock:
-            return ask(self._local, items, key, time.monotonic)
+            return ask(self._local, items, key, cost, time.monotonic)
 
 
 def scaled(items: list[Any], times: Fraction) -> list[Any]:
@@ -114,22 +118,30 @@ def scaled(items: list[Any], times: Fraction) -> list[Any]:
     ]
 
 
-_Ask = Callable[[MovingWindowRateLimiter, list[Any], tuple[str, ...], Callable[[], float]], float | None]
+_Ask = Callable[[MovingWindowRateLimiter, list[Any], tuple[str, ...], int, Callable[[], float]], float | None]
 
 
 def _hit(
-    limiter: MovingWindowRateLimiter, items: list[Any], key: tuple[str, ...], clock: Callable[[], float]
+    limiter: MovingWindowRateLimiter,
+    items: list[Any],
+    key: tuple[str, ...],
+    cost: int,
+    clock: Callable[[], float],
 ) -> float | None:
     for item in items:
-        if not limiter.hit(item, *key):
+        if not limiter.hit(item, *key, cost=cost):
             return max(1.0, limiter.get_window_stats(item, *key).reset_time - clock())
     return None
 
 
 def _look(
-    limiter: MovingWindowRateLimiter, items: list[Any], key: tuple[str, ...], clock: Callable[[], float]
+    limiter: MovingWindowRateLimiter,
+    items: list[Any],
+    key: tuple[str, ...],
+    cost: int,
+    clock: Callable[[], float],
 ) -> float | None:
     for item in items:
-        if not limiter.test(item, *key):
+        if not limiter.test(item, *key, cost=cost):
             return max(1.0, limiter.get_window_stats(item, *key).reset_time - clock())
     return None

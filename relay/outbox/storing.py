@@ -75,6 +75,8 @@ def _shown(conn: Connection, entry: Entry, stored: Stored | NoRoom, now: float) 
     own = sa.select(deliveries.c.id_hash).where(deliveries.c.receipt == earlier.receipt)
     if entry.id_hash is not None and conn.scalar(own) == entry.id_hash:
         return stored
+    if entry.budget and not _has_room(conn, entry, entry.budget):
+        return NoRoom()  # as a new one is told
     conn.execute(sa.insert(aliases).values(receipt=receipt, of=earlier.receipt, received_at=now))
     shown = replace(earlier, receipt=receipt, received_at=now)
     return replace(stored, delivery=shown, is_alias=True)

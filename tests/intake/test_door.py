@@ -6,13 +6,14 @@ from fractions import Fraction
 
 import pytest
 
-from relay.intake.episodes import EPISODE_SECONDS, Episodes
+from relay.intake.episodes import EPISODE_SECONDS, Crowds, Episodes
 from relay.intake.incoming import Incoming
 from relay.intake.limits import Doorkeeper
 from relay.intake.mistakes import Mistakes
+from relay.intake.suspects import Suspects
 from relay.intake.suspicion import CLIENT_SHARE, mailbox
 from relay.sources.mapping import Mapping
-from relay.sources.source import Source
+from relay.sources.source import Budget, Source
 from tests.intake.counter import events
 from tests.kit.client import request
 from tests.kit.processes import eventually
@@ -27,6 +28,7 @@ SOURCES = {
     "flooded": FORM | {"source_limits": "3/hour"},
     "few": FORM | {"source_limits": "3/hour"},
     "limited": FORM | {"client_limits": "5/hour"},
+    "again": FORM | {"held_budget": "10 rows"},
     "mistaken": FORM | {"origins": [SITE]},
     "hook": HOOK | {"wait": 0, "source_limits": "10/hour"},
 }
@@ -76,6 +78,52 @@ def test_suspects_are_counted_in_a_window_of_their_own(relay: RelayProcess) -> N
     assert held(relay, "flooded") == ["honeypot"] * 6, "held on, and nobody else for it"
     eventually(lambda: "flood:flooded" in relay.output(), 25, "the alert")
     assert "limit:flooded" not in relay.output()
+
+
+def test_one_client_has_a_fifth_of_what_may_be_held() -> None:
+    """Its own further suspects are refused; everybody else's are kept, and its people are taken."""
+    form = FORM | {"held_budget": "20 rows", "source_limits": "none"}
+    settings = config("http://127.0.0.1:9/", {"form": form})
+    with RelayProcess(settings, env={"RELAY_TRUSTED_PROXIES": "1"}) as process:
+
+        def statuses(count: int, address: str, filled: str = "x") -> list[int]:
+            via = {"X-Forwarded-For": address}
+            fields = {"relay_leave_empty": filled}
+            return [
+                process.form(fields | {"email": f"{n}@{address}.example"}, "form", via).status
+                for n in range(count)
+            ]
+
+        assert statuses(6, "203.0.113.1") == [202] * 4 + [429] * 2
+        assert statuses(6, "203.0.113.1", "") == [202] * 6
+        for number in range(2, 6):
+            assert statuses(4, f"203.0.113.{number}") == [202] * 4
+        assert statuses(1, "203.0.113.6") == [429], "the budget itself is used up"
+        assert len(held(process, "form")) == 20
+
+
+def test_a_client_has_its_part_of_the_bytes_too() -> None:
+    form = Source("form", "form", "ocamba", Mapping({}), held_budget=Budget(rows=1000, size=100_000))
+    suspects = Suspects(Doorkeeper("memory://"), Crowds())
+
+    def taken(client: str | None, size: int) -> int:
+        return sum(suspects.take(form, "honeypot", client, size) for _ in range(300))
+
+    assert taken("192.0.2.1", 4_000) == 5
+    assert taken("192.0.2.2", 10) == 200
+    assert taken("192.0.2.3", 10**6) == 1, "whether there is room for it is not the client's matter"
+    assert taken(None, 4_000) == 300
+
+
+def test_a_suspect_that_comes_again_and_again_fills_nothing(relay: RelayProcess) -> None:
+    """Each repeat has a receipt of its own, which takes room; and a new one is told the same."""
+    fields = {"email": "bot@example.com", "relay_leave_empty": "x"}
+    answers = [relay.form(fields, "again") for _ in range(16)]
+    assert [answer.status for answer in answers] == [202] * 11 + [429] * 5
+    assert len({answer.receipt for answer in answers[:11]}) == 11
+    assert held(relay, "again") == ["honeypot"]
+    assert relay.form(fields | {"email": "eve@example.com"}, "again").status == 429
+    assert relay.form({"email": "ada@example.com"}, "again").status == 202
 
 
 def test_a_limit_of_a_few_is_not_divided(relay: RelayProcess) -> None:

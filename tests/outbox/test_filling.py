@@ -49,6 +49,18 @@ def test_beyond_its_budget_a_source_keeps_no_more_suspects(outbox: Outbox) -> No
     put(outbox, "eve", source="crm", state=HELD, budget=three)
 
 
+def test_beyond_a_budget_nobody_learns_who_was_there_before(outbox: Outbox) -> None:
+    one = Budget(rows=1)
+    put(outbox, state=HELD, budget=one, silent=True)
+    put(outbox, "bob", silent=True)
+
+    for name in ("ada", "bob", "eve"):
+        with pytest.raises(OverBudget):
+            put(outbox, name, state=HELD, budget=one, silent=True)
+
+    assert put(outbox, "bob", silent=True).is_alias, "who is not suspect needs no room"
+
+
 def test_a_budget_is_of_bytes_too(outbox: Outbox) -> None:
     size = len(entry(outbox).box or b"")
 
