@@ -24,6 +24,7 @@ _KEY_BYTES = 32
 _NONCE_BYTES = 12
 _ID_BYTES = 4
 _HASH_BYTES = 16
+_USUAL_NAMES = ("relay.db", "sandbox.db")
 
 
 class KeyMissing(RuntimeError):
@@ -94,6 +95,28 @@ def make_private_folder(folder: Path) -> None:
     if not folder.exists():
         make_private_folder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def keep_folder_private(database: Path) -> None:
+    """Take a database's folder from everybody but its owner, if it is ours and for databases alone."""
+    folder = database.parent
+    if stat.S_IMODE(folder.stat().st_mode) & 0o077 and not _is_shared(database):
+        folder.chmod(0o700)
+
+
+def is_open(database: Path) -> bool:
+    """Whether everybody may put files into a database's folder, and that is not ours to change."""
+    try:
+        return bool(database.parent.stat().st_mode & stat.S_IWOTH) and _is_shared(database)
+    except OSError:
+        return False  # what is in the way is told where it is opened
+
+
+def _is_shared(database: Path) -> bool:
+    ours = database.name, *_USUAL_NAMES
+    return database.parent.stat().st_uid != os.geteuid() or not all(
+        name.startswith(ours) for name in os.listdir(database.parent)
+    )
 
 
 def keep_private(path: Path) -> None:

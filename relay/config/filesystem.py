@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from relay.config.environment import Problem, Remark
+from relay.vault import is_open
 
 NETWORK = frozenset(
     [
@@ -40,6 +41,10 @@ def problems(path: Path, environ: Mapping[str, str], is_sandbox: bool, may_lose:
     ]
     if on in PASSING and not is_sandbox:
         found.append(Remark(where, f"{path} is on {on}: what is kept there may be gone with the container"))
+    if is_open(path):
+        found.append(
+            Remark(where, f"everybody may write in {path.parent}: give the database a folder of its own")
+        )
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from relay.outbox.errors import Damaged, Unfit
-from relay.vault import keep_private, make_private_folder
+from relay.vault import keep_folder_private, keep_private, make_private_folder
 
 BUSY_SECONDS = 5
 
@@ -31,6 +31,7 @@ def create_private(path: Path) -> None:
     """Make the database file, or tighten the one that is there: its owner only reads it and its WAL."""
     try:
         make_private_folder(path.parent)
+        keep_folder_private(path)
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600))
         for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):

@@ -48,6 +48,24 @@ def test_folders_are_made_for_the_owner(tmp_path: Path) -> None:
     assert (mode(tmp_path / "var"), mode(tmp_path / "var" / "relay")) == (0o700, 0o700)
 
 
+@pytest.mark.parametrize("open_to", [0o777, 0o755, 0o2770])
+def test_a_folder_for_databases_alone_is_tightened(tmp_path: Path, open_to: int) -> None:
+    folder = tmp_path / "var"
+    folder.mkdir()
+    for name in ("relay.db", "relay.db.keys", "sandbox.db"):
+        (folder / name).touch()
+    folder.chmod(open_to)
+    sqlite.create_private(folder / "sandbox.db")
+    assert mode(folder) & 0o777 == 0o700
+
+
+def test_a_folder_with_other_files_is_left_as_it_is_and_told_of(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with RelayProcess(config("http://127.0.0.1:9/", {"newsletter": NEWSLETTER}), folder=tmp_path) as relay:
+        assert f"everybody may write in {tmp_path}" in relay.output()
+    assert mode(tmp_path) == 0o777
+
+
 def test_a_database_is_not_made_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "relay.db").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(Unfit, match="link"):
