@@ -1,8 +1,7 @@
 """What goes into the outbox and comes out of it, as values."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from dataclasses import field as factory
+from dataclasses import dataclass, field
 from typing import Any
 
 from relay.delivery import (
@@ -25,7 +24,7 @@ class Entry:
     """
 
     delivery: Delivery
-    box: bytes | None = factory(repr=False)
+    box: bytes | None = field(repr=False)
     repeat_key: bytes
     raw_key: bytes | None = None
     plain_key: bytes | None = None
@@ -37,7 +36,7 @@ class Entry:
     email_hash: bytes | None = None
     phone_hash: bytes | None = None
     consent: str | None = None
-    hint: bytes | None = factory(default=None, repr=False)
+    hint: bytes | None = field(default=None, repr=False)
     budget: Budget | None = None
     ignored_files: tuple[str, ...] = ()
     """Fields that were left out because they held a file."""
@@ -78,7 +77,7 @@ class Claim:
     lease_until: float
     started_at: float
     probe: bool
-    box: bytes | None = factory(repr=False)
+    box: bytes | None = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class ToCheck:
     again: bool
     """Whether it was handed out before: its token may be used up, though nobody knows the verdict."""
     age_seconds: float
-    box: bytes = factory(repr=False)
+    box: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ class Decision:
     health: Health
     outcome: Outcome
     reply: dict[str, Any] | None = None
-    box: bytes | None = factory(default=None, repr=False)
+    box: bytes | None = field(default=None, repr=False)
     """Replaces the payload, where only a part of it is still needed."""
 
 
