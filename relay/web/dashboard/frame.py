@@ -1,9 +1,11 @@
 """What every page of the dashboard has: the blueprint, the operator who asks, times in one zone."""
 
+import hmac
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
+from flask import Blueprint, Response, current_app, g, redirect, render_template, request, session, url_for
 from flask_wtf.csrf import CSRFError
 
 from relay.operator import wording
@@ -41,7 +43,7 @@ DONE = {
     "alerted": "A test alert is on its way through every channel; it should arrive within a minute.",
     "cancelled": "The job stops; what it has done stays done.",
 }
-"""What a page says after an act; the address carries the key only."""
+"""What a page says after an act; the address carries the key, and what proves that it is ours."""
 
 
 def the_relay() -> Relay:
@@ -74,14 +76,28 @@ def trouble() -> int:
 
 def page(template: str, name: str, status: int = 200, **values: Any) -> Response:
     """Return a page. ``name``: which entry of the navigation it belongs to."""
-    notice = DONE.get(request.args.get("done", ""))
-    text = render_template(f"dashboard/{template}", page=name, notice=notice, **values)
+    text = render_template(f"dashboard/{template}", page=name, notice=_notice(), **values)
     return Response(text, status, mimetype="text/html")
 
 
 def after(endpoint: str, done: str, **values: Any) -> Response:
     """Lead to a page that says what was done, so that reloading it does nothing again."""
-    return redirect(url_for(f"dashboard.{endpoint}", done=done, **values), 303)  # type: ignore[return-value]
+    name = f"dashboard.{endpoint}"
+    said = f"{done}.{_proof(done, name, values)}"
+    return redirect(url_for(name, done=said, **values), 303)  # type: ignore[return-value]
+
+
+def _notice() -> str | None:
+    """Return what was done, if we said so to this session: anybody can make an address and send it."""
+    done, _, proof = request.args.get("done", "").partition(".")
+    own = _proof(done, request.endpoint or "", request.view_args or {})
+    return DONE.get(done) if hmac.compare_digest(proof.encode("utf-8", "replace"), own.encode()) else None
+
+
+def _proof(done: str, endpoint: str, values: Mapping[str, Any]) -> str:
+    own = session["csrf_token"]  # known to nobody else
+    said = "done", own, done, endpoint, *(f"{name} {value}" for name, value in sorted(values.items()))
+    return the_relay().outbox.vault.hash(*said).hex()
 
 
 def reasons(problem: Unfitting) -> str:
