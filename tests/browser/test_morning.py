@@ -137,7 +137,8 @@ def test_a_page_that_is_no_longer_true_does_nothing(relay: RelayProcess, visit: 
     for page in (one, two):
         page.goto(f"{relay.url}/dashboard/submissions/{receipt}")
 
-    one.get_by_role("button", name="Discard it").click()
+    one.get_by_text("Discard it …").click()
+    one.get_by_role("button", name="Yes, discard it").click()
     expect(one.get_by_role("status")).to_contain_text("discarded")
     two.get_by_role("button", name="Send it").click()
 

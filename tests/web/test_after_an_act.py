@@ -1,5 +1,6 @@
 """What the dashboard says after an act: only what was done, and on pages that can be gone back to."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -30,3 +31,12 @@ def test_no_address_makes_a_page_say_that_something_was_done(relay: RelayProcess
     assert 'class="notice"' not in Person(relay, TOKENS["revealer"]).get(led).text
     other = f"/dashboard/submissions/{held(relay, 'other')['receipt']}"
     assert 'class="notice"' not in person.get(led.replace(page, other)).text
+
+
+def test_to_discard_one_is_asked_about_first(relay: RelayProcess) -> None:
+    person, row = Person(relay, TOKENS["actor"]), held(relay, "asked.about")
+
+    page = person.get(f"/dashboard/submissions/{row['receipt']}").text
+
+    ask = re.findall(r"<details[^>]*><summary[^>]*>Discard it …</summary>(.*?)</details>", page, re.DOTALL)
+    assert len(ask) == 1 and "cannot be had back" in ask[0] and "Yes, discard it" in ask[0]
