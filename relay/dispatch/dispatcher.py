@@ -37,6 +37,8 @@ class Dispatcher:
         self._settings = settings
         self._line = line.Line()
         self._lanes: dict[str, Lane] = {}
+        self._closed: list[Lane] = []
+        """Lanes to destinations that were removed: what they were sending goes on."""
         self._owed: set[str] = set()
         self._paying = threading.Lock()
         self._verdicts: dict[str, Verdict] = {}
@@ -55,17 +57,21 @@ class Dispatcher:
         """Claim nothing more, and wait for the calls in flight to be recorded."""
         self._stopping.set()
         until = time.monotonic() + seconds
-        for lane in self._lanes.values():
+        lanes = [*self._lanes.values(), *self._closed]
+        for lane in lanes:
             lane.stop()
-        for lane in self._lanes.values():
+        for lane in lanes:
             lane.join(max(0.0, until - time.monotonic()))
         self._line.close()
 
     def reload(self, settings: Settings) -> None:
         """Go on with new settings, and try every destination that is held for a fault at once."""
         self._settings = settings
+        self._closed = [lane for lane in self._closed if lane.is_busy()]
         for name in set(self._lanes) - set(settings.destinations):
-            self._lanes.pop(name).stop()
+            lane = self._lanes.pop(name)
+            lane.stop()
+            self._closed.append(lane)
         for name, lane in self._lanes.items():
             lane.change(settings.destinations[name])
         self._owed = set(settings.destinations)

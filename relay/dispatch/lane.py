@@ -77,11 +77,14 @@ class Lane:
         """Wait for the calls in flight, at most so long."""
         until = time.monotonic() + seconds
         self._thread.join(seconds)
-        self._pool.shutdown(wait=False)
         wait(list(self._in_flight), max(0.0, until - time.monotonic()))
 
     def is_alive(self) -> bool:
         return self._thread.is_alive()
+
+    def is_busy(self) -> bool:
+        """Whether it is at work, or a call of its is under way."""
+        return self._thread.is_alive() or bool(self._in_flight)
 
     def change(self, destination: Destination) -> None:
         self._destination = destination
@@ -102,6 +105,7 @@ class Lane:
                 seconds = _AFTER_FAULT_SECONDS
             if seconds > 0:
                 self._woken.wait(min(seconds, _IDLE_SECONDS))
+        self._pool.shutdown(wait=False)  # what is under way goes on
 
     def _step(self) -> float:
         """Send one delivery, or return for how many seconds there is nothing to do."""
