@@ -54,15 +54,15 @@ class Plan:
         return moves.same_as(conn, self.receipt, self.near, self.mended, self.lacking)
 
 
-def check_possible(action: str, row: Mapping[str, Any]) -> None:
+def check_possible(action: str, row: Mapping[str, Any], settings: Settings) -> None:
     """Raise CannotDo with the reason why an action is not possible."""
-    if reason := why_not(action, row):
+    if reason := why_not(action, row, settings):
         raise CannotDo(reason)
 
 
 def planned(action: str, row: Mapping[str, Any], settings: Settings, vault: Vault) -> Plan:
     """Return what an action makes of a row; an invalid one is mapped again first. Raises CannotDo."""
-    check_possible(action, row)
+    check_possible(action, row, settings)
     mended = None
     if action == REPLAY and row["state"] == INVALID:
         source = source_of(row, settings)

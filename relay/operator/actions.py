@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from relay.config.settings import Settings
 from relay.delivery import DEAD, DELIVERED, DISCARDED, HELD, INVALID, PARKED, QUEUED, REFUSED, SENDING
 
 REPLAY, DISCARD, EDIT, REVEAL = "replay", "discard", "edit", "reveal"
@@ -26,13 +27,16 @@ _WHY_NOT = {
     DISCARDED: "is discarded, and what it held is gone",
 }
 _EDITED_ONLY = "only what could not be mapped, or was refused, can be corrected"
+_STRANDED = "is for a destination that was removed from the configuration: put that back, or discard it"
 _GONE = "is without its payload, which was erased"
 _GONE_BY_DELIVERY = "is without its payload: what is personal is erased once upstream has it"
 
 
-def why_not(action: str, row: Mapping[str, Any]) -> str | None:
+def why_not(action: str, row: Mapping[str, Any], settings: Settings) -> str | None:
     """Return why an action is not possible for a row, None if it is: what follows its name."""
     state = row["state"]
+    if action != REVEAL and is_stranded(row, settings):
+        return None if action == DISCARD else _STRANDED
     if state not in POSSIBLE[action]:
         return _WHY_NOT.get(state, f"is {state}; {_EDITED_ONLY}")
     if action in NEEDS_PAYLOAD and not row["has_payload"]:
@@ -40,6 +44,7 @@ def why_not(action: str, row: Mapping[str, Any]) -> str | None:
     return None
 
 
-def possible(row: Mapping[str, Any]) -> list[str]:
-    """Return the actions that are possible for a row, in the order they are offered."""
-    return [action for action in POSSIBLE if why_not(action, row) is None]
+def is_stranded(row: Mapping[str, Any], settings: Settings) -> bool:
+    """Whether a row waits, or would, for a destination that was removed: nobody will ever send it."""
+    removed = settings.has_file and row["destination"] not in settings.destinations
+    return removed and row["state"] in (QUEUED, *WAITING)

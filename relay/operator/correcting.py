@@ -22,7 +22,7 @@ def corrected(row: Mapping[str, Any], values: Mapping[str, Any], settings: Setti
 
     Raises CannotDo, Unfitting.
     """
-    check_possible(EDIT, row)
+    check_possible(EDIT, row, settings)
     source = source_of(row, settings)
     if unknown := sorted(set(values) - set(source.mapping.rules)):
         known = ", ".join(source.mapping.rules)

@@ -10,7 +10,7 @@ from relay import clock
 from relay.config.settings import Settings
 from relay.delivery import INVALID
 from relay.operator.acting import Plan, planned
-from relay.operator.actions import DISCARD, POSSIBLE, REPLAY
+from relay.operator.actions import DISCARD, POSSIBLE, REPLAY, why_not
 from relay.operator.errors import CannotDo, Missing, Nonsense, Unfitting
 from relay.operator.filter import Filter, wanted
 from relay.outbox import audit, jobs, moves
@@ -21,14 +21,15 @@ from relay.outbox.outbox import Outbox
 from relay.vault import Vault
 
 ACTIONS = (REPLAY, DISCARD)
-QUEUED, DISCARDED, SAME, CHANGED, UNMAPPABLE = (
+QUEUED, DISCARDED, SAME, CHANGED, UNMAPPABLE, IMPOSSIBLE = (
     "queued",
     "discarded",
     "same as delivered",
     "changed meanwhile",
     "unmappable",
+    "not possible",
 )
-OUTCOMES = (QUEUED, DISCARDED, SAME, CHANGED, UNMAPPABLE)
+OUTCOMES = (QUEUED, DISCARDED, SAME, CHANGED, UNMAPPABLE, IMPOSSIBLE)
 """What becomes of a row."""
 _DONE = {REPLAY: QUEUED, DISCARD: DISCARDED}
 _NAME = re.compile(r"[0-9a-f]{16}")
@@ -142,12 +143,16 @@ def _likely_all(conn: Any, plans: list[Plan | str]) -> list[str]:
 def _check_state(action: str, filter_: Filter) -> None:
     if filter_.state is None:
         raise Unfitting("state is needed: else suspects would be meant too")
-    if filter_.state not in POSSIBLE[action]:
-        raise Nonsense(f"state must be one of {', '.join(POSSIBLE[action])}")
+    # What is queued for a destination that was removed can only be given up; of others nothing becomes.
+    allowed = (*POSSIBLE[action], QUEUED) if action == DISCARD else POSSIBLE[action]
+    if filter_.state not in allowed:
+        raise Nonsense(f"state must be one of {', '.join(allowed)}")
 
 
 def plan(action: str, row: Mapping[str, Any], settings: Settings, vault: Vault) -> Plan | str:
     """Return what is to become of a row, or why nothing can."""
+    if why_not(action, row, settings):
+        return IMPOSSIBLE
     try:
         return planned(action, row, settings, vault)
     except CannotDo:

@@ -79,7 +79,7 @@ class Operator(Files, Whole):
         """Return every action by name: None where it is possible for a row, else why it is not."""
         self.actor.must(VIEW)
         row = self._row(receipt)
-        return {action: why_not(action, row) for action in POSSIBLE}
+        return {action: why_not(action, row, self._settings) for action in POSSIBLE}
 
     def find(self, text: str, by: str | None = None) -> dict[str, Any]:
         """Return the newest submissions of a person, or of an id, as ``page`` does. Raises Nonsense.
@@ -135,7 +135,7 @@ class Operator(Files, Whole):
         """Return what is personal in a submission, while it is still there. Raises CannotDo."""
         self.actor.must(REVEAL)
         row = self._row(receipt)
-        acting.check_possible(actions.REVEAL, row)
+        acting.check_possible(actions.REVEAL, row, self._settings)
         payload = opened(self._outbox.vault, row["receipt"], row["payload"])
         self._note(actions.REVEAL, receipt=row["receipt"], detail={"was": row["state"]})
         return revealed(row, payload, self._settings)
