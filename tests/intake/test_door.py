@@ -197,7 +197,7 @@ def test_a_form_that_fits_nothing_is_told_of_also_when_no_more_is_kept() -> None
         process.kill9()
         process.start()
         assert process.form(fields, "mistaken", source_address="127.0.9.3").status == 422
-        assert len(events(process, "source.misconfigured")) == 2
+        eventually(lambda: len(events(process, "source.misconfigured")) == 2, 10, "it is told again")
 
 
 def incoming(client: str, **headers: str) -> Incoming:
