@@ -187,16 +187,16 @@ class Intake:
     ) -> tuple[Taken | Refusal, str]:
         """Keep a suspect, while there is room. ``client``: None where it may stand for many."""
         entry = self._entry(source, sent, mapped, HELD, reason)
-        no_room = Refusal(429, TOO_FAST, retry_after=EPISODE_SECONDS)
-        if not self._suspects.take(source, reason, client, len(entry.box or b"")):
+        size, no_room = len(entry.box or b""), Refusal(429, TOO_FAST, retry_after=EPISODE_SECONDS)
+        if not self._suspects.may_keep(source, reason, client, size):
             return no_room, "limited"
         try:
             result, word = self._store(source, entry)
         except OverBudget:
             self._suspects.overflow(source)
             return no_room, "limited"
-        if word == "repeat" and is_silent(source):
-            self._suspects.come_again(source)
+        if word == "held" or is_silent(source):
+            self._suspects.kept(source, client, size, is_repeat=word == "repeat")
         return result, word
 
     def _store(self, source: Source, entry: Entry) -> tuple[Taken | Refusal, str]:

@@ -14,8 +14,8 @@ class Suspects:
         self._doorkeeper = doorkeeper
         self._crowds = crowds
 
-    def take(self, source: Source, reason: str, client: str | None, size: int) -> bool:
-        """Count one of so many bytes. Whether it may be kept, if its source has room.
+    def may_keep(self, source: Source, reason: str, client: str | None, size: int) -> bool:
+        """Count one of so many bytes as seen. Whether it may be kept, if its source has room.
 
         A fifth of the budget a day is one client's (None: it may stand for many); what is the most by
         rows or by bytes counts. Where repeats were given too many receipts, new ones are refused too:
@@ -25,17 +25,22 @@ class Suspects:
             self._crowds.crowded.note(source.name)
         elif self._doorkeeper.retry_after(source.source_limits, SUSPECTS, source.name):
             self._crowds.flooded.note(source.name)
-        budget = source.held_budget
-        if self._doorkeeper.is_over(_a_day(budget), "held again", source.name):
+        rule = _a_day(source.held_budget)
+        if self._doorkeeper.is_over(rule, "held again", source.name):
             return False
         if client is None or not source.is_form:
             return True
-        key, cost = ("held", source.name, client), _rows(budget, size)
-        return self._doorkeeper.retry_after(_a_day(budget), *key, times=SHARE, cost=cost) is None
+        key, cost = ("held", source.name, client), _rows(source.held_budget, size)
+        return not self._doorkeeper.is_over(rule, *key, times=SHARE, cost=cost)
 
-    def come_again(self, source: Source) -> None:
-        """Count a repeat: its receipt takes room, too, though it is no row of the budget."""
-        self._doorkeeper.retry_after(_a_day(source.held_budget), "held again", source.name)
+    def kept(self, source: Source, client: str | None, size: int, *, is_repeat: bool) -> None:
+        """Count what was kept: a repeat's receipt takes room, too, though it is no row of the budget."""
+        rule = _a_day(source.held_budget)
+        if is_repeat:
+            self._doorkeeper.retry_after(rule, "held again", source.name)
+        if client is not None and source.is_form:
+            cost = 1 if is_repeat else _rows(source.held_budget, size)
+            self._doorkeeper.retry_after(rule, "held", source.name, client, times=SHARE, cost=cost)
 
     def overflow(self, source: Source) -> None:
         """Say that there is no room for more: what was acknowledged is never pushed out."""
