@@ -1,6 +1,7 @@
 """What deploy/ holds: the Compose files as they are read, and Caddy in front of a real relay."""
 
 import http.client
+import json
 import os
 import re
 import shutil
@@ -107,7 +108,7 @@ def test_what_is_stored_is_in_a_volume(service: dict[str, Any]) -> None:
 def test_caddy_asks_the_relay_where_it_listens() -> None:
     caddy = services("compose.yaml")["caddy"]
     named = set(re.findall(r"\{\$([A-Z_]+)", (DEPLOY / "Caddyfile").read_text(encoding="utf-8")))
-    assert named == set(caddy["environment"])
+    assert named == {*caddy["environment"], "HTTP_PORT"}, "its port for plain HTTP stays 80"
     assert caddy["environment"]["RELAY_UPSTREAM"] == f"relay:{dockerfile('EXPOSE')}"
 
 
@@ -121,12 +122,16 @@ def caddy_is_here() -> None:
 
 
 @contextmanager
-def caddy(upstream: int, folder: Path) -> Iterator[tuple[int, Path]]:
-    """Caddy with the shipped file in front of a relay: its port, and what it wrote down."""
+def caddy(upstream: int, folder: Path, plain: int | None = None) -> Iterator[tuple[int, Path]]:
+    """Caddy with the shipped file in front of a relay: its port, and what it wrote down.
+
+    ``plain``: its port for plain HTTP, instead of 80.
+    """
     port, log = free_port(), folder / "caddy.log"
     env = os.environ | {
         "RELAY_PUBLIC_URL": f"http://127.0.0.1:{port}",
         "RELAY_UPSTREAM": f"127.0.0.1:{upstream}",
+        "HTTP_PORT": str(plain or free_port()),
         "CADDY_ADMIN": f"127.0.0.1:{free_port()}",
         "HOME": str(folder),
     }
@@ -198,6 +203,32 @@ def test_behind_caddy_a_reload_refuses_nobody_and_a_restart_is_waited_for(tmp_pa
         posting.join()
         assert len(answers) - answers.count(202) < 5, answers
         assert len(relay.rows(history=False)) == answers.count(202)
+
+
+@pytest.mark.usefixtures("caddy_is_here")
+def test_plain_http_leads_to_the_configured_name_whatever_was_asked_for(tmp_path: Path) -> None:
+    plain = free_port()
+    with caddy(free_port(), tmp_path, plain) as (port, _):
+        for host in (f"127.0.0.1:{plain}", "evil.example"):
+            connection = http.client.HTTPConnection("127.0.0.1", plain, timeout=10)
+            connection.request("POST", "/submit/newsletter?a=b", "email=x", {"Host": host})
+            answer = connection.getresponse()
+            named = f"http://127.0.0.1:{port}/submit/newsletter?a=b"
+            assert (answer.status, answer.getheader("Location")) == (308, named)
+            connection.close()
+
+
+@pytest.mark.usefixtures("caddy_is_here")
+def test_another_site_under_the_same_certificate_is_not_answered(tmp_path: Path) -> None:
+    """It would be told 200, which nothing was stored for."""
+    command = ["caddy", "adapt", "--config", str(DEPLOY / "Caddyfile"), "--adapter", "caddyfile"]
+    told = subprocess.run(command, capture_output=True, check=True, env=os.environ | {"HOME": str(tmp_path)})
+    (secure,) = [
+        one
+        for one in json.loads(told.stdout)["apps"]["http"]["servers"].values()
+        if one["listen"] == [":443"]
+    ]
+    assert secure["strict_sni_host"]
 
 
 @pytest.mark.usefixtures("caddy_is_here")
