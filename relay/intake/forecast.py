@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from relay import events, quota
+from relay.delivery import Delivery
 from relay.destination import Destination
 from relay.outbox.errors import Unavailable
 from relay.outbox.outbox import Outbox
@@ -15,10 +16,9 @@ _FRESH_SECONDS = 0.5
 class Forecast:
     """When a source's newest submission will be sent, as far as could be told a moment ago."""
 
-    def __init__(self, waiting: dict[str, int], is_held: bool, eta_of: Callable[[int], float]) -> None:
+    def __init__(self, waiting: dict[str, int], eta_of: Callable[[int], float]) -> None:
         self.made_at = time.monotonic()
         self._waiting = waiting
-        self._is_held = is_held
         self._eta_of = eta_of
 
     def arrived(self, source: str) -> int:
@@ -26,9 +26,7 @@ class Forecast:
         self._waiting[source] = ahead + 1
         return ahead
 
-    def eta(self, source: str, ahead_of_it: int | None) -> float | None:
-        if self._is_held:
-            return None
+    def eta(self, source: str, ahead_of_it: int | None) -> float:
         own = max(0, self._waiting.get(source, 0) - 1)
         if ahead_of_it is not None:  # others may have come since it was counted
             own = min(own, ahead_of_it)
@@ -47,28 +45,29 @@ class Forecasts:
         self._latency = latency
         self._known: dict[str, Forecast] = {}
 
-    def forget(self) -> None:
-        self._known.clear()
-
     def arrived(self, destination: str, source: str) -> int | None:
         """Count one more; return how many of its source go before it, None if nobody counted."""
         known = self._known.get(destination)
         return known.arrived(source) if known is not None else None
 
-    def eta(self, destination: Destination, source: str, ahead: int | None = None) -> float | None:
-        """Return in how many seconds a submission with so many before it will be sent.
+    def eta(self, destination: Destination, delivery: Delivery, ahead: int | None = None) -> float | None:
+        """Return in how many seconds a delivery with so many before it will be sent, not before it is due.
 
-        None while it is held, and if that cannot be told: what is asked about is stored already. Without a
-        number: the newest submission of its source.
+        None while its destination is held, and if that cannot be told: what is asked about is stored already.
+        Without a number: as the newest of its source.
         """
-        known = self._known.get(destination.name)
-        if known is None or time.monotonic() - known.made_at > _FRESH_SECONDS:
-            try:
-                known = self._known[destination.name] = self._made(destination)
-            except Unavailable as problem:
-                events.note("outbox.unavailable", level=logging.ERROR, problem=str(problem))
+        try:
+            # A hold is never told from memory: the answer before this one may have begun it.
+            not_before = self._outbox.seconds_until(destination.name, delivery.due_at)
+            if not_before is None:
                 return None
-        return known.eta(source, ahead)
+            known = self._known.get(destination.name)
+            if known is None or time.monotonic() - known.made_at > _FRESH_SECONDS:
+                known = self._known[destination.name] = self._made(destination)
+        except Unavailable as problem:
+            events.note("outbox.unavailable", level=logging.ERROR, problem=str(problem))
+            return None
+        return max(not_before, known.eta(delivery.source, ahead))
 
     def _made(self, destination: Destination) -> Forecast:
         health = self._outbox.health(destination.name)
@@ -76,6 +75,5 @@ class Forecasts:
         latency, parallel = self._latency(destination.name), health.lane_width(destination)
         return Forecast(
             waiting=self._outbox.waiting(destination.name),
-            is_held=health.is_held(now),
             eta_of=quota.Timetable(destination.windows, held, latency, parallel, now).eta,
         )

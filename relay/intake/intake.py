@@ -80,10 +80,6 @@ class Intake:
         self._counting = threading.Lock()
         self._mistakes = Mistakes()
 
-    def forget_forecasts(self) -> None:
-        """Called when a destination is paused or resumed: what was forecast a moment ago is wrong."""
-        self._forecasts.forget()
-
     def mistaken(self) -> set[str]:
         """Return the forms that post none of the mapped fields, as several clients have shown."""
         return self._mistakes.sources()
@@ -280,11 +276,11 @@ class Intake:
         ahead = self._arrived(stored.delivery) if state == QUEUED else None
         if state not in (QUEUED, SENDING, HELD) or is_silent(source):
             return stored, None
-        eta = self._eta(source, ahead)
+        eta = self._eta(source, stored.delivery, ahead)
         if state != QUEUED or stored.repeat or eta is None or eta >= source.wait:
             return stored, eta
         stored = self._patience.wait(stored, verdict, source.wait)
-        return stored, self._eta(source) if stored.delivery.state == QUEUED else None
+        return stored, self._eta(source, stored.delivery) if stored.delivery.state == QUEUED else None
 
     def _arrived(self, delivery: Delivery) -> int | None:
         """Have a new delivery sent; return how many of its source go before it, None if nobody counted."""
@@ -295,8 +291,8 @@ class Intake:
             self._dispatcher.wake(delivery.destination, arrival=True)
         return ahead
 
-    def _eta(self, source: Source, ahead: int | None = None) -> float | None:
-        return self._forecasts.eta(self.settings.destinations[source.destination], source.name, ahead)
+    def _eta(self, source: Source, delivery: Delivery, ahead: int | None = None) -> float | None:
+        return self._forecasts.eta(self.settings.destinations[source.destination], delivery, ahead)
 
     def _latency(self, destination: str) -> float:
         return self._dispatcher.latency(destination) if self._dispatcher else _USUAL_SECONDS

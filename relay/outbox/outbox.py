@@ -179,6 +179,16 @@ class Outbox(Archive):
         found: Health = self.read(lambda conn: health_of(conn, name))
         return found
 
+    def seconds_until(self, name: str, due_at: float) -> float | None:
+        """Return how far off a time is at which a destination is to be sent to; None while it is held."""
+
+        def look(conn: Connection) -> float | None:
+            now = self.now(conn)
+            return None if health_of(conn, name).is_held(now) else due_at - now
+
+        found: float | None = self.read(look)
+        return found
+
     def change_hold(self, name: str, change: Callable[[Health, float], Health]) -> Health:
         """Change a destination's hold as a person or a reload asks, and return what it is now."""
 

@@ -253,7 +253,6 @@ def hold(name: str, verb: str) -> Response:
     operator.hold(name, verb)
     if verb == "resume":
         _wake()
-    _relay().intake.forget_forecasts()
     return _json(operator.status()[name])
 
 

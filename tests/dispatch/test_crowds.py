@@ -155,6 +155,29 @@ def test_a_caller_does_not_wait_for_a_destination_that_is_held(door: Open) -> No
     assert (answer.status, answer.json["state"], answer.json["eta_seconds"]) == (202, "queued", None)
 
 
+def test_the_caller_whose_submission_began_a_hold_is_told_no_time(door: Open) -> None:
+    """Nobody can say when it will be sent, though a moment before anybody could."""
+    way = door([created(), status(401)])
+    assert way.call().status == 201
+    answer = way.call()
+    assert (answer.status, answer.json["state"], answer.json["eta_seconds"]) == (202, "queued", None)
+
+
+def test_whoever_comes_right_after_a_hold_began_is_told_no_time(door: Open) -> None:
+    way = door([created(), status(401)], hook={"wait": 0})
+    way.attempted(str(way.call().receipt))
+    assert way.call().json["eta_seconds"] is not None
+    way.wait_held()
+    assert way.call().json["eta_seconds"] is None
+
+
+def test_a_caller_is_told_when_it_will_be_tried_again(door: Open) -> None:
+    way = door([status(503)], retry=["100s"])
+    answer = way.call()
+    assert (answer.status, answer.json["state"]) == (202, "queued")
+    assert 75 <= answer.json["eta_seconds"] <= 120
+
+
 @scenario(script=[status(503)], retry=["1s"])
 def test_a_caller_learns_of_a_later_attempt_within_its_patience(way: Door) -> None:
     began = time.monotonic()

@@ -33,6 +33,5 @@ def _values() -> dict[str, Any]:
 def hold(name: str, verb: str) -> Response:
     """Stop sending there, or go on."""
     waits = the_operator().hold(name, verb)
-    the_relay().intake.forget_forecasts()
     wake()
     return after("destinations", "waits" if waits else f"{verb}d")
