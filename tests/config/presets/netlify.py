@@ -61,6 +61,17 @@ _netlify(
 
 
 _netlify(
+    "a submission that does not name its form",
+    {
+        "data": {"name": "Ewa Nowak", "email": "ewa@example.net"},
+        "ordered_human_fields": [{"title": "Email", "name": "email", "value": "ewa@example.net"}],
+    },
+    {"email": "ewa@example.net", "full_name": "Ewa Nowak"},
+    "66f2d0a1b2c4",
+)
+
+
+_netlify(
     "a deploy notification is no sign-up",
     {"site_id": "fa4d", "state": "ready", "name": "www-example", "url": "https://www.example.com"},
     None,
