@@ -75,6 +75,12 @@ def variables() -> dict[str, str]:
     return {"RELAY_PUBLIC_URL": PUBLIC_URL, **{variable(name): secret for name, secret in SECRETS.items()}}
 
 
+def shows_a_secret(preset: str) -> bool:
+    """Whether a sender's proof is the secret itself, and not in the body."""
+    verify = presets.preset(preset)["source"]["verify"]
+    return verify["scheme"] == "token" and "body" not in verify
+
+
 def case_id(case: Case) -> str:
     return f"{case.preset}: {case.name}"
 
@@ -327,6 +333,16 @@ def test_a_senders_get_is_answered_if_it_makes_one(relay: RelayProcess, preset: 
         assert answer.status == (200 if preset in HANDSHAKES else 405), method
     assert relay.rows(False) == before
     assert ("handshake" in presets.preset(preset)["source"]) == (preset in HANDSHAKES)
+
+
+@pytest.mark.parametrize("preset", [name for name in sorted(SECRETS) if shows_a_secret(name)])
+def test_a_sender_that_cannot_sign_shows_its_secret_either_way(preset: str) -> None:
+    """Some let a header be set that did not before; and whoever tries it out takes what they know."""
+    verifier = Verifier(**presets.preset(preset)["source"]["verify"])
+    keys = (SECRETS[preset].encode(),)
+    for header, query in ((f"Bearer {SECRETS[preset]}", ""), ("", SECRETS[preset])):
+        evidence = Evidence({"authorization": header}, {"token": query}, b"")
+        assert verifier.proves(evidence, keys, NOW)
 
 
 def test_what_went_wrong_does_not_switch_a_hook_off(relay: RelayProcess) -> None:
