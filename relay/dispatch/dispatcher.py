@@ -26,7 +26,6 @@ from relay.outbox.records import Decision, Known
 from relay.outcome import Delivered, Unclear
 
 _SWEEP_SECONDS = 5.0
-_SERVING_SECONDS = 60.0
 
 
 class Dispatcher:
@@ -47,7 +46,6 @@ class Dispatcher:
 
     def start(self) -> None:
         """Settle what a crash left behind, and begin to send."""
-        self._outbox.serve(self._settings.destinations)
         self._recover(every=self._settings.is_sqlite)
         for destination in self._settings.destinations.values():
             self._open_lane(destination)
@@ -94,7 +92,6 @@ class Dispatcher:
 
     def _meet(self, destination: Destination) -> None:
         self._outbox.meet(destination)
-        self._outbox.serve([destination.name])
         self._outbox.probe_now(destination.name)
         if destination.name not in self._lanes:
             self._open_lane(destination)
@@ -169,13 +166,9 @@ class Dispatcher:
             self.told(decision)
 
     def _sweep(self) -> None:
-        """Find deliveries whose sender has gone, and do what a reload still owes; say who is served."""
-        serve_at = time.monotonic() + _SERVING_SECONDS
+        """Find deliveries whose sender has gone, and do what a reload still owes."""
         while not self._stopping.wait(_SWEEP_SECONDS):
             try:
-                if time.monotonic() >= serve_at:
-                    self._outbox.serve(list(self._lanes))
-                    serve_at = time.monotonic() + _SERVING_SECONDS
                 self._recover(every=False)
                 if self._owed:
                     self._pay()

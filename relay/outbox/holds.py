@@ -13,10 +13,6 @@ from relay.outbox.statements import (
     HEALTH,
 )
 
-UNSERVED_SECONDS = 300.0
-"""A destination that nobody served for longer was not served: the relay was off, or did not know it."""
-_UNSERVED = "not served"
-
 
 def sendable_seconds(conn: Connection, delivery: Delivery, now: float) -> float:
     """Return a delivery's age, or that of its replay, without the time its destination was held."""
@@ -39,7 +35,7 @@ def health_of(conn: Connection, name: str, *, lock: bool = False) -> Health:
     row = conn.execute(query, {"this_name": name}).mappings().first()
     if row is None:
         return Health()
-    values = {field.name: row[field.name] for field in fields(Health)}
+    values = {key: row[key] for key in row if key != "name"}
     for named in ("failing", "refusing"):
         values[named] = tuple(json.loads(values[named] or "[]"))
     return Health(**values)
@@ -59,16 +55,3 @@ def save_health(conn: Connection, name: str, health: Health, now: float) -> None
     conn.execute(sa.update(holds).where(*ended).values(ended_at=now))
     if health.hold_reason:
         conn.execute(sa.insert(holds).values(destination=name, started_at=now, reason=health.hold_reason))
-
-
-def serve(conn: Connection, name: str, now: float) -> None:
-    """Note that a destination is served now; the time in which nobody did is kept as a hold was."""
-    query = sa.select(destinations.c.served_at, destinations.c.hold_reason)
-    query = query.where(destinations.c.name == name)
-    row = conn.execute(query if conn.dialect.name == "sqlite" else query.with_for_update()).first()
-    since = row.served_at if row is not None else None
-    # A hold that lasted all the time is taken off already.
-    if row is not None and since is not None and now - since > UNSERVED_SECONDS and not row.hold_reason:
-        gap = {"started_at": since, "ended_at": now, "reason": _UNSERVED}
-        conn.execute(sa.insert(holds).values(destination=name, **gap))
-    conn.execute(sa.update(destinations).where(destinations.c.name == name).values(served_at=now))

@@ -144,11 +144,6 @@ def _heard(conn: Connection) -> None:
     heard.create(conn, checkfirst=True)
 
 
-def _served(conn: Connection) -> None:
-    """Know when a destination was last served: the time without is no time in which could be sent."""
-    _add_column(conn, destinations.c.served_at)
-
-
 STEPS: tuple[Callable[[Connection], None], ...] = (
     _first,
     _sessions,
@@ -170,7 +165,6 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _indexes_apart,
     _imported,
     _heard,
-    _served,
 )
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed, but
 that an index which a later one drops is no longer made."""

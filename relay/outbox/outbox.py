@@ -5,7 +5,7 @@ PostgreSQL (any number of processes; the database's clock). Every change of a de
 the state, and by the fence, that it was read with.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -20,7 +20,7 @@ from relay.outbox import listing, moves
 from relay.outbox.archive import Archive
 from relay.outbox.claiming import ledger, locked, next_due
 from relay.outbox.errors import OverBudget, Unavailable
-from relay.outbox.holds import health_of, save_health, serve
+from relay.outbox.holds import health_of, save_health
 from relay.outbox.records import (
     Claim,
     Decide,
@@ -206,16 +206,6 @@ class Outbox(Archive):
         """Get to know a destination that is new or has changed. Raises Unavailable."""
         self.write(lambda conn: insert_ignoring(conn, destinations, {"name": destination.name}, ["name"]))
         self._destinations[destination.name] = destination
-
-    def serve(self, names: Iterable[str]) -> None:
-        """Note that these destinations are served now: time in which nobody does is not held against rows."""
-
-        def note(conn: Connection) -> None:
-            now = self.now(conn)
-            for name in sorted(names):
-                serve(conn, name, now)
-
-        self.write(note)
 
     def pause(self, name: str) -> Health:
         """Send nothing until a person resumes."""

@@ -158,7 +158,6 @@ destinations = sa.Table(
     sa.Column("parallel", sa.Integer),
     sa.Column("successes", sa.Integer, nullable=False, server_default="0"),
     sa.Column("delivered_at", Time),
-    sa.Column("served_at", Time),
 )
 
 holds = sa.Table(

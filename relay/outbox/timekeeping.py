@@ -87,7 +87,6 @@ def newest(conn: Connection) -> float:
     found = [
         *_largest(conn, deliveries.c.seq, stamped),
         *_largest(conn, attempts.c.id, sent),
-        conn.scalar(sa.select(sa.func.max(destinations.c.served_at))),
     ]
     return max((one for one in found if one is not None), default=0.0)
 

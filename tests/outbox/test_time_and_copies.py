@@ -12,7 +12,6 @@ import sqlalchemy as sa
 
 from relay.clock import SteadyClock
 from relay.delivery import (
-    DEAD,
     DELIVERED,
     HELD,
     QUEUED,
@@ -113,36 +112,6 @@ def test_held_time_is_still_taken_off_after_the_clock_was_set(sqlite_store: Stor
 
     record(outbox, claim(outbox), Later(None, None, "refused"), replace(OCAMBA, give_up_after=100))
     assert state(outbox, receipt) == QUEUED
-
-
-@pytest.mark.parametrize("is_paused", [False, True])
-def test_time_in_which_nobody_served_a_destination_is_not_held_against_a_row(
-    store: Store, is_paused: bool
-) -> None:
-    """The relay was off, or the destination was gone from its configuration."""
-    outbox = store.opened[0]
-    outbox.serve(["ocamba"])
-    receipt = put(outbox).delivery.receipt
-    if is_paused:
-        outbox.pause("ocamba")
-
-    store.pass_time(4 * 86400)
-    outbox.serve(["ocamba"])
-    if is_paused:
-        outbox.resume("ocamba")
-    patient = replace(OCAMBA, give_up_after=1000, retry=(1.0,))
-    record(outbox, claim(outbox, patient), Later(None, None, "refused"), patient)
-    assert state(outbox, receipt) == QUEUED
-
-    for _ in range(9):
-        store.pass_time(100)
-        outbox.serve(["ocamba"])
-    record(outbox, claim(outbox, patient), Later(None, None, "refused"), patient)
-    assert state(outbox, receipt) == QUEUED
-    store.pass_time(101)
-    outbox.serve(["ocamba"])
-    record(outbox, claim(outbox, patient), Later(None, None, "refused"), patient)
-    assert state(outbox, receipt) == DEAD
 
 
 @pytest.mark.parametrize("slow", [0.0, -7200.0, 86400.0])
