@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any
 
 from relay.destination import Destination
@@ -47,6 +48,7 @@ NEW_SERIES: dict[str, Any] = {"attempts": 0, "silent": 0, "errors": 0, "unclear"
 """What begins anew when it is replayed, and when its profile was created."""
 _SILENT_SECONDS = 60.0
 _ERROR_SECONDS = 5.0
+_FASTEST, _SLOWEST = 0.8, 1.2
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,8 @@ def _settled(
         case Forbidden():
             later = replace(delivery, forbidden_at=now)
             again = _again(later, now + FORBIDDEN_SECONDS, "403")
-            return _or_dead(again, destination, sendable_seconds)
+            # It costs no attempt: the second one in a row stands for those.
+            return again if delivery.forbidden_at is None else _or_dead(again, destination, sendable_seconds)
         case Later(after=after, why=why):
             wait = max(_wait(delivery, destination, jitter), after or 0)
             again = _again(_used_up(delivery, failing), now + wait, why)
@@ -211,7 +214,7 @@ def _used_up(delivery: Delivery, failing: bool) -> Delivery:
 def _wait(delivery: Delivery, destination: Destination, jitter: float) -> float:
     """Return the seconds of the schedule; its last entry repeats."""
     step = min(delivery.attempts, len(destination.retry) - 1)
-    return destination.retry[step] * (0.8 + 0.4 * jitter)
+    return destination.retry[step] * (_FASTEST + (_SLOWEST - _FASTEST) * jitter)
 
 
 def _again(delivery: Delivery, due_at: float, reason: str) -> Delivery:
@@ -219,6 +222,16 @@ def _again(delivery: Delivery, due_at: float, reason: str) -> Delivery:
 
 
 def _or_dead(delivery: Delivery, destination: Destination, sendable_seconds: float) -> Delivery:
-    if sendable_seconds < destination.give_up_after:
+    is_tried = delivery.forbidden_at is not None or delivery.attempts >= _promised(destination)
+    if sendable_seconds < destination.give_up_after or not is_tried:
         return delivery
     return replace(delivery, state=DEAD, reason=f"gave up: {delivery.reason}")
+
+
+def _promised(destination: Destination) -> int:
+    """Return how often one is tried at least before it is given up: once through the waits that fit.
+
+    Its age says nothing of that where the relay was off, its destination removed, or the queue long.
+    """
+    slowest = accumulate(_SLOWEST * wait for wait in destination.retry)
+    return 1 + sum(passed < destination.give_up_after for passed in slowest)

@@ -47,7 +47,7 @@ from tests.outbox.outboxes import (
 
 @pytest.mark.parametrize("was", [HELD, INVALID, PARKED, REFUSED, DEAD])
 def test_a_replay_begins_a_new_series_of_attempts(store: Store, outbox: Outbox, was: str) -> None:
-    patient = replace(OCAMBA, give_up_after=100, retry=(1.0,))
+    patient = replace(OCAMBA, give_up_after=100, retry=(1.0, 100.0))
     receipt = bring_to(outbox, was)
     store.pass_time(1000)
 

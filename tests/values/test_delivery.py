@@ -330,11 +330,36 @@ def test_an_update_is_tried_on_through_any_outage() -> None:
 
 @pytest.mark.parametrize("outcome", [UNREACHED, Later(503, 60, "503"), Forbidden(403)])
 def test_it_gives_up_after_the_time_in_which_sending_was_possible(outcome: Outcome) -> None:
-    assert settled(outcome, sendable=72 * HOUR - 1).state == QUEUED
-    dead = settled(outcome, sendable=72 * HOUR)
+    often = sending(attempts=len(OCAMBA.retry), forbidden_at=NOW - 300 if outcome.status == 403 else None)
+    assert settled(outcome, often, sendable=72 * HOUR - 1).state == QUEUED
+    dead = settled(outcome, often, sendable=72 * HOUR)
     assert dead.state == DEAD
     assert dead.reason is not None
     assert dead.reason.startswith("gave up: ")
+
+
+def test_a_first_403_gives_nobody_up_however_long_they_waited() -> None:
+    first = replace(settled(Forbidden(403), sendable=168 * HOUR), state=SENDING)
+    assert first.reason == "403"
+    assert settled(Forbidden(403), first, sendable=168 * HOUR).state == DEAD
+
+
+@pytest.mark.parametrize("outcome", [UNREACHED, Later(503, 60, "503")])
+def test_who_waited_long_without_being_tried_gets_the_whole_schedule(outcome: Outcome) -> None:
+    """The relay was off for a week, its destination removed, or the queue before it long."""
+    tried = sending()
+    for _ in range(len(OCAMBA.retry)):
+        tried = replace(settled(outcome, tried, sendable=168 * HOUR), state=SENDING)
+        assert tried.reason is not None and not tried.reason.startswith("gave up")
+    assert settled(outcome, tried, sendable=168 * HOUR).state == DEAD
+
+
+@pytest.mark.parametrize("hours", [0, 1])
+def test_who_shall_be_given_up_early_is_not_tried_for_longer(hours: int) -> None:
+    hasty = replace(OCAMBA, give_up_after=hours * HOUR)
+    tries = sum(1 for count in range(1, 11) if sum(OCAMBA.retry[:count]) * 1.2 < hours * HOUR)
+    found = sending(attempts=tries)
+    assert settled(UNREACHED, found, by=hasty, sendable=hours * HOUR).state == DEAD
 
 
 @pytest.mark.parametrize("outcome", [Wait(429, 60), Misconfigured(401, "401"), NotSent()])
