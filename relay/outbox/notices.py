@@ -68,10 +68,11 @@ def begin_day(conn: Connection, day: str) -> bool:
     if conn.dialect.name != "sqlite":
         conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
     known = (get_meta(conn, _DIGEST) or b"").decode()
-    if known >= day:
+    if known == day:
         return False
     put_meta(conn, _DIGEST, day.encode())
-    return bool(known)  # on the day of the first start there is nothing to look back on
+    # On the first day, or once a clock that was ahead is right, there is nothing to look back on.
+    return bool(known) and known < day
 
 
 _LOCK = 0x5167_6E75_7055

@@ -141,7 +141,8 @@ def change_episodes(conn: Connection, now: float, current: set[str]) -> tuple[se
     for key in current:
         put_meta(conn, _EPISODE + key, str(now).encode())
     patience = _UNSEEN_SECONDS if is_shared else 0.0
-    over = {key for key, at in seen.items() if key not in current and now - at >= patience}
+    # What was seen far ahead was seen by a clock that was wrong.
+    over = {key for key, at in seen.items() if key not in current and abs(now - at) >= patience}
     for key in over:
         conn.execute(sa.delete(meta).where(meta.c.key == _EPISODE + key))
     return current - seen.keys(), over

@@ -17,7 +17,7 @@ from relay.delivery import (
     QUEUED,
 )
 from relay.health import RESTORED
-from relay.outbox import timekeeping
+from relay.outbox import notices, timekeeping
 from relay.outbox.errors import Unfit
 from relay.outbox.outbox import Outbox
 from relay.outbox.schema import deliveries, holds
@@ -112,6 +112,19 @@ def test_held_time_is_still_taken_off_after_the_clock_was_set(sqlite_store: Stor
 
     record(outbox, claim(outbox), Later(None, None, "refused"), replace(OCAMBA, give_up_after=100))
     assert state(outbox, receipt) == QUEUED
+
+
+def test_a_clock_that_was_ahead_keeps_nobody_from_being_told(sqlite_store: Store) -> None:
+    """What is noted by time or day, beside the rows, is not moved along: it lies ahead for a while."""
+    outbox, clock = sqlite_store.opened[0], sqlite_store.clock
+    days = ["2046-11-27", "2046-11-28", "2026-11-27", "2026-11-27", "2026-11-28"]
+    assert outbox.change_episodes({"disk"}) == ({"disk"}, set())
+    clock.now -= 20 * 365 * 86400
+
+    assert outbox.change_episodes(set()) == (set(), {"disk"})
+    assert outbox.change_episodes({"disk"}) == ({"disk"}, set())
+    told = [outbox.write(lambda conn, day=day: notices.begin_day(conn, day)) for day in days]
+    assert told == [False, True, False, False, True]
 
 
 @pytest.mark.parametrize("slow", [0.0, -7200.0, 86400.0])
