@@ -154,8 +154,8 @@ class Dispatcher:
     def _recover(self, *, every: bool) -> None:
         def settled(delivery: Delivery, known: Known) -> Decision:
             destination = self._settings.destinations.get(delivery.destination)
-            if destination is None:  # gone from the configuration: any schedule will do
-                destination = next(iter(self._settings.destinations.values()))
+            if destination is None:  # gone from the configuration: what it wanted done is not known
+                destination = replace(next(iter(self._settings.destinations.values())), ambiguous="park")
             crash = Unclear(None, answered=False, why="crash")
             made = decide(crash, destination, probe=False, jitter=random.random(), vault=self._outbox.vault)
             # That we crashed says nothing about the destination: it would be held for all that was in flight.

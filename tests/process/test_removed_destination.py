@@ -96,3 +96,21 @@ def test_a_call_to_it_is_waited_for_at_the_end() -> None:
         relay.start()
         row = relay.submission(receipt)
         assert (row["state"], row["may_be_duplicate"]) == ("delivered", False)
+
+
+def test_what_a_crash_left_unclear_is_a_persons_once_it_is_gone() -> None:
+    """How others treat what is unclear says nothing about it: only a person may have it sent again."""
+    gate = threading.Event()
+    with (
+        ScriptedUpstream(lambda _: hold(gate, create_first=True)) as slow,
+        RelayProcess(two(slow.url)) as relay,
+    ):
+        receipt = str(relay.form({"email": "ada@example.com"}).receipt)
+        slow.wait_for(1)
+        relay.kill9()
+        gate.set()
+        relay.configure(one(slow.url))
+        relay.start()
+        row = relay.submission(receipt)
+        assert (row["state"], row["may_be_duplicate"]) == ("parked", True)
+        assert relay.api("POST", f"/api/submissions/{receipt}/discard").status == 200
