@@ -10,6 +10,7 @@ import click
 
 from relay.cli.opening import open_to_look
 from relay.cli.wording import moment
+from relay.operator.status import REMOVED
 from relay.operator.wording import duration
 
 
@@ -57,7 +58,8 @@ def arrivals(
 
 def destination(one: dict[str, Any], zone: tzinfo) -> str:
     """Return a destination's state in words."""
-    until = moment(one["hold_until"], zone) if one["hold_until"] else "resumed"
+    ends_with = "it is there again" if one["hold_reason"] == REMOVED else "resumed"
+    until = moment(one["hold_until"], zone) if one["hold_until"] else ends_with
     parts = [f"held ({one['hold_reason']}) until {until}" if one["hold_reason"] else "sending"]
     parts.append(f"backlog {one['backlog']:,}")
     if one["backlog"]:

@@ -8,6 +8,8 @@ from relay.delivery import QUEUED, SENDING
 from relay.destination import Destination
 from relay.outbox.outbox import Outbox
 
+REMOVED = "removed from the configuration"
+
 Backlog = list[tuple[str, str, int, float]]
 
 
@@ -41,7 +43,7 @@ def _removed(name: str, settings: Settings, outbox: Outbox, backlog: Backlog) ->
     count, oldest = _waiting(name, backlog)
     now, health = outbox.time(), outbox.health(name)
     is_known = not settings.has_file and health.is_held(now)
-    removed = "removed from the configuration" if settings.has_file else None
+    removed = REMOVED if settings.has_file else None
     return {
         "hold_until": clock.iso(health.ends_at) if is_known else None,
         "hold_reason": health.hold_reason if is_known else removed,

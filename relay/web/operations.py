@@ -1,6 +1,7 @@
 """For machines that watch: health, readiness, metrics."""
 
 import hmac
+from collections.abc import Iterator
 from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, request
@@ -8,11 +9,15 @@ from flask import Blueprint, Response, abort, current_app, request
 from relay import metrics, quota
 from relay.delivery import KEPT, QUEUED, SENDING
 from relay.operator import actor
+from relay.operator.status import Backlog
 from relay.process.relay import Relay
 from relay.web import guesses
 from relay.web.problems import problem
 
 blueprint = Blueprint("operations", __name__)
+
+Gauge = tuple[str, str, dict[str, str], float]
+"""A name, what it says, its labels, its value."""
 
 
 @blueprint.get("/healthz")
@@ -74,25 +79,32 @@ def exposition() -> Response:
     return Response(text, content_type=content_type)
 
 
-def _gauges(relay: Relay) -> list[tuple[str, str, dict[str, str], float]]:
+def _gauges(relay: Relay) -> list[Gauge]:
     """Return what is counted in the outbox itself, and so is the same from every process."""
-    found: list[tuple[str, str, dict[str, str], float]] = []
+    found: list[Gauge] = []
     backlog = relay.outbox.backlog()
     for name, destination in relay.settings.destinations.items():
         now, held = relay.outbox.ledger(destination)
         own = {"destination": name}
-        mine = [row for row in backlog if row[0] == name]
-        counts = {row[1]: row[2] for row in mine}
-        for state in (QUEUED, SENDING, *KEPT):
-            found.append(("relay_backlog", _BACKLOG, {**own, "state": state}, counts.get(state, 0)))
-        waiting = [now - row[3] for row in mine if row[1] == QUEUED]
-        found.append(("relay_oldest_queued_seconds", _OLDEST, own, max(waiting, default=0.0)))
+        found += _waiting_for(name, backlog, now)
         for window in destination.windows:
             labels = {**own, "window": window.name}
             found.append(("relay_quota_used", _QUOTA, labels, quota.used(window, held, now)))
         is_held = relay.outbox.health(name).is_held(now)
         found.append(("relay_destination_held", _HELD, own, float(is_held)))
+    for name in sorted({row[0] for row in backlog} - relay.settings.destinations.keys()):
+        found += _waiting_for(name, backlog, relay.outbox.time())  # it was removed, and they wait on
+        found.append(("relay_destination_held", _HELD, {"destination": name}, 1.0))
     return found
+
+
+def _waiting_for(name: str, backlog: Backlog, now: float) -> Iterator[Gauge]:
+    own, mine = {"destination": name}, [row for row in backlog if row[0] == name]
+    counts = {row[1]: row[2] for row in mine}
+    for state in (QUEUED, SENDING, *KEPT):
+        yield "relay_backlog", _BACKLOG, {**own, "state": state}, counts.get(state, 0)
+    waiting = [now - row[3] for row in mine if row[1] == QUEUED]
+    yield "relay_oldest_queued_seconds", _OLDEST, own, max(waiting, default=0.0)
 
 
 _BACKLOG = "Submissions that are not finished"

@@ -80,6 +80,10 @@ def test_a_source_in_words(given: dict[str, Any], said: str) -> None:
             },
             "held (paused) until resumed; backlog 1; the oldest waits for 5 seconds",
         ),
+        (
+            {"hold_reason": "removed from the configuration", "eta_seconds": None, "quota_used": {}},
+            "held (removed from the configuration) until it is there again; backlog 0",
+        ),
     ],
 )
 def test_a_destination_in_words(given: dict[str, Any], said: str) -> None:

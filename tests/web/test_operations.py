@@ -67,6 +67,23 @@ def test_metrics_have_the_documented_names_and_labels() -> None:
     assert {"relay_upstream_seconds_count", "relay_request_seconds_count"} <= found
 
 
+def test_metrics_show_what_waits_for_a_destination_that_was_removed() -> None:
+    with ScriptedUpstream() as upstream:
+        before = config(upstream.url)
+        after = config(upstream.url) | {"destinations": {"second": before["destinations"]["ocamba"]}}
+        with RelayProcess(before) as relay:
+            relay.api("POST", "/api/destinations/ocamba/pause")
+            relay.form({"email": "ada@example.com"})
+            relay.configure(after)
+            relay.hup()
+            eventually(lambda: 'destination="second"' in relay.metrics(), what="the reload")
+            found = relay.metrics()
+    assert 'relay_backlog{destination="ocamba",state="queued"} 1.0' in found
+    assert 'relay_destination_held{destination="ocamba"} 1.0' in found
+    assert re.search(r'relay_oldest_queued_seconds\{destination="ocamba"\} [0-9.]+', found)
+    assert 'relay_backlog{destination="second",state="queued"} 0.0' in found
+
+
 def test_what_killed_processes_counted_in_is_removed_by_the_next() -> None:
     def folders(relay: RelayProcess) -> set[str]:
         found = set()
