@@ -36,7 +36,7 @@ class Desk:
         return found
 
     def _meant(self, filter_: Filter) -> Wanted:
-        hashes = None
+        hashes = filter_.hashes
         if filter_.contact is not None:
             check_text("contact", filter_.contact)
             hashes = finding.hashes(filter_.contact, self._settings, self._outbox.vault)

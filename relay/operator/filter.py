@@ -32,6 +32,8 @@ class Filter:
     receipt: str | None = None
     named: Mapping[str, str] = field(default_factory=dict)
     """Ids by name, of which one is enough."""
+    hashes: tuple[bytes, ...] | None = None
+    """Of a contact, where that is not said in clear."""
 
     def said(self) -> dict[str, Any]:
         """Return what was asked for, without whom: to be kept with a job, and in the audit log."""

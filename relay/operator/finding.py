@@ -1,8 +1,9 @@
 """A person is found: by a contact, under whatever it may be stored, or by an id."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,14 @@ CONTACT = "contact"
 IDS = ("receipt", "profile_id", "trace_id")
 WAYS = (CONTACT, *IDS)
 _ID = re.compile(r"[\w:.-]{4,200}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Sought:
+    """By what somebody is found: keyed hashes of a contact, and ids that something here has."""
+
+    hashes: tuple[bytes, ...]
+    named: Mapping[str, str]
 
 
 def meant(text: str, by: str | None) -> dict[str, Any]:

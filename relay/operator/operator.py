@@ -88,6 +88,20 @@ class Operator(Files, Whole):
         """
         return self.page(Filter(**finding.meant(text, by), limit=MAX_ROWS))
 
+    def sought(self, text: str) -> finding.Sought:
+        """Return by what a person, or an id, is found, without what was typed. Raises Nonsense."""
+        self.actor.must(VIEW)
+        meant = finding.meant(text, None)
+        hashes = finding.hashes(text, self._settings, self._outbox.vault) if finding.CONTACT in meant else ()
+        # A number may be an id as well as somebody's: only what is one here is kept as it was typed.
+        named = meant.get("named", {})
+        is_id = named and self._rows(Filter(named=named, limit=1))
+        return finding.Sought(hashes, named if is_id else {})
+
+    def found(self, sought: finding.Sought) -> dict[str, Any]:
+        """Return the newest submissions of somebody, as ``page`` does."""
+        return self.page(Filter(hashes=sought.hashes, named=sought.named, limit=MAX_ROWS))
+
     def status(self) -> dict[str, Any]:
         """Return the state of every destination, by name."""
         self.actor.must(VIEW)

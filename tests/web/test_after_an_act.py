@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from urllib.parse import unquote
 
 import pytest
 
@@ -40,3 +41,37 @@ def test_to_discard_one_is_asked_about_first(relay: RelayProcess) -> None:
 
     ask = re.findall(r"<details[^>]*><summary[^>]*>Discard it …</summary>(.*?)</details>", page, re.DOTALL)
     assert len(ask) == 1 and "cannot be had back" in ask[0] and "Yes, discard it" in ask[0]
+
+
+@pytest.mark.parametrize(
+    "contact", ["Looked.For@Example.com", "+49 151 1234 5670", "49 151 1234 5670", "nobody"]
+)
+def test_who_is_looked_for_stands_on_a_page_to_come_back_to(relay: RelayProcess, contact: str) -> None:
+    row = held(relay, "looked.for")
+    person = Person(relay, TOKENS["viewer"])
+
+    answer = person.post("/dashboard/find", {"contact": contact})
+
+    address = answer.headers["Location"]
+    assert answer.status_code == 303
+    plain = unquote(address).lower()
+    assert "looked" not in plain and "1234" not in plain and "nobody" not in plain
+    for _ in range(2):
+        page = person.get(address)
+        assert page.status_code == 200
+        assert (row["receipt"] in page.text) is ("@" in contact)
+    other = Person(relay, TOKENS["viewer"]).get(address)
+    assert other.status_code == 404 and row["receipt"] not in other.text
+
+
+def test_what_was_counted_stands_on_a_page_to_come_back_to(relay: RelayProcess) -> None:
+    held(relay, "counted")
+    person = Person(relay, TOKENS["actor"])
+
+    answer = person.post("/dashboard/jobs", {"action": "replay", "state": "held"})
+
+    assert answer.status_code == 303
+    page = person.get(answer.headers["Location"])
+    assert page.status_code == 200 and "Yes, replay" in page.text
+    looks = Person(relay, TOKENS["viewer"]).get(answer.headers["Location"])
+    assert looks.status_code == 200 and "Yes, replay" not in looks.text

@@ -78,6 +78,12 @@ class Person:
             self.relay.url + path, data=given, headers=dict(headers or {}), allow_redirects=False, timeout=30
         )
 
+    def led(self, path: str, fields: Mapping[str, str]) -> requests.Response:
+        """Post, and get the page that the answer leads to."""
+        answer = self.post(path, fields)
+        assert answer.status_code == 303, (answer.status_code, answer.text[:500])
+        return self.get(answer.headers["Location"])
+
 
 def held(relay: RelayProcess, name: str) -> dict[str, Any]:
     """One that fell into the trap, and so waits for a person."""
@@ -397,7 +403,7 @@ def test_a_person_is_found_without_being_in_an_address(relay: RelayProcess) -> N
     row = held(relay, "findable")
     person = Person(relay, TOKENS["viewer"])
 
-    answer = person.post("/dashboard/find", {"contact": "Findable@Example.com"})
+    answer = person.led("/dashboard/find", {"contact": "Findable@Example.com"})
 
     assert answer.status_code == 200 and row["receipt"] in answer.text
     assert "findable@example.com" not in answer.text.lower()
@@ -467,7 +473,7 @@ def test_many_are_counted_before_and_done_after(relay: RelayProcess) -> None:
     person = Person(relay, TOKENS["actor"])
     asked = {"action": "discard", "state": "held", "source": "newsletter"}
 
-    first = person.post("/dashboard/jobs", asked)
+    first = person.led("/dashboard/jobs", asked)
     assert first.status_code == 200 and all(relay.state(one) == "held" for one in receipts)
     begun = person.post("/dashboard/jobs", {**asked, "sure": counted_in(first.text)})
 
@@ -526,7 +532,7 @@ def test_a_yes_means_what_was_shown_and_nothing_that_came_later(relay: RelayProc
     person, source = Person(relay, TOKENS["actor"]), "newsletter"
     seen_ = [held(relay, f"asked{number}")["receipt"] for number in range(2)]
     asked = {"action": "discard", "state": "held", "source": source}
-    first = person.post("/dashboard/jobs", asked)
+    first = person.led("/dashboard/jobs", asked)
     later = held(relay, "later")["receipt"]
 
     assert "What comes later is not touched" in first.text
@@ -545,7 +551,7 @@ def test_a_yes_means_what_was_shown_and_nothing_that_came_later(relay: RelayProc
 def test_a_part_of_the_filter_is_never_left_out(relay: RelayProcess) -> None:
     person, row = Person(relay, TOKENS["actor"]), held(relay, "single")
     asked = {"action": "discard", "state": "held", "duplicate": "True"}
-    page = person.post("/dashboard/jobs", asked).text
+    page = person.led("/dashboard/jobs", asked).text
     assert "Discard 0 submissions?" in page and "may be a duplicate" in page and "duplicate=1" in page
     assert person.post("/dashboard/jobs", {**asked, "receipt": row["receipt"]}).status_code == 400
     assert relay.state(row["receipt"]) == "held"

@@ -10,6 +10,7 @@ from flask import Flask
 from relay.web.dashboard import (
     audit,
     destinations,
+    found,
     frame,
     guard,
     jobs,
@@ -20,7 +21,7 @@ from relay.web.dashboard import (
     submissions,
 )
 
-PAGES = (overview, submissions, submission, sources, destinations, jobs, audit)
+PAGES = (overview, submissions, found, submission, sources, destinations, jobs, audit)
 """Importing a page adds its addresses to the one blueprint."""
 
 

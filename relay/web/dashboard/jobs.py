@@ -4,9 +4,10 @@ from typing import Any
 
 from flask import Response, redirect, request, url_for
 
+from relay.operator.actor import ACT
 from relay.operator.errors import Nonsense
 from relay.operator.filter import Filter
-from relay.web.dashboard.frame import after, blueprint, page, the_operator, wake
+from relay.web.dashboard.frame import after, blueprint, page, the_actor, the_operator, wake
 
 _ROWS = 100
 _NAMED = ("state", "source", "reason", "since", "until")
@@ -38,14 +39,23 @@ def job_begin() -> Response:
     """Count what would be done; with ``sure``, the name of that count, do it to what was counted."""
     action, counted, operator = request.form.get("action", ""), request.form.get("sure"), the_operator()
     if not counted:
-        asked = _asked()
-        made = operator.make_job(action, asked, dry_run=True)
-        said = asked.said()
-        shown = {name: "1" if value is True else value for name, value in said.items()}
-        return page("job_ask.html", "jobs", action=action, said=said, shown=shown, counted=made)
+        made = operator.make_job(action, _asked(), dry_run=True)
+        return redirect(url_for("dashboard.job_ask", name=made["job"]), 303)  # type: ignore[return-value]
     begun = operator.make_job(action, Filter(), counted=counted)
     wake()
     return redirect(url_for("dashboard.job", name=begun["job"]), 303)  # type: ignore[return-value]
+
+
+@blueprint.get("/jobs/<name>/ask")
+def job_ask(name: str) -> Response:
+    """Ask whether what was counted shall be done."""
+    counted = the_operator().job(name)
+    if not counted["dry_run"]:
+        return redirect(url_for("dashboard.job", name=name), 303)  # type: ignore[return-value]
+    said = counted["filter"]
+    shown = {name: "1" if value is True else value for name, value in said.items()}
+    may_act = the_actor().may(ACT)
+    return page("job_ask.html", "jobs", said=said, shown=shown, counted=counted, may_act=may_act)
 
 
 def _asked() -> Filter:

@@ -1,10 +1,9 @@
-"""Lists of submissions: all that a filter shows, one person's, and those that need somebody."""
+"""Lists of submissions: all that a filter shows, and those that need somebody."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Response, redirect, request, url_for
+from flask import Response, request, url_for
 
 from relay.delivery import STATES
 from relay.operator.actions import DISCARD, POSSIBLE, REPLAY, WAITING
@@ -16,7 +15,6 @@ from relay.web.dashboard.frame import blueprint, page, the_actor, the_operator, 
 from relay.web.saved import saved
 
 ROWS = 50
-_RECEIPT = re.compile(r"[0-9a-f]{32}")
 _MANY = {REPLAY: "Send all that match …", DISCARD: "Discard all that match …"}
 
 
@@ -67,16 +65,6 @@ def export() -> Response:
     """All that a filter shows, as a file. A POST, as it is written down, and may name people."""
     format_, people = request.form.get("format", ""), bool(request.form.get("people"))
     return saved(the_operator().export(_asked(request.form), format_, people=people), format_)
-
-
-@blueprint.post("/find")
-def find() -> Response:
-    """A person, or one submission by an id. What was asked for never stands in an address."""
-    asked = request.form.get("contact", "").strip()
-    if _RECEIPT.fullmatch(asked):
-        return redirect(url_for("dashboard.submission", receipt=asked), 303)  # type: ignore[return-value]
-    found = the_operator().find(asked)["submissions"]
-    return page("found.html", "submissions", found=found)
 
 
 @blueprint.get("/needs-you")

@@ -1,0 +1,54 @@
+"""Somebody is looked for. The list is a page of its own, so that going back to it asks for nothing again.
+
+What was typed stands in no address: its keyed hash does, sealed for the session that asked.
+"""
+
+import base64
+import binascii
+import re
+
+from flask import Response, redirect, request, session, url_for
+
+from relay.operator.finding import Sought
+from relay.vault import KeyMissing
+from relay.web.dashboard.frame import blueprint, page, the_operator, the_relay
+
+_RECEIPT = re.compile(r"[0-9a-f]{32}")
+
+
+@blueprint.post("/find")
+def find() -> Response:
+    """Lead to a person's submissions, or to the one of a receipt."""
+    asked = request.form.get("contact", "").strip()
+    if _RECEIPT.fullmatch(asked):
+        return redirect(url_for("dashboard.submission", receipt=asked), 303)  # type: ignore[return-value]
+    place = _sealed(the_operator().sought(asked))
+    return redirect(url_for("dashboard.found", place=place), 303)  # type: ignore[return-value]
+
+
+@blueprint.get("/found/<place>")
+def found(place: str) -> Response:
+    """What a search found, as it is now."""
+    sought = _opened(place)
+    if sought is None:
+        return page("found.html", "submissions", 404, found=None)
+    return page("found.html", "submissions", found=the_operator().found(sought)["submissions"])
+
+
+def _sealed(sought: Sought) -> str:
+    said = {"hashes": [one.hex() for one in sought.hashes], "named": dict(sought.named)}
+    return base64.urlsafe_b64encode(the_relay().outbox.vault.seal(said, _whose())).decode().rstrip("=")
+
+
+def _opened(place: str) -> Sought | None:
+    """Return what was looked for, None if that was not in this session."""
+    try:
+        box = base64.b64decode(place + "=" * (-len(place) % 4), b"-_", validate=True)
+        said = the_relay().outbox.vault.open(box, _whose())
+    except (binascii.Error, KeyMissing, ValueError):
+        return None
+    return Sought(tuple(bytes.fromhex(one) for one in said["hashes"]), said["named"])
+
+
+def _whose() -> str:
+    return f"found {session['csrf_token']}"
