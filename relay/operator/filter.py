@@ -94,7 +94,7 @@ def typed_time(text: str | None, zone: tzinfo) -> str | None:
         return None
     if ago := _AGO.fullmatch(text):
         past = timedelta(seconds=int(ago[1]) * _SECONDS[ago[2]])
-        return (datetime.now(zone) - past).isoformat(timespec="seconds")
+        return (datetime.now(UTC) - past).astimezone(zone).isoformat(timespec="seconds")
     try:
         found = datetime.fromisoformat(text)
         return text if found.tzinfo else found.replace(tzinfo=zone).isoformat()

@@ -1,6 +1,6 @@
 """Filters: times as people type them, in the zone in which they are shown."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -32,5 +32,34 @@ def test_a_time_is_one_of_the_zone_it_is_shown_in(typed: str | None, meant: str 
 @pytest.mark.parametrize(("typed", "ago"), [("90s", 90), ("5m", 300), ("24h", 86400), ("7d", 604800)])
 def test_a_time_may_be_how_long_ago_it_was(typed: str, ago: int) -> None:
     found = moment("since", typed_time(typed, NEW_YORK))
+    passed = datetime.now(UTC) - timedelta(seconds=ago)
+    assert found is not None and abs(found - passed.timestamp()) < 60
+
+
+class Springing(tzinfo):
+    """A zone whose clocks were put by an hour a quarter of an hour ago: forward, or back."""
+
+    def __init__(self, hours: int) -> None:
+        self.change = datetime.now(UTC) - timedelta(minutes=15)
+        self.after = timedelta(hours=1 + hours)
+
+    def fromutc(self, at: datetime) -> datetime:
+        is_after = at.replace(tzinfo=UTC) >= self.change
+        return (at + (self.after if is_after else timedelta(hours=1))).replace(fold=int(is_after))
+
+    def utcoffset(self, at: datetime | None) -> timedelta:
+        assert at is not None
+        wall = at.replace(tzinfo=UTC)
+        if self.after < timedelta(hours=1) and wall - self.after >= self.change:
+            return self.after if at.fold or wall - timedelta(hours=1) >= self.change else timedelta(hours=1)
+        return self.after if wall - timedelta(hours=1) >= self.change else timedelta(hours=1)
+
+
+@pytest.mark.parametrize("hours", [1, -1], ids=["forward", "back"])
+@pytest.mark.parametrize(("typed", "ago"), [("5m", 300), ("30m", 1800), ("2h", 7200), ("1d", 86400)])
+def test_how_long_ago_it_was_is_the_same_when_the_clocks_are_changed(
+    typed: str, ago: int, hours: int
+) -> None:
+    found = moment("since", typed_time(typed, Springing(hours)))
     passed = datetime.now(UTC) - timedelta(seconds=ago)
     assert found is not None and abs(found - passed.timestamp()) < 60
