@@ -6,7 +6,7 @@ A page or an address goes here; nothing is decided here about a submission. Flas
 from flask import Flask
 
 from relay.process.relay import Relay
-from relay.web import api, dashboard, description, operations, pages, problems, script, submit
+from relay.web import api, closed, dashboard, description, operations, pages, problems, script, submit
 from relay.web.wsgi import with_headers
 
 
@@ -23,6 +23,7 @@ def create_app(relay: Relay) -> RelayApp:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # it answers // with a redirect built from the Host header
     problems.register(app)
+    closed.install(app)
     for face in (submit, pages, script, operations, api, description):
         app.register_blueprint(face.blueprint)
     dashboard.register(app)

@@ -188,11 +188,12 @@ def test_without_a_session_a_part_tells_the_page_to_go_to_the_login(relay: Relay
     assert (answer.status_code, answer.headers["HX-Redirect"]) == (401, "/dashboard/login")
 
 
-def test_without_any_operator_there_is_no_dashboard() -> None:
-    nobody = {"RELAY_ADMIN_TOKEN": None}
+def test_what_has_no_token_is_not_there_whatever_is_asked() -> None:
+    nobody = {"RELAY_ADMIN_TOKEN": None, "RELAY_METRICS_TOKEN": None}
     with ScriptedUpstream() as upstream, RelayProcess(config(upstream.url), env=nobody) as relay:
-        for path in (*PAGES, "/dashboard/login"):
-            assert Person(relay).get(path).status_code == 404
+        for path in (*PAGES, "/dashboard/login", "/api/status", "/api/nowhere", "/metrics"):
+            for method in ("GET", "POST", "DELETE", "OPTIONS"):
+                assert request(relay.port, method, path).status == 404, (method, path)
 
 
 @pytest.mark.parametrize("path", [*PAGES, *PARTS])

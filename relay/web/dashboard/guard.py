@@ -3,7 +3,7 @@
 import hmac
 from typing import Any
 
-from flask import Flask, Request, Response, abort, current_app, g, request, session
+from flask import Flask, Request, Response, current_app, g, request, session
 from flask.sessions import SessionInterface, SessionMixin
 from flask_wtf.csrf import CSRFProtect
 
@@ -49,10 +49,8 @@ def install(app: Flask) -> None:
 
 
 def require_session() -> Response | None:
-    """Before every page but the login: no operators, no dashboard; no session, to the login."""
+    """Before every page but the login: no session, to the login."""
     relay: Relay = current_app.relay  # type: ignore[attr-defined]
-    if not known(relay.settings):
-        abort(404)
     if "Authorization" in request.headers and request.cookies:
         return shown(400, "Show a token or a cookie, not both.")
     if "actor" not in session:

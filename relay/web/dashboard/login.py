@@ -3,7 +3,6 @@
 from flask import (
     Blueprint,
     Response,
-    abort,
     current_app,
     redirect,
     render_template,
@@ -14,7 +13,7 @@ from flask import (
 from flask_wtf.csrf import CSRFError
 
 from relay.config.operators import digest
-from relay.operator.actor import known, recognise
+from relay.operator.actor import recognise
 from relay.outbox.sessions import Sessions
 from relay.process.relay import Relay
 from relay.web import guesses
@@ -26,13 +25,6 @@ blueprint = Blueprint("login", __name__, url_prefix=PREFIX)
 blueprint.register_error_handler(CSRFError, stale_form)
 _LONGEST_TOKEN = 500
 _UNDONE = "Your session was over, and nothing was done. Log in, look at it again, then do it."
-
-
-@blueprint.before_request
-def exists() -> None:
-    """Without operators there is no dashboard."""
-    if not known(_relay().settings):
-        abort(404)
 
 
 @blueprint.get("/login")

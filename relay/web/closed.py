@@ -1,0 +1,23 @@
+"""What is not there because its token is unset: whatever is asked of it is answered 404."""
+
+from flask import Flask, abort, current_app, request
+
+from relay.operator import actor
+from relay.process.relay import Relay
+
+_OF_OPERATORS = ("/api/", "/dashboard/")
+_OF_METRICS = "/metrics/"
+
+
+def install(app: Flask) -> None:
+    """Look before every request, also one whose method no address takes: a 405 would tell that it exists."""
+    app.before_request(_look)
+
+
+def _look() -> None:
+    relay: Relay = current_app.relay  # type: ignore[attr-defined]
+    path = request.path + "/"
+    if path.startswith(_OF_OPERATORS) and not actor.known(relay.settings):
+        abort(404)
+    if path.startswith(_OF_METRICS) and not relay.settings.metrics_token:
+        abort(404)
