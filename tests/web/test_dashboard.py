@@ -656,6 +656,7 @@ def test_what_is_to_be_done_once_is_not_done_before_somebody_knows(relay: RelayP
 
 def test_what_the_sandbox_took_says_nothing_about_a_token() -> None:
     with RelayProcess(config("http://127.0.0.1:9/"), mode="serve", token=None) as relay:
+        assert "Sandbox: nothing leaves" in relay.get("/dashboard/login").text, "every page says it"
         receipt = relay.form({"email": "sandbox@example.com"}).json["receipt"]
         relay.wait_state(receipt, "delivered")
         person = Person(relay, relay.admin_token)
