@@ -62,6 +62,13 @@ def test_no_health_check_starts_a_python(service: dict[str, Any]) -> None:
     assert not any("python" in check for check in checks)
 
 
+def test_a_signal_leaves_the_relay_to_be_started_again_after_a_crash() -> None:
+    """Docker takes its `kill` for a stop, unless another signal is said to be the one."""
+    assert dockerfile("STOPSIGNAL") == "SIGTERM"
+    for file in FILES:
+        assert "kill --signal" not in (DEPLOY / file).read_text(encoding="utf-8")
+
+
 def test_what_the_compose_files_mount_is_there() -> None:
     for file in FILES:
         volumes = yaml.safe_load((DEPLOY / file).read_text(encoding="utf-8"))["volumes"]
