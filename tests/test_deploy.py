@@ -69,6 +69,11 @@ def test_a_signal_leaves_the_relay_to_be_started_again_after_a_crash() -> None:
         assert "kill --signal" not in (DEPLOY / file).read_text(encoding="utf-8")
 
 
+def test_postgres_is_well_only_when_others_can_reach_it() -> None:
+    """While it is set up for the first time it answers at its socket alone."""
+    assert "--host" in services("compose.postgres.yaml")["postgres"]["healthcheck"]["test"]
+
+
 def test_what_the_compose_files_mount_is_there() -> None:
     for file in FILES:
         volumes = yaml.safe_load((DEPLOY / file).read_text(encoding="utf-8"))["volumes"]
