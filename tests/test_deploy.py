@@ -244,6 +244,15 @@ def test_another_site_under_the_same_certificate_is_not_answered(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("caddy_is_here")
+def test_caddy_offers_no_protocol_whose_port_is_closed() -> None:
+    """HTTP/3 has a port by UDP, and its own times."""
+    command = ["caddy", "adapt", "--config", str(DEPLOY / "Caddyfile"), "--adapter", "caddyfile"]
+    adapted = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    assert all(one["protocols"] == ["h1", "h2"] for one in adapted["apps"]["http"]["servers"].values())
+    assert not any("udp" in port for port in services("compose.yaml")["caddy"]["ports"])
+
+
+@pytest.mark.usefixtures("caddy_is_here")
 def test_caddys_log_holds_no_secret_of_a_query(tmp_path: Path) -> None:
     port_of_nobody = free_port()
     with caddy(port_of_nobody, tmp_path) as (port, log):
