@@ -74,6 +74,15 @@ def test_postgres_is_well_only_when_others_can_reach_it() -> None:
     assert "--host" in services("compose.postgres.yaml")["postgres"]["healthcheck"]["test"]
 
 
+def test_what_init_writes_for_compose_is_read_without_being_named() -> None:
+    """Else a later `docker compose up` would take the defaults: another host, or an empty SQLite."""
+    for file in FILES:
+        text = (DEPLOY / file).read_text(encoding="utf-8")
+        assert "--env-file" not in text and " -f " not in text
+    assert "ln -sf config/relay.env .env" in (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
+    assert "COMPOSE_FILE=" in (DEPLOY / "compose.postgres.yaml").read_text(encoding="utf-8")
+
+
 def test_what_the_compose_files_mount_is_there() -> None:
     for file in FILES:
         volumes = yaml.safe_load((DEPLOY / file).read_text(encoding="utf-8"))["volumes"]
