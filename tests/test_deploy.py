@@ -83,6 +83,11 @@ def test_what_init_writes_for_compose_is_read_without_being_named() -> None:
     assert "COMPOSE_FILE=" in (DEPLOY / "compose.postgres.yaml").read_text(encoding="utf-8")
 
 
+def test_secrets_beside_the_compose_files_are_not_committed() -> None:
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+    assert {"/deploy/.env", "/deploy/config/"} <= set(ignored)
+
+
 def test_what_the_compose_files_mount_is_there() -> None:
     for file in FILES:
         volumes = yaml.safe_load((DEPLOY / file).read_text(encoding="utf-8"))["volumes"]
