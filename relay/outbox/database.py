@@ -64,6 +64,7 @@ def _postgresql(url: str, seconds: float = 10.0, **pool: Any) -> Engine:
         **{**usual, **pool},
         connect_args={
             "connect_timeout": 5,
+            "client_encoding": "utf8",  # whatever the database has; of SQL_ASCII text would come as bytes
             "options": f"-c statement_timeout={seconds * 1000:.0f} -c lock_timeout=5000 "
             "-c idle_in_transaction_session_timeout=15000",
         },

@@ -40,6 +40,24 @@ def test_a_full_disk_of_postgresql_is_over_when_it_is_over(postgres_url: str) ->
     store.close()
 
 
+@pytest.mark.postgres
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_postgresql_that_was_set_up_without_utf8_does_as_well(postgres_url: str, encoding: str) -> None:
+    """As initdb makes them where LANG is unset, and psycopg would then give bytes in place of text."""
+    engine = sa.create_engine(postgres_url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as conn:
+        name = f"in_{encoding.lower()}_{sa.make_url(postgres_url).database}"
+        how = f"TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
+        conn.execute(sa.text(f'CREATE DATABASE "{name}" {how}'))
+    url = sa.make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
+    store = Store(url)
+
+    outbox = store.open()
+
+    assert state(outbox, put(outbox).delivery.receipt) == QUEUED
+    store.close()
+
+
 def test_what_comes_after_the_end_is_refused_and_waits_for_nobody(sqlite_store: Store) -> None:
     outbox = sqlite_store.opened[0]
     late = [entry(outbox, f"n{number}") for number in range(20)]
