@@ -57,11 +57,7 @@ def fill(url: str, key: str, delivered: int, waiting: int) -> None:
         _fill_delivered(url, delivered)
         for start in range(0, waiting, _BULK):
             entries = [_entry(box, number) for number in range(start, min(waiting, start + _BULK))]
-            box.write(
-                lambda conn, some=entries: storing.store(
-                    conn, some, time.time(), box.vault, any_invalid=False
-                )
-            )
+            box.write(lambda conn, some=entries: storing.store(conn, some, time.time(), box.vault))
     engine = engine_for(url)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         conn.exec_driver_sql("ANALYZE" if engine.dialect.name == "sqlite" else "VACUUM ANALYZE")

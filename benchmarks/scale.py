@@ -81,7 +81,7 @@ def fill_backlog(box: Outbox, count: int) -> None:
     for start in range(0, count, _BULK):
         with box._engine.begin() as conn:
             entries = [_entry(box, number) for number in range(start, start + _BULK)]
-            storing.store(conn, entries, time.time(), box.vault, any_invalid=False)
+            storing.store(conn, entries, time.time(), box.vault)
 
 
 def _entry(box: Outbox, number: int) -> Entry:

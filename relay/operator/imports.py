@@ -177,7 +177,7 @@ class Import:
             now = outbox.now(conn)
             known = People().meet(conn, entries)
             made = [stamped(entry, now) for entry, there in zip(entries, known, strict=True) if not there]
-            stored = storing.store(conn, made, now, outbox.vault, any_invalid=True)
+            stored = storing.store(conn, made, now, outbox.vault)
             return sum(known) + sum(isinstance(one, Stored) and one.repeat for one in stored)
 
         return int(outbox.write(change)) if entries else 0

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable
 from dataclasses import fields, replace
-from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -56,12 +55,6 @@ REUSED = (
         ),
         deliveries.c.state.not_in((INVALID, HELD, DEAD, DISCARDED)),
     )
-    .limit(1)
-)
-ANY_INVALID: sa.Select[Any] = (
-    sa.select(sa.literal_column("1"))
-    .select_from(deliveries)
-    .where(BY_STATE, deliveries.c.state == sa.literal_column("'invalid'"))
     .limit(1)
 )
 LEDGER = (
@@ -175,12 +168,10 @@ HEALTH = sa.select(destinations).where(destinations.c.name == sa.bindparam("this
 # --- rows ---------------------------------------------------------------------------------------------
 
 
-_ROW_COLUMNS = (
-    *("receipt", "source", "destination", "state", "reason", "lane", "received_at", "due_at", "changed_at"),
-    *("dropped", "payload", "size", "contact_hint", "repeat_key", "plain_key"),
-    *("twin_key", "plain_twin", "id_hash", "email_hash", "phone_hash", "consent"),
-    *("ignored_files", "is_test", "is_imported"),
-)
+_INSERT = {
+    name: kind.insert(deliveries).on_conflict_do_nothing().returning(deliveries.c.receipt)
+    for name, kind in (("sqlite", sqlite), ("postgresql", postgresql))
+}
 
 
 def row_of(entry: Entry) -> dict[str, Any]:
@@ -266,37 +257,8 @@ def give_twin_up(conn: Connection, receipt: str) -> None:
 
 
 def insert_all(conn: Connection, rows: list[dict[str, Any]]) -> Iterable[str]:
-    """Insert rows unless their repeat key is taken, and return the receipts of those inserted."""
-    if not rows:
-        return ()
-    text, names = _insert_text(conn.dialect.name, len(rows))
-    values = tuple(row[name] for row in rows for name in names)
-    return [row[0] for row in conn.exec_driver_sql(text, values)]
-
-
-@cache
-def _insert_text(dialect: str, count: int) -> tuple[str, tuple[str, ...]]:
-    """Return one statement for so many rows, and the order of a row's columns in it.
-
-    Compiled once per size: this is on the way of every submission.
-    """
-    kind = sqlite if dialect == "sqlite" else postgresql
-    row = dict.fromkeys(_ROW_COLUMNS)
-    statement = (
-        kind.insert(deliveries)
-        .values([row] * count)
-        .on_conflict_do_nothing()  # of the repeat key, or of the twin key
-        .returning(deliveries.c.receipt)
-    )
-    compiled = statement.compile(dialect=_dialect(dialect))
-    names = [name.rpartition("_m")[0] for name in compiled.positiontup or ()]
-    return str(compiled), tuple(names[: len(names) // count])
-
-
-def _dialect(name: str) -> Any:
-    if name == "sqlite":
-        return sqlite.dialect(paramstyle="qmark")
-    return postgresql.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
+    """Insert rows unless their repeat key or twin key is taken, and return the receipts of those inserted."""
+    return list(conn.scalars(_INSERT[conn.dialect.name], rows)) if rows else ()
 
 
 def insert_ignoring(conn: Connection, table: sa.Table, values: dict[str, Any], keys: list[str]) -> None:

@@ -10,9 +10,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from relay.clock import SteadyClock
 from relay.config.environment import is_sqlite
-from relay.delivery import (
-    INVALID,
-)
 from relay.destination import Destination
 from relay.outbox import migrations, storing, timekeeping, upkeep
 from relay.outbox.arrivals import Arrivals
@@ -27,7 +24,6 @@ from relay.outbox.records import (
 from relay.outbox.schema import destinations, meta
 from relay.outbox.sqlite import check_is_ours, create_private
 from relay.outbox.statements import (
-    ANY_INVALID,
     DATABASE_CLOCK,
     get_meta,
     insert_ignoring,
@@ -61,7 +57,6 @@ class Store:
         self._destinations: dict[str, Destination] = {}
         self._sending = Sending(self.now, self._destinations)
         self._arrivals = Arrivals()
-        self._has_invalid: bool | None = None
         self.is_full = False
         """Set while the disk is nearly full: what is stored already goes on, nothing new is taken.
 
@@ -217,15 +212,4 @@ class Store:
         # Hosts' clocks differ; and one that was set since must not keep what came before for later.
         is_late = [not self._is_sqlite or entry.delivery.received_at > now for entry in entries]
         entries = [stamped(one, now) if late else one for one, late in zip(entries, is_late, strict=True)]
-        stored = storing.store(conn, entries, now, self.vault, any_invalid=self._any_invalid(conn))
-        if any(entry.delivery.state == INVALID for entry in entries):
-            self._has_invalid = True
-        return stored
-
-    def _any_invalid(self, conn: Connection) -> bool:
-        """Whether there may be an invalid delivery: mostly not, which saves a query per batch."""
-        if not self._is_sqlite:  # another process may have stored one
-            return True
-        if self._has_invalid is None:
-            self._has_invalid = conn.scalar(ANY_INVALID) is not None
-        return self._has_invalid
+        return storing.store(conn, entries, now, self.vault)

@@ -29,14 +29,9 @@ from relay.sources.source import Budget
 from relay.vault import Vault
 
 
-def store(
-    conn: Connection, entries: Sequence[Entry], now: float, vault: Vault, *, any_invalid: bool
-) -> list[Stored | NoRoom]:
-    """Store entries, most of them with one statement; say of each what became of it.
-
-    ``any_invalid``: whether there may be an invalid delivery that one of them mends.
-    """
-    invalid = _invalid_ones(conn, entries) if any_invalid else set()
+def store(conn: Connection, entries: Sequence[Entry], now: float, vault: Vault) -> list[Stored | NoRoom]:
+    """Store entries, most of them with one statement; say of each what became of it."""
+    invalid = _invalid_ones(conn, entries)
     plain = [entry for entry in entries if entry.is_plain and entry.raw_key not in invalid]
     inserted = set(insert_all(conn, [row_of(entry) for entry in plain]))
     return [

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from relay.delivery import KEPT
-from relay.outbox import figures, listing, statements, upkeep, wanted
+from relay.outbox import figures, listing, upkeep, wanted
 from relay.outbox.figures import HOUR
 from relay.outbox.outbox import Outbox
 from relay.outbox.schema import deliveries
@@ -69,7 +69,6 @@ QUESTIONS: dict[str, Question] = {
     "where anything is to go": listing.destinations_waited_for,
     "who waits for a lane": lambda conn: listing.waiting(conn, "d", NOW),
     "sources of which nothing can be mapped": lambda conn: listing.sources_all_invalid(conn, 3),
-    "whether anything is invalid": lambda conn: conn.scalar(statements.ANY_INVALID),
     "how many are invalid": lambda conn: listing.count(conn, "a", "invalid"),
     "the arrivals of a day": lambda conn: figures.arrived(conn, "a", NOW - 24 * HOUR),
     "the arrivals of a week": lambda conn: figures.arrivals(conn, "a", NOW - 168 * HOUR, 168),
