@@ -74,6 +74,13 @@ def test_postgres_is_well_only_when_others_can_reach_it() -> None:
     assert "--host" in services("compose.postgres.yaml")["postgres"]["healthcheck"]["test"]
 
 
+def test_who_comes_by_ipv6_keeps_an_address_of_their_own() -> None:
+    """Else Docker's bridge is the one client that Caddy sees."""
+    networks = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["networks"]
+    assert networks["default"]["enable_ipv6"] is True
+    assert not any("networks" in service for file in FILES for service in services(file).values())
+
+
 def test_what_init_writes_for_compose_is_read_without_being_named() -> None:
     """Else a later `docker compose up` would take the defaults: another host, or an empty SQLite."""
     for file in FILES:
