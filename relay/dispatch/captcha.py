@@ -19,6 +19,7 @@ from relay.outbox.outbox import Outbox
 from relay.outbox.records import ToCheck
 from relay.outcome import Answer
 from relay.sources.source import Captcha
+from relay.vault import KeyMissing
 
 AGAIN_SECONDS = 15.0
 """After how long a submission is checked again about which the service said nothing."""
@@ -82,23 +83,30 @@ class Checker:
             return False
         source = self.settings.sources.get(taken.source)
         verdict: bool | None = True
+        reason = "captcha"
         if source is not None and source.captcha is not None:
-            verdict = self._ask(source.captcha, taken)
+            try:
+                verdict = self._ask(source.captcha, taken)
+            except (KeyMissing, ValueError):  # nobody can ask about it, now or later
+                verdict, reason = False, "captcha: unreadable"
         if verdict is None and not (taken.again and taken.age_seconds > _PATIENCE_SECONDS):
             events.note("captcha.unavailable", level=logging.WARNING, source=taken.source)
             return True  # it is due again by itself
-        self._keep(taken, verdict, source.repeat_window if source is not None else None)
+        reason = "captcha: no verdict" if verdict is None else reason
+        self._keep(taken, verdict, source.repeat_window if source is not None else None, reason)
         return True
 
-    def _keep(self, taken: ToCheck, verdict: bool | None, window: float | None) -> None:
-        """Record a verdict. It is told once only: until it is recorded, nothing else is asked."""
+    def _keep(self, taken: ToCheck, verdict: bool | None, window: float | None, reason: str) -> None:
+        """Record a verdict; ``reason``: why it is held if that is not a good one.
+
+        It is told once only: until it is recorded, nothing else is asked.
+        """
         while not self._stopping:
             try:
                 if verdict:
                     self._outbox.pass_check(taken.receipt, window)
                     self._passed(taken.destination)
                     return
-                reason = "captcha" if verdict is False else "captcha: no verdict"
                 self._outbox.fail_check(taken.receipt, reason)
                 events.note("submission.held", source=taken.source, receipt=taken.receipt, reason=reason)
                 return
@@ -113,7 +121,7 @@ class Checker:
         return [source.name for source in self.settings.sources.values() if source.captcha in away]
 
     def _ask(self, captcha: Captcha, taken: ToCheck) -> bool | None:
-        """Return what the service says, None if it says nothing."""
+        """Return what the service says, None if it says nothing. Raises KeyMissing, ValueError."""
         payload = self._outbox.vault.open(taken.box, taken.receipt)
         body = {
             "secret": captcha.secret,

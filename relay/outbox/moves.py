@@ -5,6 +5,7 @@ takes its plain keys, so that later repeats find it, unless another with one of 
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +30,7 @@ from relay.outbox.audit import Act
 from relay.outbox.errors import Unavailable
 from relay.outbox.schema import aliases, deliveries
 from relay.outbox.statements import give_key_up, give_twin_up
-from relay.vault import Vault
+from relay.vault import KeyMissing, Vault
 
 _c = deliveries.c
 _LOCK = 0x5167_6E75_7054
@@ -142,8 +143,10 @@ def hold_back(conn: Connection, receipt: str, reason: str, vault: Vault, now: fl
     row = _seen(conn, receipt)
     if row is None or (row["state"], row["lane"]) != (QUEUED, CHECK):
         return False
-    payload = vault.open(row["payload"], receipt)
-    cut = vault.seal({key: one for key, one in payload.items() if key in ("profile", "update")}, receipt)
+    cut = row["payload"]
+    with suppress(KeyMissing, ValueError):  # what cannot be read stays as it is
+        payload = vault.open(cut, receipt)
+        cut = vault.seal({key: one for key, one in payload.items() if key in ("profile", "update")}, receipt)
     plain = _plain_keys(row)
     keys = {"repeat_key": None, "plain_key": plain.content, "twin_key": None, "plain_twin": plain.twin}
     held = {"state": HELD, "lane": FRESH, "reason": reason, "changed_at": now}

@@ -10,6 +10,7 @@ from tests.intake.verifying import CAPTCHA_SECRET, SiteVerify, captcha
 from tests.kit.processes import eventually
 from tests.kit.relay import RelayProcess, config
 from tests.kit.upstream import ScriptedUpstream
+from tests.operator.test_unreadable import damage
 
 
 @pytest.fixture
@@ -66,6 +67,22 @@ def test_a_verdict_that_could_not_be_written_at_first_is_the_verdict(
     row = relay.wait_state(receipt, state, timeout=30)
     assert len(verify.asked) == 1
     assert row["reason"] == ("captcha" if state == "held" else None)
+
+
+def test_what_is_damaged_before_it_is_checked_waits_for_a_person(
+    relay: RelayProcess, verify: SiteVerify, upstream: ScriptedUpstream
+) -> None:
+    receipt = asked_about(relay, verify)
+    relay.kill9()
+    damage(relay, receipt)
+    verify.free.set()
+    relay.start()
+
+    row = relay.wait_state(receipt, "held", timeout=30)
+
+    assert row["reason"] == "captcha: unreadable"
+    assert "checker.fault" not in relay.output() and upstream.arrivals == []
+    assert relay.api("POST", f"/api/submissions/{receipt}/discard").json["state"] == "discarded"
 
 
 def test_a_token_whose_verdict_was_lost_on_the_way_makes_nobody_a_bot(
