@@ -18,6 +18,8 @@ _LINES = 200
 """So many lines tell what divides cells."""
 _NAMED_DELIMITER = re.compile(r'"?sep=([^\w"\s]|\t)"?(?=[\r\n])', re.IGNORECASE)
 """A first line by which spreadsheets say it; it is not part of the table."""
+_BROKEN = re.compile("[\0\ud800-\udfff]")
+_ARCHIVE = b"PK\x03\x04"
 _COMMON = "cp1252"
 _OLD_ENCODINGS = [_COMMON, "cp1250", "cp1251", "utf_16"]
 _MARKS = (
@@ -47,6 +49,8 @@ class Table:
     def __init__(self, file: BinaryIO, encoding: str | None = None) -> None:
         """``encoding``: if it was guessed wrongly. Raises Unfitting, Nonsense where there is no heading."""
         sample = file.read(_SAMPLE_BYTES)
+        if sample.startswith(_ARCHIVE):
+            raise Unfitting("the file is a spreadsheet's own, or an archive: save the table as CSV")
         file.seek(0)
         self.encoding = encoding or _encoding(sample)
         try:
@@ -98,19 +102,30 @@ class Table:
 
 
 def _is_broken(text: str) -> bool:
-    return "\0" in text or any("\ud800" <= character <= "\udfff" for character in text)
+    return _BROKEN.search(text) is not None
 
 
 def _encoding(sample: bytes) -> str:
     for mark, name in _MARKS:
         if sample.startswith(mark):
             return name
+    if wide := _wide(sample):
+        return wide
     whole = sample[: sample.rfind(b"\n") + 1] or sample  # not cut within a character
     try:
         whole.decode("utf-8")
     except UnicodeDecodeError:
         return _old_encoding(whole)
     return "utf-8"
+
+
+def _wide(sample: bytes) -> str | None:
+    """Return which UTF-16 it is without a mark: of most characters one half is zero, always the same one."""
+    most = max(2.0, len(sample) // 2 * 0.6)
+    low, high = sample[1::2].count(0), sample[::2].count(0)
+    if low > most and high < low / 10:
+        return "utf-16-le"
+    return "utf-16-be" if high > most and low < high / 10 else None
 
 
 def _old_encoding(sample: bytes) -> str:

@@ -77,7 +77,9 @@ def profiles(operator: Operator) -> list[tuple[str, str, str]]:
 TABLE = "email;phone;first_name;last_name\r\nada@example.com;0171 1234567;Zoë;Müller\r\n"
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"]
+)
 @pytest.mark.parametrize("delimiter", [";", ",", "\t", "|"])
 def test_encoding_and_delimiter_are_found_out(operator: Operator, encoding: str, delimiter: str) -> None:
     rows = TABLE.replace(";", delimiter) + delimiter.join(["", "0171 7654321", "José", "Núñez"]) + "\r\n\r\n"
@@ -387,6 +389,11 @@ def test_imported_ones_are_no_arrivals_of_today(
 def test_what_is_no_table_is_refused(operator: Operator, data: bytes) -> None:
     with pytest.raises(Unfitting):
         taken(operator, data)
+
+
+def test_who_brings_the_spreadsheet_itself_is_told_what_to_do(operator: Operator) -> None:
+    with pytest.raises(Unfitting, match="save the table as CSV"):
+        taken(operator, b"PK\x03\x04\x14\x00\x06\x00email,first_name\r\n")
 
 
 @pytest.mark.parametrize("encoding", ["klingon", "rot13", "base64", "undefined", "utf-16", "idna", "a\0b"])
