@@ -37,6 +37,7 @@ def kept_seconds(settings: Settings, source: str) -> float:
 def sources(settings: Settings, outbox: Outbox) -> list[dict[str, Any]]:
     """Return every source: its last sign-up, its counts, what needs somebody, by state and reason."""
     groups = needs_you(settings, outbox)
+    now = outbox.time()
     known = {name: (source.kind, source.enabled) for name, source in settings.sources.items()}
     gone = {group["source"]: (None, False) for group in groups if group["source"] not in known}
     return [
@@ -44,8 +45,8 @@ def sources(settings: Settings, outbox: Outbox) -> list[dict[str, Any]]:
             "source": name,
             "kind": kind,
             "enabled": enabled,
-            **_arrived(outbox, name),
-            "refusals": _refused(outbox, name),
+            **_arrived(outbox, name, now),
+            "refusals": _refused(outbox, name, now),
             "unmapped": _unmapped(settings, outbox, name),
             "needs_you": _by_state([group for group in groups if group["source"] == name]),
         }
@@ -53,23 +54,30 @@ def sources(settings: Settings, outbox: Outbox) -> list[dict[str, Any]]:
     ]
 
 
-def _arrived(outbox: Outbox, source: str) -> dict[str, Any]:
+def _arrived(outbox: Outbox, source: str, now: float) -> dict[str, Any]:
     """Return when the last one came, how many lately, and how many in each hour of a week."""
-    now, hours = outbox.time(), outbox.arrivals(source, WEEK_HOURS)
+    hours = outbox.arrivals(source, WEEK_HOURS, now)
     return {
         "last": clock.iso(outbox.read(lambda conn: figures.last_received(conn, source))),
         "counts": {
-            "1h": outbox.read(lambda conn: figures.arrived(conn, source, now - HOUR)),
-            "24h": outbox.read(lambda conn: figures.arrived(conn, source, now - DAY_HOURS * HOUR)),
+            "1h": _lately(outbox, source, now, hours[-1:]),
+            "24h": _lately(outbox, source, now, hours[-DAY_HOURS:]),
             "7d": sum(hours),
         },
         "hours": hours,
     }
 
 
-def _refused(outbox: Outbox, source: str) -> list[dict[str, Any]]:
+def _lately(outbox: Outbox, source: str, now: float, hours: list[int]) -> int:
+    """Return how many came in so many hours until now: in these of the clock, and in a part of one before."""
+    began, seconds = now // HOUR * HOUR, len(hours) * HOUR
+    since, until = now - seconds, began + HOUR - seconds
+    return sum(hours) + int(outbox.read(lambda conn: figures.arrived(conn, source, since, until)))
+
+
+def _refused(outbox: Outbox, source: str, now: float) -> list[dict[str, Any]]:
     """Return what was refused within a week, and why, the most frequent cause first."""
-    since = outbox.time() - WEEK_HOURS * HOUR
+    since = now - WEEK_HOURS * HOUR
     found = outbox.read(lambda conn: refusals.recent(conn, source, since))
     return [
         {"cause": one["cause"], "count": one["count"], "last": clock.iso(one["last_at"])} for one in found

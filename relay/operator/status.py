@@ -4,27 +4,32 @@ from typing import Any
 
 from relay import clock, quota
 from relay.config.settings import Settings
-from relay.delivery import QUEUED, SENDING
 from relay.destination import Destination
+from relay.outbox import listing
 from relay.outbox.outbox import Outbox
 
 REMOVED = "removed from the configuration"
 
-Backlog = list[tuple[str, str, int, float]]
+_Waiting = tuple[int, float | None]
+"""How many are to be sent, and when the oldest of them came."""
+_NONE: _Waiting = (0, None)
 
 
 def status(settings: Settings, outbox: Outbox) -> dict[str, Any]:
     """Return every destination by name, those too that were removed while something waits for them."""
-    backlog = outbox.backlog()
-    found = {name: _configured(one, outbox, backlog) for name, one in settings.destinations.items()}
-    removed = sorted({row[0] for row in backlog} - found.keys())
-    return found | {name: _removed(name, settings, outbox, backlog) for name in removed}
+    waiting: dict[str, _Waiting] = outbox.read(listing.to_send)
+    found = {
+        name: _configured(one, outbox, waiting.get(name, _NONE))
+        for name, one in settings.destinations.items()
+    }
+    removed = sorted(waiting.keys() - found.keys())
+    return found | {name: _removed(name, settings, outbox, waiting[name]) for name in removed}
 
 
-def _configured(destination: Destination, outbox: Outbox, backlog: Backlog) -> dict[str, Any]:
+def _configured(destination: Destination, outbox: Outbox, waiting: _Waiting) -> dict[str, Any]:
     health = outbox.health(destination.name)
     now, held = outbox.ledger(destination)
-    count, oldest = _waiting(destination.name, backlog)
+    count, oldest = waiting
     is_held = health.is_held(now)
     ahead, parallel = max(0, count - 1), health.lane_width(destination)
     eta = None if is_held else round(quota.eta(destination.windows, held, ahead, 0.3, parallel, now))
@@ -38,9 +43,9 @@ def _configured(destination: Destination, outbox: Outbox, backlog: Backlog) -> d
     }
 
 
-def _removed(name: str, settings: Settings, outbox: Outbox, backlog: Backlog) -> dict[str, Any]:
+def _removed(name: str, settings: Settings, outbox: Outbox, waiting: _Waiting) -> dict[str, Any]:
     """Return one that the configuration does not have; while that has no file, it is held as it was."""
-    count, oldest = _waiting(name, backlog)
+    count, oldest = waiting
     now, health = outbox.time(), outbox.health(name)
     is_known = not settings.has_file and health.is_held(now)
     removed = REMOVED if settings.has_file else None
@@ -52,8 +57,3 @@ def _removed(name: str, settings: Settings, outbox: Outbox, backlog: Backlog) ->
         "eta_seconds": None,
         "quota_used": {},
     }
-
-
-def _waiting(name: str, backlog: Backlog) -> tuple[int, float | None]:
-    mine = [row for row in backlog if row[0] == name and row[1] in (QUEUED, SENDING)]
-    return sum(row[2] for row in mine), min((row[3] for row in mine), default=None)

@@ -44,9 +44,9 @@ class Archive(Store):
         """Return the time all processes agree on, in seconds since 1970."""
         return float(self.read(self.now))
 
-    def arrivals(self, source: str, hours: int) -> list[int]:
+    def arrivals(self, source: str, hours: int, now: float) -> list[int]:
         """Return how many came to a source in so many hours of the clock, the present one last."""
-        found: list[int] = self.read(lambda conn: self._arrivals.by_hour(conn, source, self.now(conn), hours))
+        found: list[int] = self.read(lambda conn: self._arrivals.by_hour(conn, source, now, hours))
         return found
 
     def sources_all_invalid(self, count: int) -> list[str]:

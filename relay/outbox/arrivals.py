@@ -10,7 +10,9 @@ from relay.outbox import figures
 from relay.outbox.figures import HOUR
 
 AGAIN_SECONDS = 60.0
-"""What was committed late or erased since shows after so long."""
+"""What was committed late shows after so long."""
+_LATE_HOURS = 2
+"""So many of the last hours are counted again then. The others only erasing changes: with the next hour."""
 
 
 class Arrivals:
@@ -28,8 +30,11 @@ class Arrivals:
     def _before(self, conn: Connection, source: str, until: float, hours: int) -> list[int]:
         with self._lock:  # who asks for the same meanwhile waits for the answer
             counted_at, counted_until, counts = self._over.get(source, (-math.inf, 0.0, []))
-            is_fresh = time.monotonic() - counted_at < AGAIN_SECONDS
-            if not is_fresh or counted_until != until or len(counts) != hours:
-                counts = figures.arrivals(conn, source, until - hours * HOUR, hours)
-                self._over[source] = time.monotonic(), until, counts
+            is_known = counted_until == until and len(counts) == hours
+            if is_known and time.monotonic() - counted_at < AGAIN_SECONDS:
+                return counts
+            again = min(hours, _LATE_HOURS) if is_known else hours
+            fresh = figures.arrivals(conn, source, until - again * HOUR, again)
+            counts = [*counts[: hours - again], *fresh] if is_known else fresh
+            self._over[source] = time.monotonic(), until, counts
             return counts

@@ -43,15 +43,19 @@ def arrivals(conn: Connection, source: str, since: float, hours: int) -> list[in
     return list(conn.scalars(query))
 
 
-def arrived(conn: Connection, source: str, since: float) -> int:
-    """Return how many came to a source since a time; tests and tables count nowhere."""
+def arrived(conn: Connection, source: str, since: float, until: float) -> int:
+    """Return how many came to a source between two times; tests and tables count nowhere."""
+    within = _c.received_at >= since, _c.received_at < until
     came = sa.select(sa.func.count()).select_from(deliveries)
-    return int(conn.scalar(came.where(ARRIVED, _c.source == source, _c.received_at >= since)) or 0)
+    return int(conn.scalar(came.where(ARRIVED, _c.source == source, *within)) or 0)
 
 
 def needing(conn: Connection) -> int:
     """Return how many wait for a person, at most ``MANY``: more than that is enough to act on."""
     some: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(deliveries).where(NEEDS_SOMEBODY)
+    # In the order of the index. In any order, PostgreSQL hopes to come across so many by reading the table;
+    # but what waits stands at its end, and it reads all that is done first.
+    some = some.order_by(_c.state, _c.source)
     return int(conn.scalar(sa.select(sa.func.count()).select_from(some.limit(MANY).subquery())) or 0)
 
 

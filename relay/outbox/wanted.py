@@ -73,16 +73,16 @@ def _indexed(wanted: Wanted) -> Iterable[Any]:
 
 def _reached(conn: Connection, at: float) -> int:
     """Return the seq from which on rows came at a time or later, more or less, reading few of them."""
-    low, high = 0, newest_seq(conn) + 1
-    while low < high:
-        middle = (low + high) // 2
-        query = sa.select(_c.seq, _c.received_at).where(_c.seq >= middle).order_by(_c.seq).limit(1)
-        row = conn.execute(query).first()
-        if row is None or row.received_at >= at:
-            high = middle
-        else:
-            low = row.seq + 1
-    return low
+    newest = sa.select(sa.func.coalesce(sa.func.max(_c.seq), 0) + 1).scalar_subquery()
+    first = sa.select(sa.literal(0, sa.BigInteger).label("low"), newest.label("high"))
+    halved = first.cte("halved", recursive=True)
+    low, high = halved.c.low, halved.c.high
+    middle = (low + high) // 2
+    came = sa.select(_c.received_at).where(_c.seq >= middle).order_by(_c.seq).limit(1).scalar_subquery()
+    is_earlier = came < at  # not where there is none
+    half = sa.case((is_earlier, middle + 1), else_=low), sa.case((is_earlier, high), else_=middle)
+    halved = halved.union_all(sa.select(*half).where(low < high))
+    return int(conn.scalar(sa.select(halved.c.low).where(halved.c.low >= halved.c.high)) or 0)
 
 
 def _beginning_with(receipt: str) -> Any:

@@ -9,7 +9,6 @@ from flask import Blueprint, Response, current_app, request
 from relay import metrics, quota
 from relay.delivery import KEPT, QUEUED, SENDING
 from relay.operator import actor
-from relay.operator.status import Backlog
 from relay.process.relay import Relay
 from relay.web import guesses
 from relay.web.problems import problem
@@ -96,7 +95,7 @@ def _gauges(relay: Relay) -> list[Gauge]:
     return found
 
 
-def _waiting_for(name: str, backlog: Backlog, now: float) -> Iterator[Gauge]:
+def _waiting_for(name: str, backlog: list[tuple[str, str, int, float]], now: float) -> Iterator[Gauge]:
     own, mine = {"destination": name}, [row for row in backlog if row[0] == name]
     counts = {row[1]: row[2] for row in mine}
     for state in (QUEUED, SENDING, *KEPT):

@@ -49,20 +49,30 @@ def test_hours_that_are_over_are_counted_again_only_after_a_while(
 ) -> None:
     for hours_ago in (0.0, 0.5):
         put(outbox, hours_ago)
-    now = {"at": NOW}
-    monkeypatch.setattr(outbox, "now", lambda conn: now["at"])
-    assert outbox.arrivals("a", 3) == [0, 1, 1]
+    assert outbox.arrivals("a", 3, NOW) == [0, 1, 1]
 
     for hours_ago in (0.0, 0.5):
         put(outbox, hours_ago)
-    assert outbox.arrivals("a", 3) == [0, 1, 2], "what comes now is seen at once"
+    assert outbox.arrivals("a", 3, NOW) == [0, 1, 2], "what comes now is seen at once"
 
     monkeypatch.setattr(arrivals, "AGAIN_SECONDS", 0.0)
-    assert outbox.arrivals("a", 3) == [0, 2, 2]
+    assert outbox.arrivals("a", 3, NOW) == [0, 2, 2]
 
     monkeypatch.undo()
-    monkeypatch.setattr(outbox, "now", lambda conn: NOW + HOUR)
-    assert outbox.arrivals("a", 3) == [2, 2, 0], "an hour later it is counted anew"
+    assert outbox.arrivals("a", 3, NOW + HOUR) == [2, 2, 0], "an hour later it is counted anew"
+
+
+def test_of_hours_long_over_what_was_erased_shows_with_the_next_hour(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for hours_ago in (0.5, 3.5):
+        put(outbox, hours_ago)
+    assert outbox.arrivals("a", 5, NOW) == [1, 0, 0, 1, 0]
+    monkeypatch.setattr(arrivals, "AGAIN_SECONDS", 0.0)
+    outbox.write(lambda conn: conn.execute(sa.delete(deliveries)))
+
+    assert outbox.arrivals("a", 5, NOW) == [1, 0, 0, 0, 0]
+    assert outbox.arrivals("a", 5, NOW + HOUR) == [0, 0, 0, 0, 0]
 
 
 def test_a_source_without_submissions_has_hours_of_none(outbox: Outbox) -> None:
@@ -75,8 +85,8 @@ def test_what_a_table_brought_is_no_arrival(outbox: Outbox) -> None:
         put(outbox, 5 + number, state="invalid")
     put(outbox, 1, is_imported=True)
 
-    assert outbox.arrivals("a", 3) == [0, 0, 0]
-    assert outbox.read(lambda conn: figures.arrived(conn, "a", NOW - 2 * HOUR)) == 0
+    assert outbox.arrivals("a", 3, NOW) == [0, 0, 0]
+    assert outbox.read(lambda conn: figures.arrived(conn, "a", NOW - 2 * HOUR, NOW)) == 0
     assert outbox.read(lambda conn: figures.last_received(conn, "a")) == NOW - 5 * HOUR
     assert outbox.read(lambda conn: figures.last_states(conn, "a", 1)) == ["invalid"]
     assert outbox.sources_all_invalid(3) == ["a"], "nor a sign that its form works"
