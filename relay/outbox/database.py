@@ -65,7 +65,7 @@ def _postgresql(url: str, seconds: float = 10.0, **pool: Any) -> Engine:
         connect_args={
             "connect_timeout": 5,
             "client_encoding": "utf8",  # whatever the database has; of SQL_ASCII text would come as bytes
-            "options": f"-c statement_timeout={seconds * 1000:.0f} -c lock_timeout=5000 "
+            "options": f"-c jit=off -c statement_timeout={seconds * 1000:.0f} -c lock_timeout=5000 "
             "-c idle_in_transaction_session_timeout=15000",
         },
     )
@@ -79,8 +79,8 @@ def lookers_engine_for(url: str) -> Engine:
         return _postgresql(url, LOOK_SECONDS, **few)
     engine = engine_for(url, reading=True, **few)
 
-    @event.listens_for(engine, "begin")
-    def limit(conn: Connection) -> None:
+    @event.listens_for(engine, "before_cursor_execute")
+    def limit(conn: Connection, *_: Any) -> None:
         connection: Any = conn.connection.driver_connection
         ends_at = time.monotonic() + LOOK_SECONDS
         connection.set_progress_handler(lambda: time.monotonic() > ends_at, _STEPS_BETWEEN)

@@ -1,7 +1,6 @@
 """A store: one database, how it is opened, written to and read from, and the time it goes by."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from relay.outbox.arrivals import Arrivals
 from relay.outbox.claiming import Sending
 from relay.outbox.database import engine_for, lookers_engine_for
 from relay.outbox.errors import Busy, Damaged, Full, Unavailable, Unfit, is_fatal, took_too_long, translate
+from relay.outbox.looking import LOOK
 from relay.outbox.records import (
     Entry,
     NoRoom,
@@ -35,10 +35,6 @@ from relay.vault import Vault
 
 _CHECKED_BYTES = 256 * 1024 * 1024
 """Larger files are not read through at start, which would take long."""
-
-
-IS_LOOKING: ContextVar[bool] = ContextVar("is_looking", default=False)
-"""Set while an operator's page or call is answered: it reads through few connections of its own."""
 
 
 class Store:
@@ -158,12 +154,14 @@ class Store:
 
     def read(self, look: Callable[[Connection], Any]) -> Any:
         """Run a query and return its result. Raises Unavailable, and Busy for who only looks."""
-        is_looking = IS_LOOKING.get()
+        page = LOOK.get()
         try:
-            with (self._lookers if is_looking else self._reader).begin() as conn:
+            if page is not None:
+                return page.read(self._lookers, look)
+            with self._reader.begin() as conn:
                 return look(conn)
         except SQLAlchemyError as problem:
-            if is_looking and took_too_long(problem):
+            if page is not None and took_too_long(problem):
                 raise Busy("the database is busy") from None
             if self._writer is not None and is_fatal(problem):
                 self._on_death(problem)

@@ -1,9 +1,11 @@
 """Who looks takes nothing from those who sign up: operators read through few connections of their own."""
 
-from flask import Blueprint, Response, request
+from contextlib import ExitStack
+
+from flask import Blueprint, Response, g, request
 
 from relay.outbox.errors import Busy
-from relay.outbox.store import IS_LOOKING
+from relay.outbox.looking import looking
 from relay.web.problems import shown
 
 _RETRY_SECONDS = 5
@@ -14,11 +16,14 @@ def bound(blueprint: Blueprint) -> None:
 
     @blueprint.before_request
     def begin() -> None:
-        IS_LOOKING.set(request.method in ("GET", "HEAD"))
+        if request.method in ("GET", "HEAD"):
+            g.look = ExitStack()
+            g.look.enter_context(looking())
 
     @blueprint.teardown_request
     def end(_: BaseException | None) -> None:
-        IS_LOOKING.set(False)
+        if "look" in g:
+            g.pop("look").close()
 
     @blueprint.errorhandler(Busy)
     def busy(_: Busy) -> Response:

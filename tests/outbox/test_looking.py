@@ -9,8 +9,8 @@ from sqlalchemy.engine import Connection
 
 from relay.outbox import database
 from relay.outbox.errors import Busy
+from relay.outbox.looking import looking
 from relay.outbox.outbox import Outbox
-from relay.outbox.store import IS_LOOKING
 from tests.outbox.outboxes import Store, put
 
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
@@ -29,13 +29,11 @@ def outbox(quick_limits: None, store: Store) -> Iterator[Outbox]:
 
 def ask(outbox: Outbox, question: str) -> object:
     """What somebody who looks is told, or why not."""
-    IS_LOOKING.set(True)
     try:
-        return outbox.read(lambda conn: conn.execute(sa.text(question)).scalar())
+        with looking():
+            return outbox.read(lambda conn: conn.execute(sa.text(question)).scalar())
     except Busy as problem:
         return problem
-    finally:
-        IS_LOOKING.set(False)
 
 
 def test_a_question_without_an_end_is_ended(outbox: Outbox) -> None:
@@ -53,8 +51,8 @@ def test_two_ask_at_a_time_and_who_signs_up_does_not_wait(outbox: Outbox) -> Non
         return 1
 
     def look() -> None:
-        IS_LOOKING.set(True)
-        answered.append(outbox.read(hold))
+        with looking():
+            answered.append(outbox.read(hold))
 
     lookers = [threading.Thread(target=look) for _ in range(2)]
     for looker in lookers:

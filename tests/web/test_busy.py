@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.engine import Connection
 
 from relay.outbox import database
-from relay.outbox.store import IS_LOOKING
+from relay.outbox.looking import looking
 from relay.process.relay import Relay
 from relay.web import create_app
 from tests.kit.inside import ADMIN_TOKEN, relay_inside
@@ -35,8 +35,8 @@ def two_looking(relay: Relay) -> Iterator[None]:
         release.wait(20)
 
     def look() -> None:
-        IS_LOOKING.set(True)
-        relay.outbox.read(hold)
+        with looking():
+            relay.outbox.read(hold)
 
     lookers = [threading.Thread(target=look) for _ in range(2)]
     for looker in lookers:

@@ -66,6 +66,13 @@ def the_operator() -> Operator:
 
 def trouble() -> int:
     """Return how much needs somebody, for the title and the icon of every page."""
+    if "trouble" not in g:
+        g.trouble = _trouble()
+    found: int = g.trouble
+    return found
+
+
+def _trouble() -> int:
     relay, configured = the_relay(), the_relay().settings.destinations
     outbox, now = relay.outbox, relay.outbox.time()
     needs: int = outbox.read(figures.needing)
