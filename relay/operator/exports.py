@@ -28,8 +28,10 @@ _COLUMNS = (
 )
 _OF_PEOPLE = (*PROFILE_FIELDS, "update", "body")
 """A profile and the update after it; or, of what could not be mapped, all that was sent."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""With these a spreadsheet takes a cell for a formula, and runs what somebody typed into a form."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""With these, also in full width, a spreadsheet takes a cell for a formula, and runs what was typed."""
+_TEXT = "'"
+"""What follows this a spreadsheet takes for text."""
 
 
 def written(
@@ -83,4 +85,9 @@ def _cell(value: Any) -> str:
 
 def as_text(cell: str) -> str:
     """Return a cell that no spreadsheet runs, with the mark that makes a text of what follows it."""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    return f"{_TEXT}{cell}" if cell.startswith(_FORMULA) else cell
+
+
+def as_typed(cell: str) -> str:
+    """Return a cell without the mark that ``as_text`` gave it."""
+    return cell[1:] if cell.startswith(_TEXT) and cell[1:].startswith(_FORMULA) else cell

@@ -15,6 +15,7 @@ from relay.delivery import QUEUED, RETRY
 from relay.intake.entry import entry_of, sender_key
 from relay.intake.incoming import Incoming
 from relay.operator.errors import Unfitting
+from relay.operator.exports import as_typed
 from relay.operator.table import Row, Table
 from relay.outbox import moves, storing
 from relay.outbox.outbox import Outbox
@@ -130,7 +131,7 @@ class Import:
     def _entry(self, row: Row, vault: Vault, at: float) -> Entry | Problem:
         if row.problem:
             return Problem(row.line, row.problem, row.cells)
-        cells = dict(zip(self.table.columns, row.cells, strict=False))
+        cells = dict(zip(self.table.columns, map(as_typed, row.cells), strict=False))
         fields, mapping = self._fields(cells), self.source.mapping
         given = self._given(cells)
         mapped = mapping.correct(fields, given) if given else mapping.apply(fields)

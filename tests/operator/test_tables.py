@@ -473,7 +473,9 @@ def test_a_file_says_until_when_a_row_is_kept(operator: Operator, settings: Sett
     assert queued["kept_until"] is None
 
 
-@pytest.mark.parametrize("name", ["=1+1", "@SUM(A1)", "-1", "+1", '=HYPERLINK("http://x")'])
+@pytest.mark.parametrize(
+    "name", ["=1+1", "@SUM(A1)", "-1", "+1", '=HYPERLINK("http://x")', "\uff1d1+1", "\uff20SUM(A1)"]
+)
 def test_a_spreadsheet_runs_nothing_that_was_typed_into_a_form(operator: Operator, name: str) -> None:
     cells = io.StringIO()
     person = ["a@example.com", "+49 171 1234567", name]
@@ -484,10 +486,20 @@ def test_a_spreadsheet_runs_nothing_that_was_typed_into_a_form(operator: Operato
 
     assert text.startswith("\ufeff")
     (row,) = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
-    assert not any((cell or "").startswith(("=", "+", "-", "@")) for cell in row.values())
+    assert not any((cell or "").startswith(("=", "+", "-", "@", "\uff1d", "\uff20")) for cell in row.values())
     assert row["mobile_phone_number"] == "'+491711234567" and name in row["full_name"]
     plain = "".join(operator.export(Filter(), "csv", people=True))
     assert "+491711234567" in plain and "'+49" not in plain
+
+
+def test_a_file_for_a_spreadsheet_comes_in_again_as_it_was_typed(operator: Operator) -> None:
+    taken(operator, "email,phone,first_name,last_name\na@example.com,0171 1234567,=Ada,'t Hooft\n")
+    file = "".join(operator.export(Filter(), "sheet", people=True))
+
+    taken(operator, file, "updating")
+
+    assert set(profiles(operator)) == {("a@example.com", "+491711234567", "=Ada 't Hooft")}
+    assert len(profiles(operator)) == 2
 
 
 def test_harmless_cells_are_left_alone() -> None:
