@@ -25,10 +25,14 @@ def shown(row: Mapping[str, Any], vault: Vault) -> dict[str, Any]:
         "profile_id": row["profile_id"],
         "trace_id": row["trace_id"],
         "contact_hint": opened_hint(row, vault),
-        "dropped": [*json.loads(row["dropped"] or "[]"), *json.loads(row["ignored_files"] or "[]")],
+        "dropped": [*_listed(row["dropped"]), *_listed(row["ignored_files"])],
         "consent": json.loads(row["consent"]) if row["consent"] else None,
         "fence": row["fence"],
     }
+
+
+def _listed(text: str | None) -> list[Any]:
+    return list(json.loads(text)) if text else []
 
 
 def sends(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
