@@ -76,6 +76,17 @@ def test_an_empty_database_gets_every_table(engine: sa.Engine) -> None:
     assert indexes >= {index.name for index in deliveries.indexes}
 
 
+@pytest.mark.postgres
+def test_postgresql_tidies_up_before_a_fifth_of_the_rows_is_new(postgres_url: str) -> None:
+    engine = engine_for(postgres_url)
+    migrate(engine)
+    with engine.begin() as conn:
+        said = conn.scalar(sa.text("SELECT reloptions FROM pg_class WHERE relname = 'deliveries'"))
+    engine.dispose()
+    kinds = ("vacuum", "vacuum_insert", "analyze")
+    assert sorted(said) == sorted(f"autovacuum_{kind}_scale_factor=0.02" for kind in kinds)
+
+
 def test_migrating_again_changes_nothing(engine: sa.Engine) -> None:
     migrate(engine)
     with engine.begin() as conn:
