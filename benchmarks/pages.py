@@ -2,6 +2,8 @@
 
 With a million rows that are done and 100,000 that wait: p95 of every page and list, of finding somebody, and
 what five people who click do to those who sign up meanwhile. Loopback; files in a temporary folder.
+The rows come all at once, so PostgreSQL is told to tidy up after them, as it does by itself while they come
+in the course of a year.
 """
 
 import argparse

@@ -20,7 +20,7 @@ SOURCES = ("newsletter", "hook")
 STATES = ("held", "invalid", "refused", "parked", "dead")
 DAYS = 30
 _BULK = 1000
-_FILLED = 50_000
+_FILLED = 10_000
 _NUMBERS = {
     "sqlite": "(WITH RECURSIVE some(n) AS (SELECT :first UNION ALL SELECT n + 1 FROM some WHERE n < :last)"
     " SELECT n FROM some) AS s",
@@ -50,17 +50,24 @@ def outbox(url: str, key: str) -> Iterator[Outbox]:
 def fill(url: str, key: str, delivered: int, waiting: int) -> None:
     """Fill an empty database: what is done came within the last weeks, what waits since.
 
-    Over weeks PostgreSQL would have tidied up by itself; else it would begin with the first page that is
-    measured.
+    Then PostgreSQL is told to do what it does by itself while a database fills in the course of a year.
     """
     with outbox(url, key) as box:
         _fill_delivered(url, delivered)
         for start in range(0, waiting, _BULK):
             entries = [_entry(box, number) for number in range(start, min(waiting, start + _BULK))]
-            box.write(lambda conn, some=entries: storing.store(conn, some, time.time(), box.vault))
+            box.write(
+                lambda conn, some=entries: storing.store(
+                    conn, some, time.time(), box.vault, any_invalid=False
+                )
+            )
     engine = engine_for(url)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-        conn.exec_driver_sql("ANALYZE" if engine.dialect.name == "sqlite" else "VACUUM ANALYZE")
+        if engine.dialect.name == "postgresql":
+            conn.exec_driver_sql("SET statement_timeout = 0")
+            conn.exec_driver_sql("VACUUM (ANALYZE)")
+        else:
+            conn.exec_driver_sql("ANALYZE")
     engine.dispose()
 
 
