@@ -147,8 +147,8 @@ def _heard(conn: Connection) -> None:
 def _tidied_often(conn: Connection) -> None:
     """Have PostgreSQL tidy up after some thousand changes. By itself it waits for a fifth of the table: the
     newest weeks, which every page asks for, would be the ones that no index answers alone."""
-    if conn.dialect.name == "postgresql":
-        kinds = ("vacuum", "vacuum_insert", "analyze")
+    if conn.dialect.name == "postgresql" and (conn.dialect.server_version_info or ()) >= (13,):
+        kinds = ("vacuum", "vacuum_insert", "analyze")  # the second is new in 13
         settings = ", ".join(f"autovacuum_{kind}_scale_factor = 0.02" for kind in kinds)
         conn.execute(sa.text(f"ALTER TABLE deliveries SET ({settings})"))
 
