@@ -2,6 +2,7 @@
 
 import contextlib
 import smtplib
+import socket
 import ssl
 from collections.abc import Mapping
 from email.message import EmailMessage
@@ -11,9 +12,12 @@ from urllib.parse import unquote, urlsplit
 
 from relay.config.addresses import LOOPBACK
 from relay.config.settings import Settings
+from relay.dispatch import deadline
 
 _STEP_SECONDS = 10.0
 """How long one answer of the server may take."""
+_LETTER_SECONDS = 60.0
+"""How long a letter may take, however often the server says a little: other alerts wait behind it."""
 _PORTS = {"smtp": 587, "smtps": 465}
 
 
@@ -21,15 +25,34 @@ class Unsent(RuntimeError):
     """The mail could not be handed over; the text names no address and no password."""
 
 
-def send(settings: Settings, content: Mapping[str, Any]) -> None:
-    """Mail what is to be told. Raises Unsent."""
-    try:
-        with _connected(settings.smtp_url) as server:
-            server.send_message(_message(settings, content))
-    except smtplib.SMTPResponseException as problem:
-        raise Unsent(f"the mail server answered {problem.smtp_code}") from None
-    except (smtplib.SMTPException, OSError, ValueError) as problem:
-        raise Unsent(type(problem).__name__) from None
+class _Plain(smtplib.SMTP):
+    """A connection that ends at the deadline of its letter."""
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        made: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
+        deadline.current.watch.connected(made)
+        return made
+
+
+class _Tls(smtplib.SMTP_SSL, _Plain):
+    """The same with TLS from its first byte."""
+
+
+def send(settings: Settings, content: Mapping[str, Any], within: float = _LETTER_SECONDS) -> None:
+    """Mail what is to be told, in so many seconds. Raises Unsent."""
+    with deadline.watched(within) as watch:
+        try:
+            with _connected(settings.smtp_url) as server:
+                server.send_message(_message(settings, content))
+        except (smtplib.SMTPException, OSError, ValueError) as problem:
+            late = f"the mail server took longer than {within:.0f} s"
+            raise Unsent(late if watch.expired else _why(problem)) from None
+
+
+def _why(problem: Exception) -> str:
+    if isinstance(problem, smtplib.SMTPResponseException):
+        return f"the mail server answered {problem.smtp_code}"
+    return type(problem).__name__
 
 
 def _connected(url: str) -> smtplib.SMTP:
@@ -38,9 +61,9 @@ def _connected(url: str) -> smtplib.SMTP:
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
     context = ssl.create_default_context()
     if parts.scheme == "smtps":
-        server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=_STEP_SECONDS, context=context)
+        server: smtplib.SMTP = _Tls(host, port, timeout=_STEP_SECONDS, context=context)
     else:
-        server = smtplib.SMTP(host, port, timeout=_STEP_SECONDS)
+        server = _Plain(host, port, timeout=_STEP_SECONDS)
     with contextlib.ExitStack() as stack:
         stack.callback(server.close)
         server.ehlo()

@@ -1,7 +1,10 @@
 """A mail server for tests: takes what it is given, over a real socket, and refuses when it is told to."""
 
+import contextlib
+import itertools
 import socketserver
 import threading
+import time
 from email import message_from_bytes
 from email.message import Message
 from types import TracebackType
@@ -73,5 +76,30 @@ class MailServer(socketserver.ThreadingTCPServer):
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class _Drip(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        """Begin a line, which is the beginning of TLS as well, and never end it."""
+        with contextlib.suppress(OSError):
+            self.wfile.write(b"\x16\x03\x03\x20\x00")
+            for byte in itertools.cycle(b"2"):
+                self.wfile.write(bytes([byte]))
+                time.sleep(0.2)
+
+
+class Dripping(socketserver.ThreadingTCPServer):
+    """A mail server whose first line never ends."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Drip)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
         self.shutdown()
         self.server_close()

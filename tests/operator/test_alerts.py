@@ -15,6 +15,7 @@ from relay.config.operators import OperatorAccount
 from relay.config.settings import Settings
 from relay.delivery import HELD, INVALID
 from relay.operator import alerts, digest, watch
+from relay.operator.mail import Unsent, send
 from relay.operator.operator import Operator
 from relay.outbox import notices, refusals
 from relay.outbox.outbox import Outbox
@@ -23,7 +24,7 @@ from tests.kit.canary import leaks
 from tests.kit.people import SETTINGS, SOURCES, TRAP, email
 from tests.kit.processes import eventually
 from tests.kit.relay import RelayProcess, config, toml
-from tests.kit.smtp import MailServer
+from tests.kit.smtp import Dripping, MailServer
 from tests.kit.upstream import ScriptedUpstream
 from tests.outbox.outboxes import put
 
@@ -84,6 +85,19 @@ def test_a_stop_in_the_middle_of_a_letter_keeps_nobody_waiting_after_it(mail: Ma
         relay.start()
         eventually(lambda: mail.letters, 30, "the letter")
         assert [subject(one) for one in mail.letters] == ["[relay] alert: invalid:ocamba"]
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+def test_a_mail_server_that_says_a_little_now_and_then_keeps_no_other_alert_waiting(
+    settings: Settings, scheme: str
+) -> None:
+    with Dripping() as server:
+        url = f"{scheme}://127.0.0.1:{server.server_address[1]}"
+        told = replace(settings, smtp_url=url, alert_mail=("a@example.com",), mail_from="r@example.com")
+        began = time.monotonic()
+        with pytest.raises(Unsent, match="took longer than 1 s"):
+            send(told, {"subject": "s", "text": "t"}, within=1)
+        assert time.monotonic() - began < 5
 
 
 def test_slack_is_told_in_its_own_words_and_nothing_is_told_twice() -> None:
