@@ -51,7 +51,7 @@ def describe_api(spec: APISpec) -> None:
     kinds = {kind: {"schema": TEXT} for kind in set(FORMATS.values())}
     files = {"200": {"description": "a file", "content": kinds}}
     _add(spec, "/api/export", "get", _operation(files, (*FILTERS, "duplicate", "format", "people")))
-    _add(spec, "/api/jobs/{name}/file", "get", _operation({}))
+    _add(spec, "/api/jobs/{name}/file", "get", _no_file())
 
 
 def _add(spec: APISpec, path: str, method: str, operation: dict[str, Any]) -> None:
@@ -65,6 +65,13 @@ def _operation(found: Answers, query: tuple[str, ...] = ()) -> dict[str, Any]:
         "security": SECURITY,
         "parameters": [parameter(name, "query") for name in query],
     }
+
+
+def _no_file() -> dict[str, Any]:
+    """The address was promised, and is kept: an export is streamed and no job, so no job has a file."""
+    operation = _operation({})
+    operation["responses"]["404"] = problem_of("no job makes a file; /api/export streams what a filter shows")
+    return {**operation, "deprecated": True}
 
 
 def _refusals() -> Answers:

@@ -42,6 +42,17 @@ def test_every_address_is_described(relay: RelayProcess) -> None:
     assert described["info"]["version"] == package.__version__
 
 
+def test_the_address_of_a_jobs_file_says_where_files_are(relay: RelayProcess) -> None:
+    operation = relay.get("/openapi.json").json["paths"]["/api/jobs/{name}/file"]["get"]
+    job = relay.api("POST", "/api/jobs", {"action": "discard", "filter": {"state": "dead"}}).json["job"]
+
+    answer = relay.api("GET", f"/api/jobs/{job}/file")
+
+    assert answer.status == 404 and "/api/export" in answer.json["detail"]
+    assert operation["deprecated"] and "/api/export" in operation["responses"]["404"]["description"]
+    assert "200" not in operation["responses"]
+
+
 def test_every_address_answers_with_the_fields_that_are_described(relay: RelayProcess) -> None:
     described = relay.get("/openapi.json").json
     receipt, _ = in_state(relay, "invalid")
