@@ -1,4 +1,5 @@
-# `make` alone lists what there is. Nothing is installed outside .venv, and nothing but `make image` needs root.
+# `make` alone lists what there is. Nothing is installed outside .venv, and nothing but `make image` and
+# `make compose` needs root.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -83,6 +84,10 @@ docs: $(VENV)/.installed-dev ## rewrite what is generated: docs/senders.md, docs
 .PHONY: image
 image: $(VENV)/.installed-dev ## build the Dockerfile without an engine, and run it (root; minutes)
 	@.ci/image
+
+.PHONY: compose
+compose: ## run the Compose files with a Docker of its own, after `make image` (root; minutes)
+	@.ci/compose
 
 .PHONY: site
 site: $(VENV)/.installed-dev ## make a site of docs/ in build/site; needs no network
