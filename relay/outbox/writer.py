@@ -13,7 +13,10 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from relay.outbox.errors import Full, Unavailable, is_fatal, translate
 from relay.outbox.sqlite import BUSY_SECONDS, truncate_wal
 
-_CHECKPOINT_MILLISECONDS = 250
+_PATIENT_MILLISECONDS = 250
+_PATIENT_AFTER_SECONDS = 10.0
+"""While people look at pages the WAL cannot always be emptied. Who signs up waits for that only when it has
+not been possible for so long."""
 
 
 _BATCH = 128
@@ -86,6 +89,7 @@ class Writer:
         self._closing = threading.Lock()
         self._closed = False
         self._recent: deque[float] = deque(maxlen=_BUSY_BATCHES)
+        self._emptied_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
         self._thread.start()
 
@@ -139,11 +143,15 @@ class Writer:
     def _truncate(self, conn: Connection) -> bool:
         """Empty the WAL; with less patience than for a commit, as submissions wait behind it."""
         connection: Any = conn.connection.driver_connection
-        connection.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_MILLISECONDS}")
+        is_late = time.monotonic() - self._emptied_at > _PATIENT_AFTER_SECONDS
+        connection.execute(f"PRAGMA busy_timeout = {_PATIENT_MILLISECONDS if is_late else 0}")
         try:
-            return truncate_wal(conn)
+            is_empty = truncate_wal(conn)
         finally:
             connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+        if is_empty:
+            self._emptied_at = time.monotonic()
+        return is_empty
 
     def _gather(self) -> None:
         """Under load, let more submissions into the batch: fewer commits for the same work."""

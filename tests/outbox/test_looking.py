@@ -1,7 +1,9 @@
 """Who looks at many rows: through two connections of their own, each question bounded in time."""
 
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -11,7 +13,8 @@ from relay.outbox import database
 from relay.outbox.errors import Busy
 from relay.outbox.looking import looking
 from relay.outbox.outbox import Outbox
-from tests.outbox.outboxes import Store, put
+from relay.vault import Vault, parse_key
+from tests.outbox.outboxes import KEY, OCAMBA, Clock, Store, put
 
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
 
@@ -66,3 +69,31 @@ def test_two_ask_at_a_time_and_who_signs_up_does_not_wait(outbox: Outbox) -> Non
     for looker in lookers:
         looker.join(10)
     assert answered == [1, 1]
+
+
+def test_who_signs_up_does_not_wait_until_the_log_can_be_emptied(tmp_path: Path) -> None:
+    outbox = Outbox(f"sqlite:///{tmp_path / 'relay.db'}", Vault([parse_key(KEY)]), Clock())
+    outbox.prepare({"ocamba": OCAMBA}, sandbox=False)
+    outbox.start(lambda death: None)
+    inside, release = threading.Event(), threading.Event()
+
+    def hold(conn: Connection) -> None:
+        conn.execute(sa.text("SELECT count(*) FROM deliveries")).scalar()
+        inside.set()
+        release.wait(20)
+
+    def look() -> None:
+        with looking():
+            outbox.read(hold)
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    assert inside.wait(10)
+    begun = time.monotonic()
+    emptied = [outbox.checkpoint() for _ in range(10)]
+    taken = time.monotonic() - begun
+    release.set()
+    looker.join(10)
+    assert outbox.checkpoint() and not any(emptied)
+    outbox.stop()
+    assert taken < 1.5, "ten times 250 ms, were it patient"
