@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from relay.quota import Window
 
+REMOVED = "removed from the configuration"
+"""Why one that is waited for sends nothing, where the configuration does not have it any more."""
+
 
 @dataclass(frozen=True)
 class Destination:

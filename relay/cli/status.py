@@ -10,7 +10,7 @@ import click
 
 from relay.cli.opening import open_to_look
 from relay.cli.wording import moment
-from relay.operator.status import REMOVED
+from relay.destination import REMOVED
 from relay.operator.wording import duration
 
 

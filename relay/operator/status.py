@@ -4,11 +4,9 @@ from typing import Any
 
 from relay import clock, quota
 from relay.config.settings import Settings
-from relay.destination import Destination
+from relay.destination import REMOVED, Destination
 from relay.outbox import listing
 from relay.outbox.outbox import Outbox
-
-REMOVED = "removed from the configuration"
 
 _Waiting = tuple[int, float | None]
 """How many are to be sent, and when the oldest of them came."""

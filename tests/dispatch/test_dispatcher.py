@@ -35,12 +35,13 @@ def test_a_row_whose_sender_fell_over_is_settled_without_a_restart(
     dispatcher = Dispatcher(outbox, loaded)
     dispatcher.start()
     try:
-        # Of a destination that this dispatcher has no lane to, so that nobody but us claims it.
+        # Of a destination that this dispatcher has no lane to, so that nobody but us claims it: what it
+        # wanted done is not known, and so a person is asked.
         receipt = put(outbox, destination="other").delivery.receipt
         claim(outbox, replace(OCAMBA, name="other"))
         assert state(outbox, receipt) == "sending"
         store.pass_time(LEASE + 1)
-        eventually(lambda: state(outbox, receipt) == "queued", 15, "the sweeper")
+        eventually(lambda: state(outbox, receipt) == "parked", 15, "the sweeper")
     finally:
         dispatcher.stop(5)
 
