@@ -4,6 +4,7 @@ The only place that reads it. Every variable NAME also exists as NAME_FILE.
 """
 
 import difflib
+import ipaddress
 import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
@@ -87,6 +88,16 @@ def _number(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+def _host(text: str) -> str:
+    bare = text.removeprefix("[").removesuffix("]")
+    try:
+        if not re.fullmatch(r"[0-9A-Za-z._-]+", bare):
+            ipaddress.ip_address(bare)
+    except ValueError:
+        raise ValueError("must be a name or an address, like 127.0.0.1, 0.0.0.0 or ::1") from None
+    return bare
 
 
 def short_token_problem(text: str) -> str | None:
@@ -187,7 +198,7 @@ VARIABLES = (
         "DEBUG, INFO, WARNING or ERROR",
         lambda text: _one_of("DEBUG", "INFO", "WARNING", "ERROR")(text.upper()),
     ),
-    Variable("HOST", "127.0.0.1", "listening address"),
+    Variable("HOST", "127.0.0.1", "listening address", _host),
     Variable("PORT", "8000", "listening port", _number(0, 65535)),
     Variable("WEB_THREADS", "16", "request threads", _number(2, 1000)),
 )

@@ -48,6 +48,9 @@ WRONG: list[tuple[str, str, str]] = [
     ("RELAY_TRUSTED_PROXIES", "11", "must be a whole number from 0 to 10"),
     ("RELAY_ALLOW_EPHEMERAL", "yes", "must be 0 or 1"),
     ("RELAY_LOG_LEVEL", "LOUD", "must be DEBUG or INFO"),
+    ("HOST", "not a host", "must be a name or an address"),
+    ("HOST", "127.0.0.1:8000", "must be a name or an address"),
+    ("HOST", "http://localhost", "must be a name or an address"),
     ("PORT", "65536", "must be a whole number from 0 to 65535"),
     ("PORT", "８０００", "must be a whole number"),
     ("PORT", "1e3", "must be a whole number"),
@@ -196,3 +199,11 @@ def test_a_token_that_no_header_can_carry_is_refused(problems: Any, token: str) 
     said = problems(OCAMBA_TOKEN=token)
     assert "visible ASCII" in said["destinations.ocamba.token"]
     assert token not in str(said)
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "0.0.0.0", "localhost", "::", "::1", "[::1]", "fe80::1%eth0", "my-host.lan"]
+)
+def test_an_address_to_listen_at_is_taken(host: str) -> None:
+    values, problems = read_environment({"HOST": host})
+    assert (problems, values["HOST"]) == ([], host.strip("[]"))
