@@ -124,11 +124,11 @@ class Watch:
             return False
         self._telling = notice
         problem = self._mail(notice) if channel == MAIL else self._post(notice)
-        if problem is not None:
-            events.note("alert.unsent", level=logging.ERROR, problem=f"{channel}: {problem}")
         end = notices.told if problem is None else notices.give_back
         outbox.write(lambda conn: end(conn, notice))
         self._telling = None
+        if problem is not None:  # said last: who reads it may take it that the next try is free
+            events.note("alert.unsent", level=logging.ERROR, problem=f"{channel}: {problem}")
         return problem is None
 
     def _mail(self, notice: Notice) -> str | None:
