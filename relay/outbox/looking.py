@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 
 class Look:
@@ -25,7 +26,7 @@ class Look:
                 self._conn = engine.connect()
                 self._conn.begin()
             return question(self._conn)
-        except BaseException:
+        except SQLAlchemyError:  # the transaction may be of no use any more
             self.end()
             raise
 

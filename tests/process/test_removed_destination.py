@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -82,7 +83,9 @@ def test_what_was_for_it_is_sent_once_it_is_back(upstream: ScriptedUpstream) -> 
     assert len(upstream.creates) == 2
 
 
-def test_a_call_to_it_is_waited_for_at_the_end() -> None:
+@contextmanager
+def under_way() -> Iterator[tuple[RelayProcess, ScriptedUpstream, threading.Event, str]]:
+    """Have somebody's call to the old one be under way: upstream has created, and answers once it is let."""
     gate = threading.Event()
     with (
         ScriptedUpstream(lambda _: hold(gate, create_first=True)) as slow,
@@ -90,6 +93,11 @@ def test_a_call_to_it_is_waited_for_at_the_end() -> None:
     ):
         receipt = str(relay.form({"email": "ada@example.com"}).receipt)
         slow.wait_for(1)
+        yield relay, slow, gate, receipt
+
+
+def test_a_call_to_it_is_waited_for_at_the_end() -> None:
+    with under_way() as (relay, slow, gate, receipt):
         reload(relay, one(slow.url))
         threading.Timer(1.5, gate.set).start()
         assert relay.term(20) == 0
@@ -100,13 +108,7 @@ def test_a_call_to_it_is_waited_for_at_the_end() -> None:
 
 def test_what_a_crash_left_unclear_is_a_persons_once_it_is_gone() -> None:
     """How others treat what is unclear says nothing about it: only a person may have it sent again."""
-    gate = threading.Event()
-    with (
-        ScriptedUpstream(lambda _: hold(gate, create_first=True)) as slow,
-        RelayProcess(two(slow.url)) as relay,
-    ):
-        receipt = str(relay.form({"email": "ada@example.com"}).receipt)
-        slow.wait_for(1)
+    with under_way() as (relay, slow, gate, receipt):
         relay.kill9()
         gate.set()
         relay.configure(one(slow.url))
