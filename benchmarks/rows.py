@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -56,11 +57,7 @@ def fill(url: str, key: str, delivered: int, waiting: int) -> None:
         _fill_delivered(url, delivered)
         for start in range(0, waiting, _BULK):
             entries = [_entry(box, number) for number in range(start, min(waiting, start + _BULK))]
-            box.write(
-                lambda conn, some=entries: storing.store(
-                    conn, some, time.time(), box.vault, any_invalid=False
-                )
-            )
+            box.write(partial(_store, box, entries))
     engine = engine_for(url)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         if engine.dialect.name == "postgresql":
@@ -69,6 +66,10 @@ def fill(url: str, key: str, delivered: int, waiting: int) -> None:
         else:
             conn.exec_driver_sql("ANALYZE")
     engine.dispose()
+
+
+def _store(box: Outbox, entries: list[Entry], conn: sa.Connection) -> None:
+    storing.store(conn, entries, time.time(), box.vault)
 
 
 def _fill_delivered(url: str, count: int) -> None:

@@ -155,7 +155,7 @@ def together(relays: list[RelayProcess]) -> float:
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(len(relays)) as pool:
-        return sum(found["rate"] for found in pool.map(lambda one: post_load(one.port, 4), relays))
+        return sum(float(found["rate"]) for found in pool.map(lambda one: post_load(one.port, 4), relays))
 
 
 def main() -> int:

@@ -326,7 +326,8 @@ class RelayProcess:
         answer = self.api("GET", f"/api/submissions/{receipt}")
         assert answer.status == 200, (answer.status, answer.text[:500])
         found: dict[str, Any] = answer.json
-        return found.get("submission", found)
+        shown: dict[str, Any] = found.get("submission", found)
+        return shown
 
     def state(self, receipt: str) -> str:
         return str(self.submission(receipt)["state"])
