@@ -156,7 +156,10 @@ class Archive(Store):
         return {name: count for name, count in counts.items() if count}
 
     def _expire(self, source: str, seconds: float, limit: int) -> int:
-        return int(self.write(lambda conn: upkeep.expire(conn, source, self.now(conn) - seconds, limit)))
+        old = self.read(lambda conn: upkeep.old(conn, source, self.now(conn) - seconds, limit))
+        if not old:
+            return 0
+        return int(self.write(lambda conn: upkeep.expire(conn, old, self.now(conn) - seconds)))
 
     def forget(self) -> None:
         """Delete jobs and acts that are older than such things are kept."""

@@ -104,14 +104,24 @@ def reseal(
     return unread
 
 
-def expire(conn: Connection, source: str, before: float, limit: int) -> int:
-    """Delete what has waited for a person, and payloads kept beside delivered ones, since ``before``."""
-    old = deliveries.c.source == source, deliveries.c.changed_at < before
-    kept = BY_STATE, *old, deliveries.c.state.in_(KEPT)
-    some = sa.select(deliveries.c.receipt).where(*kept).limit(limit)
+def old(conn: Connection, source: str, before: float, limit: int) -> list[str]:
+    """Return what has waited for a person, and what keeps a payload beside being delivered, since ``before``.
+
+    It looks through all that waits: nothing to do while others wait to write.
+    """
+    since = deliveries.c.source == source, deliveries.c.changed_at < before
+    kept = sa.select(deliveries.c.receipt).where(BY_STATE, deliveries.c.state.in_(KEPT), *since)
+    return list(
+        conn.scalars(kept.union_all(sa.select(deliveries.c.receipt).where(LEFT, *since)).limit(limit))
+    )
+
+
+def expire(conn: Connection, receipts: Sequence[str], before: float) -> int:
+    """Delete what has waited since ``before``, and the payloads of what is delivered."""
     # The whole condition again: one that was replayed meanwhile is no longer meant.
-    gone = sa.delete(deliveries).where(deliveries.c.receipt.in_(some.scalar_subquery()), *kept)
-    left = sa.update(deliveries).where(LEFT, *old).values(payload=None, contact_hint=None)
+    some = deliveries.c.receipt.in_(receipts), deliveries.c.changed_at < before
+    gone = sa.delete(deliveries).where(deliveries.c.state.in_(KEPT), *some)
+    left = sa.update(deliveries).where(LEFT, *some).values(payload=None, contact_hint=None)
     return int(conn.execute(gone).rowcount) + int(conn.execute(left).rowcount)
 
 

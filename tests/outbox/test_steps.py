@@ -77,7 +77,7 @@ QUESTIONS: dict[str, Question] = {
     "its last states": lambda conn: figures.last_states(conn, "rare", 10),
     "what needs somebody": lambda conn: figures.waiting(conn, KEPT),
     "how many need anybody": figures.needing,
-    "what is old enough to go": lambda conn: upkeep.expire(conn, "a", NOW - 720 * HOUR, 100),
+    "what is old enough to go": lambda conn: upkeep.old(conn, "a", NOW - 720 * HOUR, 100),
     "who keeps anything": upkeep.sources_that_keep,
     "a list of all": listed(),
     "a list of what is queued": listed(state="queued"),

@@ -157,6 +157,18 @@ def test_retention_takes_a_batch_at_a_time(store: Store, outbox: Outbox) -> None
     assert [outbox.expire({"form": 100}, 1, limit=3).get("form") for _ in range(4)] == [3, 3, 1, None]
 
 
+def test_who_signs_up_does_not_wait_for_retention_to_look(
+    store: Store, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(outbox, "a", "b", state=HELD)
+
+    def never(_: Any) -> Any:
+        raise AssertionError("nothing is old enough to be deleted")
+
+    monkeypatch.setattr(outbox, "write", never)
+    assert outbox.expire({"form": 100}, 1) == {}
+
+
 def test_a_payload_kept_for_a_dropped_contact_goes_with_retention(store: Store, outbox: Outbox) -> None:
     receipt = put(outbox, dropped=("phone",)).delivery.receipt
     record(outbox, claim(outbox))
