@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import gc
 import glob
 import logging
 import mmap
@@ -102,6 +103,7 @@ def start(worker: Any) -> None:
     if wrong is not None:
         print(f"relay: {wrong[0]}", file=sys.stderr, flush=True)
         _leave(wrong[1])
+    gc.freeze()  # what is there now stays: looking through it again and again stops everybody for 80 ms
 
 
 def _leave(status: int) -> None:
