@@ -48,15 +48,17 @@ def outbox(url: str, key: str) -> Iterator[Outbox]:
         box.stop()
 
 
-def fill(url: str, key: str, delivered: int, waiting: int) -> None:
-    """Fill an empty database: what is done came within the last weeks, what waits since.
+def fill(
+    url: str, key: str, delivered: int, waiting: int, states: tuple[str, ...] = ("queued", *STATES)
+) -> None:
+    """Fill an empty database: what is done came within the last weeks, what waits since a day, in ``states``.
 
     Then PostgreSQL is told to do what it does by itself while a database fills in the course of a year.
     """
     with outbox(url, key) as box:
         _fill_delivered(url, delivered)
         for start in range(0, waiting, _BULK):
-            entries = [_entry(box, number) for number in range(start, min(waiting, start + _BULK))]
+            entries = [_entry(box, number, states) for number in range(start, min(waiting, start + _BULK))]
             box.write(partial(_store, box, entries))
     engine = engine_for(url)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
@@ -97,9 +99,9 @@ def _fill_delivered(url: str, count: int) -> None:
     engine.dispose()
 
 
-def _entry(box: Outbox, number: int) -> Entry:
-    """Return one that waits: of six, one is queued and the others need somebody."""
-    state = ("queued", *STATES)[number % (1 + len(STATES))]
+def _entry(box: Outbox, number: int, states: tuple[str, ...]) -> Entry:
+    """Return one that waits."""
+    state = states[number % len(states)]
     receipt, now = box.vault.receipt(), time.time() - number % 86400
     payload = {"profile": {"email": f"waiting{number}@example.com", "full_name": "Pat Doe"}}
     reason = None if state == "queued" else f"reason {number % 3}"

@@ -9,19 +9,16 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any
 
 import sqlalchemy as sa
 
+from benchmarks.rows import fill, outbox
 from benchmarks.run import Figure, post_load
 from relay import vault as vaults
-from relay.delivery import Delivery
 from relay.destination import Destination
-from relay.outbox import storing
-from relay.outbox.outbox import Outbox
-from relay.outbox.records import Claim, Entry, Turn
+from relay.outbox.records import Claim, Turn
 from relay.quota import parse_windows
 from tests.kit.relay import RelayProcess, config
 from tests.kit.services import postgres, redis
@@ -30,77 +27,12 @@ from tests.kit.upstream import ScriptedUpstream, created, delay
 LIMITS = "10/second; 150/minute"
 DELIVERED, BACKLOG = 1_000_000, 100_000
 PHASES = (1, 2, 4)
-_BULK = 1000
-_FILLED = 50_000
-
-
-@contextmanager
-def outbox(url: str, key: str) -> Iterator[Outbox]:
-    """Open the outbox beside the relays."""
-    box = Outbox(url, vaults.Vault([vaults.parse_key(key)]), time.time)
-    box.prepare({"ocamba": account()})
-    try:
-        yield box
-    finally:
-        box.stop()
-
-
-def account(limits: str = LIMITS) -> Destination:
-    """Return the destination of every row."""
-    return Destination("ocamba", "http://127.0.0.1:9/", "token", parse_windows(limits))
-
-
-def fill_delivered(box: Outbox, count: int) -> None:
-    """Add rows that are done, as the database makes them fastest within a statement's time."""
-    for start in range(1, count + 1, _FILLED):
-        numbers = {"first": start, "last": min(count, start + _FILLED - 1)}
-        with box._engine.begin() as conn:
-            conn.execute(
-                sa.text(
-                    "INSERT INTO deliveries (receipt, source, destination, state, received_at, due_at,"
-                    " changed_at, delivered_at, repeat_key, email_hash, profile_id)"
-                    " SELECT md5('d' || n), 'newsletter', 'ocamba', 'delivered', n, n, n, n,"
-                    " decode(md5('r' || n), 'hex'), decode(md5('e' || n), 'hex'), '17430755068336100383'"
-                    " FROM generate_series(CAST(:first AS int), :last) AS n"
-                ),
-                numbers,
-            )
-            conn.execute(
-                sa.text(
-                    "INSERT INTO attempts (receipt, destination, kind, probe, started_at, held_until,"
-                    " ended_at, seconds, outcome, status) SELECT md5('d' || n), 'ocamba', 'create', false,"
-                    " n, n, n, 0.2, 'delivered', 201"
-                    " FROM generate_series(CAST(:first AS int), :last) AS n"
-                ),
-                numbers,
-            )
-
-
-def fill_backlog(box: Outbox, count: int) -> None:
-    """Add rows that wait, with real payloads."""
-    for start in range(0, count, _BULK):
-        with box._engine.begin() as conn:
-            entries = [_entry(box, number) for number in range(start, start + _BULK)]
-            storing.store(conn, entries, time.time(), box.vault)
-
-
-def _entry(box: Outbox, number: int) -> Entry:
-    receipt = box.vault.receipt()
-    profile = {"email": f"backlog{number}@example.com", "full_name": "Pat Doe"}
-    now = time.time()
-    delivery = Delivery(receipt, "newsletter", "ocamba", "queued", now, now)
-    return Entry(
-        delivery=delivery,
-        box=box.vault.seal({"profile": profile}, receipt),
-        repeat_key=box.vault.hash("content", str(number)),
-        window=600,
-    )
 
 
 def claim_seconds(url: str, key: str, count: int = 200) -> float:
     """Return the median seconds of a claim; what was claimed is put back."""
     taken = []
-    destination = account("1000000/second")
+    destination = Destination("ocamba", "http://127.0.0.1:9/", "token", parse_windows("1000000/second"))
     with outbox(url, key) as box:
         turn = Turn()
         for _ in range(count):
@@ -137,7 +69,7 @@ def phase(count: int, url: str, limits_url: str, key: str, seconds: float) -> tu
         upstream.wait_for(1, timeout=90)  # the phase before may have used the minute up
         time.sleep(seconds)
         at = [arrival.at for arrival in upstream.arrivals]
-        minutes = int(seconds / 60) - 1  # whole ones: the calls of each come in a burst
+        minutes = max(1, int(seconds / 60) - 1)  # whole ones: the calls of each come in a burst
         used = len([one for one in at if 0 < one - at[0] - 60 <= 60 * minutes]) / (150 * minutes)
         rate = statistics.median(together(relays) for _ in range(3))
         how = f"{count} processes, {len(at)} calls"
@@ -164,32 +96,27 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=180, help="of sending per phase, 120 or more")
     parser.add_argument("--rows", type=int, default=DELIVERED)
     parser.add_argument("--backlog", type=int, default=BACKLOG)
+    parser.add_argument("--phases", type=int, nargs="+", default=PHASES, help="how many relays at a time")
     asked = parser.parse_args()
     key = vaults.new_key()
     figures: list[Figure] = []
     with postgres() as server, redis() as cache:
-        url = server.create_database()
-        with outbox(url, key) as box:
-            fill_delivered(box, 1000)
-            fill_backlog(box, 5 * _BULK)
-        small = claim_seconds(url, key)
+        few = server.create_database()
+        fill(few, key, 1000, 5000, ("queued",))
+        small = claim_seconds(few, key)
         print(f"claim at 1 k rows: {small * 1000:.2f} ms; filling …", flush=True)
-        with outbox(url, key) as box, box._engine.begin() as conn:
-            conn.execute(sa.text("TRUNCATE deliveries, attempts"))
-        with outbox(url, key) as box:
-            fill_delivered(box, asked.rows)
-            fill_backlog(box, asked.backlog)
-        server.execute("VACUUM ANALYZE", url.rpartition("/")[2])
+        url = server.create_database()
+        fill(url, key, asked.rows, asked.backlog, ("queued",))
         large = claim_seconds(url, key)
         how = f"{asked.rows} delivered, {asked.backlog} queued; {small * 1000:.2f} → {large * 1000:.2f} ms"
         figures.append(Figure("claim p50 ÷ on a small table", large / small, 1.5, False, "×", how))
         print(figures[-1], flush=True)
         rates = {}
-        for count in PHASES:
+        for count in asked.phases:
             found, rates[count] = phase(count, url, cache.url, key, asked.seconds)
             figures += found
             print(*found, sep="\n", flush=True)
-        ratio = rates[PHASES[-1]] / rates[PHASES[0]]
+        ratio = rates[asked.phases[-1]] / rates[asked.phases[0]]
         how = ", ".join(f"{count}: {rate:.0f}/s" for count, rate in rates.items())
         figures.append(Figure("accept rate, 4 processes ÷ 1", ratio, 0.9, True, "×", how))
         print(figures[-1], flush=True)

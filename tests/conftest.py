@@ -39,6 +39,7 @@ LONG = (
     "outbox/test_storage.py",
     "server/test_hostile_clients.py",
     "server/test_slow_clients.py",
+    "test_benchmarks.py",
     "test_deploy.py",
     "test_package.py",
     "values/test_clock.py",
