@@ -84,7 +84,9 @@ class Checker:
         source = self.settings.sources.get(taken.source)
         verdict: bool | None = True
         reason = "captcha"
-        if source is not None and source.captcha is not None:
+        if source is None:  # and with it whom to ask
+            verdict, reason = False, "captcha: source removed"
+        elif source.captcha is not None:
             try:
                 verdict = self._ask(source.captcha, taken)
             except (KeyMissing, ValueError):  # nobody can ask about it, now or later

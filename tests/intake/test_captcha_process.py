@@ -85,6 +85,21 @@ def test_what_is_damaged_before_it_is_checked_waits_for_a_person(
     assert relay.api("POST", f"/api/submissions/{receipt}/discard").json["state"] == "discarded"
 
 
+def test_what_its_source_can_no_longer_check_waits_for_a_person(
+    relay: RelayProcess, verify: SiteVerify, upstream: ScriptedUpstream
+) -> None:
+    receipt = asked_about(relay, verify)
+    relay.kill9()
+    relay.configure(config(upstream.url))
+    verify.free.set()
+    relay.start()
+
+    row = relay.wait_state(receipt, "held", timeout=30)
+
+    assert row["reason"] == "captcha: source removed"
+    assert upstream.arrivals == []
+
+
 def test_a_token_whose_verdict_was_lost_on_the_way_makes_nobody_a_bot(
     relay: RelayProcess, verify: SiteVerify, upstream: ScriptedUpstream
 ) -> None:
