@@ -64,15 +64,16 @@ class Dispatcher:
 
     def reload(self, settings: Settings) -> None:
         """Go on with new settings, and try every destination that is held for a fault at once."""
-        self._settings = settings
-        self._closed = [lane for lane in self._closed if lane.is_busy()]
-        for name in set(self._lanes) - set(settings.destinations):
-            lane = self._lanes.pop(name)
-            lane.stop()
-            self._closed.append(lane)
-        for name, lane in self._lanes.items():
-            lane.change(settings.destinations[name])
-        self._owed = set(settings.destinations)
+        with self._paying:  # what an earlier reload owes is being done, maybe
+            self._settings = settings
+            self._closed = [lane for lane in self._closed if lane.is_busy()]
+            for name in set(self._lanes) - set(settings.destinations):
+                lane = self._lanes.pop(name)
+                lane.stop()
+                self._closed.append(lane)
+            for name, lane in self._lanes.items():
+                lane.change(settings.destinations[name])
+            self._owed = set(settings.destinations)
         self._pay()
 
     def _pay(self) -> None:
