@@ -9,7 +9,7 @@ from relay.outbox import listing
 from relay.outbox.outbox import Outbox
 
 _Waiting = tuple[int, float | None]
-"""How many are to be sent, and when the oldest of them came."""
+"""How many are to be sent, and since when the oldest of them waits."""
 _NONE: _Waiting = (0, None)
 
 

@@ -36,7 +36,7 @@ class Archive(Store):
         return found
 
     def backlog(self) -> list[tuple[str, str, int, float]]:
-        """Return (destination, state, count, oldest received_at) of all that is not finished."""
+        """Return (destination, state, count, since when the oldest waits) of all that is not finished."""
         found: list[tuple[str, str, int, float]] = self.read(listing.backlog)
         return found
 

@@ -30,14 +30,17 @@ def waiting(conn: Connection, destination: str, now: float) -> dict[str, int]:
     return counts
 
 
+_WAITS_SINCE = sa.func.min(sa.func.coalesce(deliveries.c.replayed_at, deliveries.c.received_at))
+
+
 def backlog(conn: Connection) -> list[tuple[str, str, int, float]]:
-    """Return (destination, state, count, oldest received_at) of all that is not finished."""
+    """Return (destination, state, count, since when the oldest waits) of all that is not finished."""
     query = (
         sa.select(
             deliveries.c.destination,
             deliveries.c.state,
             sa.func.count(),
-            sa.func.min(deliveries.c.received_at),
+            _WAITS_SINCE,
         )
         .where(UNFINISHED)
         .group_by(deliveries.c.destination, deliveries.c.state)
@@ -62,10 +65,10 @@ def destinations_waited_for(conn: Connection) -> set[str]:
 
 
 def to_send(conn: Connection) -> dict[str, tuple[int, float | None]]:
-    """Return how many are to be sent to each destination that is waited for, and when the oldest came."""
+    """Return how many are to be sent to each destination that is waited for, and since when they wait."""
     names, to = destinations_waited_for(conn), deliveries.c.destination
     query = (
-        sa.select(to, sa.func.count(), sa.func.min(deliveries.c.received_at))
+        sa.select(to, sa.func.count(), _WAITS_SINCE)
         .where(UNFINISHED, to.in_(names), deliveries.c.state.in_((QUEUED, SENDING)))
         .group_by(to)
     )

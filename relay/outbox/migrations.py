@@ -153,6 +153,12 @@ def _tidied_often(conn: Connection) -> None:
         conn.execute(sa.text(f"ALTER TABLE deliveries SET ({settings})"))
 
 
+def _waiting_since(conn: Connection) -> None:
+    """Answer by the index alone since when each waits: since it came, or was replayed."""
+    conn.execute(sa.text("DROP INDEX IF EXISTS deliveries_unfinished"))
+    _create_index(conn, "deliveries_unfinished")
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     _first,
     _sessions,
@@ -175,6 +181,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _imported,
     _heard,
     _tidied_often,
+    _waiting_since,
 )
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed, but
 that an index which a later one drops is no longer made."""

@@ -73,6 +73,7 @@ partial_index(
     _c.destination,
     _c.state,
     _c.received_at,
+    _c.replayed_at,
     where=_UNFINISHED,
 )
 partial_index("deliveries_held", _c.source, _c.size, where="state = 'held'")

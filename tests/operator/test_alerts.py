@@ -26,7 +26,7 @@ from tests.kit.processes import eventually
 from tests.kit.relay import RelayProcess, config, toml
 from tests.kit.smtp import Dripping, MailServer
 from tests.kit.upstream import ScriptedUpstream
-from tests.outbox.outboxes import put
+from tests.outbox.outboxes import put, replay
 
 
 @pytest.fixture
@@ -249,6 +249,18 @@ def test_how_long_something_lasts_is_said_in_a_unit_that_fits(
     assert f"accepted for {said}" in silence(outbox, quickly)["silent:newsletter"]
     if seconds > alerts.OLD_SECONDS:
         assert f"has waited for {said}" in matters(outbox, quickly)["old:ocamba"]
+
+
+def test_what_was_replayed_waits_since_then_not_since_it_came(
+    outbox: Outbox, settings: Settings, clock: Clock
+) -> None:
+    receipt = put(outbox, "old", source="hook", state=HELD).delivery.receipt
+    clock.now += 20 * 86400
+    replay(outbox, receipt)
+    assert "old:ocamba" not in matters(outbox, settings)
+
+    clock.now += alerts.OLD_SECONDS + 60
+    assert "has waited for" in matters(outbox, settings)["old:ocamba"]
 
 
 def test_a_source_of_which_everything_is_held_is_told() -> None:
