@@ -188,6 +188,10 @@ class Store:
         stamp = Stamp(boot, offset)
         return float(self.write(lambda conn: timekeeping.begin(conn, stamp, self.now(conn), longest)))
 
+    def newest(self) -> float:
+        """Return the newest time that was stamped, 0 in an empty database."""
+        return float(self.read(timekeeping.newest))
+
     def shift(self, clock: SteadyClock, seconds: float, boot: str) -> None:
         """Follow a wall clock that was set, and move what was stamped by as much.
 

@@ -33,6 +33,9 @@ _LAST_WORDS_SECONDS = 0.5
 _READY_SECONDS = 1.0
 _TIDY_SECONDS = 1.0
 _EXPIRE_SECONDS = 60.0
+_LEAP_SECONDS = 366 * 86400.0
+_DOUBT_SECONDS = 3600.0
+"""A clock that leapt ahead by a year may be wrong: for an hour nothing is deleted on its word."""
 GUESSING_SECONDS = 300.0
 """The alert about guesses is over when there were not too many for so long."""
 
@@ -58,6 +61,7 @@ class Relay:
         self._lock: int | None = None
         self._stopping = threading.Event()
         self._ready: tuple[float, dict[str, str]] = (-_READY_SECONDS, {})
+        self._expires_from = 0.0
         self._reloading = threading.Lock()
         self.warned: set[str] = set()
         self.guessed_at = -GUESSING_SECONDS
@@ -102,6 +106,12 @@ class Relay:
         self.clock.follow(self.clock.offset + ahead)
         if ahead >= JUMP_SECONDS:
             events.note("clock.behind", level=logging.WARNING, seconds=round(ahead, 1))
+        self._doubt(self.clock() - self.outbox.newest())
+
+    def _doubt(self, leap: float) -> None:
+        """Let retention wait if a clock went ahead by so much: somebody may be about to set it."""
+        if leap > _LEAP_SECONDS:
+            self._expires_from = time.monotonic() + _DOUBT_SECONDS
 
     def stop(self, seconds: float = 20.0) -> None:
         """Finish the calls in flight and close the outbox."""
@@ -236,6 +246,7 @@ class Relay:
     def _tidy(self) -> None:
         self._look_at_threads()
         if self.settings.is_sqlite and (moved := self.clock.jump()):
+            self._doubt(moved)
             self.outbox.shift(self.clock, moved, boot())
             events.note("clock.jumped", level=logging.WARNING, seconds=round(moved, 1))
         self._look_at_disk()
@@ -276,6 +287,8 @@ class Relay:
         )
 
     def _expire(self) -> None:
+        if time.monotonic() < self._expires_from:
+            return
         retention = {source.name: source.retention for source in self.settings.sources.values()}
         for source, count in self.outbox.expire(retention, RETENTION_SECONDS).items():
             events.note("retention.expired", source=source, count=count)

@@ -5,9 +5,11 @@ so does everybody else's.
 """
 
 import calendar
+import contextlib
 import hashlib
 import hmac
 import re
+import sqlite3
 import time
 from datetime import UTC, datetime
 from email.utils import formatdate
@@ -18,6 +20,7 @@ import pytest
 
 from tests.faults.tools import WallClock
 from tests.kit.client import Answer, post_json
+from tests.kit.people import TRAP
 from tests.kit.processes import eventually
 from tests.kit.relay import HOOK, NEWSLETTER, RelayProcess, config
 from tests.kit.upstream import ScriptedUpstream, status
@@ -32,7 +35,7 @@ SIGNED = HOOK | {
         "timestamp_header": "X-Time",
     },
 }
-OWN_FORM = NEWSLETTER | {"min_seconds": "2s"}
+OWN_FORM = NEWSLETTER | {"min_seconds": "2s", "honeypot": TRAP}
 SOURCES = {"newsletter": OWN_FORM, "signed": SIGNED, "hook": HOOK}
 
 
@@ -137,6 +140,31 @@ def test_a_second_that_comes_twice_changes_no_order(tmp_path: Path) -> None:
         assert {row["state"] for row in rows.values()} == {"delivered"}
         emails = [arrival.json["email"] for arrival in upstream.arrivals]
         assert sorted(emails) == sorted(f"n{number}@example.com" for number in range(24))
+
+
+@pytest.mark.parametrize(("days", "kept"), [(40, False), (4000, True)])
+def test_a_clock_that_is_years_ahead_deletes_nothing_until_it_may_have_been_set(
+    tmp_path: Path, days: int, kept: bool
+) -> None:
+    """What a machine shows whose battery is empty, before it has asked for the time."""
+    clock = WallClock(tmp_path)
+    with ScriptedUpstream() as upstream, relay_with(clock, upstream) as relay:
+        receipt = str(relay.form({"email": "ada@example.com", TRAP: "bot"}).receipt)
+        assert relay.state(receipt) == "held"
+        relay.term(timeout=20)
+        with contextlib.closing(sqlite3.connect(relay.database_path)) as database, database:
+            database.execute("DELETE FROM meta WHERE key = 'clock'")  # of another run of the machine
+        clock.set(days * DAY)
+        relay.start()
+
+        if not kept:
+            eventually(lambda: "retention.expired" in relay.output(), 20, "the end of its time")
+            return
+        time.sleep(4)  # retention is looked after in the second second
+        assert relay.state(receipt) == "held"
+        clock.set(0)
+        eventually(lambda: "clock.jumped" in relay.output(), 20, "its being set")
+        assert relay.state(receipt) == "held"
 
 
 # --- other people's clocks --------------------------------------------------------------------------------
