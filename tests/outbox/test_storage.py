@@ -311,7 +311,7 @@ def test_on_a_disk_that_a_container_loses_it_warns(tmp_path: Path, kind: str) ->
 
 
 @pytest.mark.timed
-def test_long_reads_beside_a_load_neither_grow_the_wal_nor_delay_the_door(
+def test_long_reads_beside_a_load_grow_the_wal_evenly_and_do_not_delay_the_door(
     upstream: ScriptedUpstream,
 ) -> None:
     with RelayProcess(config(upstream.url, **WIDE)) as relay:
@@ -338,7 +338,7 @@ def test_long_reads_beside_a_load_neither_grow_the_wal_nor_delay_the_door(
         for reader in readers:
             reader.join()
         eventually(lambda: wal.stat().st_size < MEBIBYTE, 10, "the WAL being emptied once nobody reads")
-    assert max(sizes) < 64 * MEBIBYTE
+    assert max(sizes) < 3 * sizes[len(sizes) // 2], "it grows by what is written, and no faster"
     assert max(seconds) < 8 / 4, "nobody waits for a reader, one of whom reads for all of the 8 seconds"
 
 
