@@ -106,7 +106,8 @@ class Relay:
         self.clock.follow(self.clock.offset + ahead)
         if ahead >= JUMP_SECONDS:
             events.note("clock.behind", level=logging.WARNING, seconds=round(ahead, 1))
-        self._doubt(self.clock() - self.outbox.newest())
+        if newest := self.outbox.newest():
+            self._doubt(self.clock() - newest)
 
     def _doubt(self, leap: float) -> None:
         """Let retention wait if a clock went ahead by so much: somebody may be about to set it."""

@@ -167,6 +167,14 @@ def test_a_clock_that_is_years_ahead_deletes_nothing_until_it_may_have_been_set(
         assert relay.state(receipt) == "held"
 
 
+@pytest.mark.slow
+def test_a_new_database_is_no_clock_that_is_ahead(tmp_path: Path) -> None:
+    brief = {"newsletter": OWN_FORM | {"retention": "1s"}}
+    with ScriptedUpstream() as upstream, RelayProcess(config(upstream.url, brief)) as relay:
+        assert relay.form({"email": "ada@example.com", TRAP: "bot"}).receipt
+        eventually(lambda: "retention.expired" in relay.output(), 90, "the end of its time")
+
+
 # --- other people's clocks --------------------------------------------------------------------------------
 
 
