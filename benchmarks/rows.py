@@ -51,9 +51,10 @@ def outbox(url: str, key: str) -> Iterator[Outbox]:
 def fill(
     url: str, key: str, delivered: int, waiting: int, states: tuple[str, ...] = ("queued", *STATES)
 ) -> None:
-    """Fill an empty database: what is done came within the last weeks, what waits since a day, in ``states``.
+    """Fill an empty database: what is done came within the last weeks, what waits within a day.
 
-    Then PostgreSQL is told to do what it does by itself while a database fills in the course of a year.
+    ``states``: those of what waits, in turns. Then PostgreSQL is told to do what it does by itself while a
+    database fills in the course of a year.
     """
     with outbox(url, key) as box:
         _fill_delivered(url, delivered)

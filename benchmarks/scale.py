@@ -101,10 +101,10 @@ def main() -> int:
     key = vaults.new_key()
     figures: list[Figure] = []
     with postgres() as server, redis() as cache:
-        few = server.create_database()
-        fill(few, key, 1000, 5000, ("queued",))
-        small = claim_seconds(few, key)
-        print(f"claim at 1 k rows: {small * 1000:.2f} ms; filling …", flush=True)
+        almost_empty = server.create_database()
+        fill(almost_empty, key, 1000, 5000, ("queued",))
+        small = claim_seconds(almost_empty, key)
+        print(f"claim at 6 k rows: {small * 1000:.2f} ms; filling …", flush=True)
         url = server.create_database()
         fill(url, key, asked.rows, asked.backlog, ("queued",))
         large = claim_seconds(url, key)
@@ -116,9 +116,10 @@ def main() -> int:
             found, rates[count] = phase(count, url, cache.url, key, asked.seconds)
             figures += found
             print(*found, sep="\n", flush=True)
-        ratio = rates[asked.phases[-1]] / rates[asked.phases[0]]
+        few, many = asked.phases[0], asked.phases[-1]
         how = ", ".join(f"{count}: {rate:.0f}/s" for count, rate in rates.items())
-        figures.append(Figure("accept rate, 4 processes ÷ 1", ratio, 0.9, True, "×", how))
+        name = f"accept rate, {many} processes ÷ {few}"
+        figures.append(Figure(name, rates[many] / rates[few], 0.9, True, "×", how))
         print(figures[-1], flush=True)
     return 0 if all(figure.met for figure in figures) else 1
 

@@ -105,7 +105,7 @@ def _waiting_for(name: str, backlog: list[tuple[str, str, int, float]], now: flo
 
 
 _BACKLOG = "Submissions that are not finished"
-_OLDEST = "Age of the oldest queued submission in seconds"
+_OLDEST = "Seconds that the oldest queued submission has waited since it came or was replayed"
 _QUOTA = "Calls that count in a window of upstream's quota now"
 _HELD = "1 while nothing but probes is sent"
 

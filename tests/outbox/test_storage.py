@@ -326,7 +326,8 @@ def test_long_reads_beside_a_load_grow_the_wal_evenly_and_do_not_delay_the_door(
         for reader in readers:
             reader.start()
         wal = relay.folder / "relay.db-wal"
-        with Submitters(relay.port, threads=4, seconds=8, rate=30):
+        sent_before = len(upstream.arrivals)
+        with Submitters(relay.port, threads=4, seconds=8, rate=30) as beside:
             until = time.monotonic() + 8
             while time.monotonic() < until:
                 began = time.monotonic()
@@ -334,11 +335,13 @@ def test_long_reads_beside_a_load_grow_the_wal_evenly_and_do_not_delay_the_door(
                 seconds.append(time.monotonic() - began)
                 sizes.append(wal.stat().st_size if wal.exists() else 0)
                 time.sleep(0.03)
+        written = len(seconds) + len(beside.acknowledged) + len(upstream.arrivals) - sent_before
         done.set()
         for reader in readers:
             reader.join()
         eventually(lambda: wal.stat().st_size < MEBIBYTE, 10, "the WAL being emptied once nobody reads")
     assert max(sizes) < 3 * sizes[len(sizes) // 2], "it grows by what is written, and no faster"
+    assert max(sizes) / written < 96 * 1024, "a submission, or its delivery, takes some pages"
     assert max(seconds) < 8 / 4, "nobody waits for a reader, one of whom reads for all of the 8 seconds"
 
 
