@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.dispatch.doors import LATE, Open, expect_misconfigured
+from tests.kit.processes import eventually
 from tests.kit.relay import RelayProcess, config
 from tests.kit.tls import KINDS
 from tests.kit.upstream import (
@@ -79,7 +80,8 @@ def test_nothing_is_sent_to_an_upstream_with_a_bad_certificate(door: Open, kind:
     assert way.upstream.arrivals == []
     assert way.upstream.failed_handshakes >= 1
     expect_misconfigured(way, row, "certificate")
-    assert way.logged("destination.held")[0]["level"] == "warning"
+    (held,) = eventually(lambda: way.logged("destination.held"), 5, "the log")
+    assert held["level"] == "warning"
 
 
 SLOW = {

@@ -268,7 +268,7 @@ def test_a_key_makes_a_repeat_only_with_the_same_content(relay: RelayProcess, so
     reused = send(second, key)
     assert reused.status == 202 and reused.receipt != one.receipt
     assert relay.submission(reused.receipt or "")["reason"] == "key_reused"
-    assert events(relay, "submission.key_reused", receipt=reused.receipt)
+    eventually(lambda: events(relay, "submission.key_reused", receipt=reused.receipt), 5, "the log")
     assert send(second, key).receipt == reused.receipt
     assert send(first, other).receipt not in (one.receipt, reused.receipt)
 

@@ -55,8 +55,11 @@ def test_each_way_of_not_proving_has_its_cause_and_one_answer(relay: RelayProces
     assert len(answers) == 1, "the sender learns nothing"
     for cause in ways:
         assert eventual(relay, "signed", cause) == 1
-    logged = [line.data for line in relay.log_lines() if line.data]
-    assert {one.get("reason") for one in logged} >= set(ways)
+    eventually(lambda: reasons_logged(relay) >= set(ways), 5, "the log")
+
+
+def reasons_logged(relay: RelayProcess) -> set[Any]:
+    return {line.data.get("reason") for line in relay.log_lines() if line.data}
 
 
 def test_a_wrong_token_is_told_from_none(relay: RelayProcess) -> None:

@@ -52,6 +52,7 @@ def test_behind_an_unknown_proxy_all_share_a_looser_limit_and_the_owner_is_told(
     assert statuses == [202, 202, 429]
     warnings = relay.readiness().json["warnings"]
     assert [text for text in warnings if "RELAY_TRUSTED_PROXIES" in text]
+    eventually(lambda: "RELAY_TRUSTED_PROXIES" in relay.output(), 5, "the log")
     assert sum("RELAY_TRUSTED_PROXIES" in line.raw for line in relay.log_lines()) == 1
 
 
