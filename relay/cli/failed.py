@@ -22,7 +22,7 @@ def count_of(number: int, what: str) -> str:
 def explained(problem: Exception) -> tuple[str, int] | None:
     """Return what to say of an exception, and the exit status; None for one that is a fault of ours."""
     from relay.config.environment import Unusable
-    from relay.operator.errors import CannotDo, Nonsense, Unconfigured
+    from relay.operator.errors import CannotDo, Misnamed, Nonsense, Unconfigured
     from relay.outbox.errors import Unavailable, Unfit
     from relay.vault import KeyMissing
 
@@ -30,7 +30,7 @@ def explained(problem: Exception) -> tuple[str, int] | None:
         return f"relay: {_with_help(problem)}", problem.exit_code
     if isinstance(problem, Unusable):
         return "\n".join(map(str, problem.problems)), ASKED_WRONGLY
-    if isinstance(problem, Nonsense | Unconfigured):
+    if isinstance(problem, Misnamed | Nonsense | Unconfigured):
         return f"relay: {problem}", ASKED_WRONGLY
     if isinstance(problem, CannotDo | Unavailable | Unfit | KeyMissing):
         return f"relay: {problem}", FAILED

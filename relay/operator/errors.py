@@ -27,6 +27,10 @@ class Unfitting(CannotDo):
         self.errors = errors
 
 
+class Misnamed(Unfitting):
+    """The question names a part of what it came with, or of the configuration, that is not there."""
+
+
 class NotAllowed(CannotDo):
     """The operator's role is too small."""
 

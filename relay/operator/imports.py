@@ -14,7 +14,7 @@ from typing import Any
 from relay.delivery import QUEUED, RETRY
 from relay.intake.entry import entry_of, sender_key
 from relay.intake.incoming import Incoming
-from relay.operator.errors import Unfitting
+from relay.operator.errors import Misnamed, Unfitting
 from relay.operator.exports import as_typed
 from relay.operator.table import Row, Table
 from relay.outbox import moves, storing
@@ -26,6 +26,7 @@ from relay.sources.body import Submission
 from relay.sources.mapping import Mapped
 from relay.sources.paths import Path
 from relay.sources.source import Source
+from relay.sources.unmapped import looked_at, unmapped
 from relay.vault import Vault
 
 _JSON = "application/json"
@@ -71,10 +72,16 @@ class Import:
     names: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        """Raises Unfitting for a column that is not there, for two that are one, or without a contact."""
+        """Raises Misnamed for a column or a name of the source that is not there, Unfitting for two columns
+        that are one, or without a contact.
+        """
         columns = ", ".join(self.table.columns)[:300]
         if unknown := sorted(set(self.names) - set(self.table.columns)):
-            raise Unfitting(f"there is no column {unknown[0]!r}; there are {columns}")
+            raise Misnamed(f"there is no column {unknown[0]!r}; there are {columns}")
+        for name in self.names.values():
+            if name not in self.source.mapping.rules and unmapped(self.source, {name: "x"}):
+                known = ", ".join(looked_at(self.source))[:300]
+                raise Misnamed(f"{self.source.name} looks at no {name!r}; it looks at {known}")
         if not self.source.mapping.has_contact_fields(dict.fromkeys(self._keys.values(), "x")):
             raise Unfitting(f"no column holds a contact of {self.source.name}: map one of {columns}")
 

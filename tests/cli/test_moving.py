@@ -81,9 +81,9 @@ def test_what_was_not_read_is_said_however_many_problems_stand_before_it(site: S
 
 def test_a_column_or_source_that_is_not_there_is_named(site: Site) -> None:
     (site.folder / "old.csv").write_text(TABLE)
-    assert (
-        "there is no column 'Mail'" in site.run("import", "newsletter", "old.csv", "--map", "Mail=email").err
-    )
+    for wrong, said in (("Mail=email", "there is no column 'Mail'"), ("phone=frist", "looks at no 'frist'")):
+        done = site.run("import", "newsletter", "old.csv", *MAP, "--map", wrong)
+        assert done.status == 2 and said in done.err
     lost = site.run("import", "nowhere", "old.csv")
     assert lost.status == 2 and "there is no source nowhere" in lost.err
     assert site.run("import", "newsletter", "old.csv", "--map", "nothing").status == 2

@@ -18,7 +18,7 @@ from relay.delivery import DEAD, INVALID
 from relay.intake.entry import entry_of
 from relay.operator import digest
 from relay.operator.actor import Actor
-from relay.operator.errors import Missing, Nonsense, NotAllowed, Unfitting
+from relay.operator.errors import Misnamed, Missing, Nonsense, NotAllowed, Unfitting
 from relay.operator.exports import as_text
 from relay.operator.filter import Filter
 from relay.operator.imports import Imported, Problem, submission_of
@@ -134,6 +134,9 @@ def test_columns_are_given_the_names_of_the_source(operator: Operator) -> None:
         taken(operator, table)
     with pytest.raises(Unfitting, match="there is no column 'Mail'"):
         taken(operator, table, names={"Mail": "email"})
+
+    with pytest.raises(Misnamed, match="newsletter looks at no 'frist_name'; it looks at .*first_name"):
+        taken(operator, table, names={"E-Mail": "email", "Vorname": "frist_name"})
 
     assert taken(operator, table, names={"E-Mail": "email", "Vorname": "first_name"}).queued == 1
     assert taken(operator, table, "deep", names={"E-Mail": "email"}).queued == 1
