@@ -7,7 +7,17 @@ from marshmallow import ValidationError, fields, post_load, validate
 
 from relay.config.environment import suggest
 from relay.config.presets import shared_labels
-from relay.config.schemas import Strict, Text, choice, expression_text, pattern, texts, whole, yes_or_no
+from relay.config.schemas import (
+    NOT_EMPTY,
+    Strict,
+    Text,
+    choice,
+    expression_text,
+    pattern,
+    texts,
+    whole,
+    yes_or_no,
+)
 from relay.sources.consent import Box
 from relay.sources.fields import DEFAULT_TYPES, TYPES
 from relay.sources.guessing import Guess, OnlyEmail
@@ -19,11 +29,16 @@ _PLAIN_KEYS = ("default", "max_length", "value", "region_from")
 UPDATE_FIELDS = ("lists", "custom_properties", "organization_id", "comment")
 
 
+def _places_named(given: Any) -> None:
+    if given == []:
+        raise ValidationError("must not be empty")
+
+
 class RuleSchema(Strict):
     """A field rule that is a table."""
 
-    from_ = fields.Raw(data_key="from", attribute="from")
-    first = fields.List(fields.Raw())
+    from_ = fields.Raw(data_key="from", attribute="from", validate=_places_named)
+    first = fields.List(fields.Raw(), validate=NOT_EMPTY)
     labels = fields.Raw()
     within = fields.String()
     strip = Text(pattern)
@@ -31,7 +46,7 @@ class RuleSchema(Strict):
     required = yes_or_no()
     default = fields.Raw()
     max_length = whole(1, 100_000)
-    choices = fields.List(fields.Raw())
+    choices = fields.List(fields.Raw(), validate=NOT_EMPTY)
     value = fields.Raw()
     region_from = Text(Path)
 
@@ -185,7 +200,7 @@ class EntriesSchema(Strict):
     """``[sources.x.entries]``"""
 
     list_ = Text(expression_text, required=True, data_key="list", attribute="list")
-    names = fields.List(Text(expression_text), required=True)
+    names = fields.List(Text(expression_text), required=True, validate=NOT_EMPTY)
     value = Text(expression_text, required=True)
     titles = fields.Dict(fields.String(), fields.String(), validate=_titles)
     entry_id = Text(expression_text)
@@ -199,7 +214,7 @@ class BoxSchema(Strict):
     """A box that is a table."""
 
     field = fields.String(required=True, validate=validate.Length(min=1, error="must not be empty"))
-    yes = texts()
+    yes = texts(validate=NOT_EMPTY)
 
     @post_load
     def build(self, table: dict[str, Any], **_: Any) -> Box:

@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import fields, post_load
 
-from relay.config.schemas import Strict, Text, choice, header_name, pattern, texts
+from relay.config.schemas import NOT_EMPTY, Strict, Text, choice, header_name, pattern, texts
 from relay.sources.source import Handshake, HeaderIs, Ping
 
 
@@ -12,7 +12,7 @@ class HeaderSchema(Strict):
     """A header that must have one of some values."""
 
     name = Text(header_name, required=True)
-    values = texts(required=True)
+    values = texts(required=True, validate=NOT_EMPTY)
 
     @post_load
     def build(self, table: dict[str, Any], **_: Any) -> HeaderIs:

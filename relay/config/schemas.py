@@ -208,8 +208,12 @@ def header_name(text: str) -> str:
     return text
 
 
+NOT_EMPTY = validate.Length(min=1)
+"""Of a list out of which one must match: an empty one refuses everything, and is a slip."""
+
+
 def texts(**options: Any) -> fields.List[Any]:
-    return fields.List(fields.String(validate=validate.Length(min=1)), **options)
+    return fields.List(fields.String(validate=NOT_EMPTY), **options)
 
 
 def choice(*values: str, **options: Any) -> fields.String:

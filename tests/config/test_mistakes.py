@@ -164,6 +164,21 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str, str]] = {
         "sources.newsletter.fields.full_name",
         "needs one of from, first, labels or value",
     ),
+    "rule with an empty list": (
+        (DESTINATION, FORM + "full_name = { from = [] }"),
+        "sources.newsletter.fields.full_name.from",
+        "must not be empty",
+    ),
+    "rule that tries nothing": (
+        (DESTINATION, FORM + "full_name = { first = [] }"),
+        "sources.newsletter.fields.full_name.first",
+        "must not be empty",
+    ),
+    "rule without a choice": (
+        (DESTINATION, FORM + 'full_name = { from = "a", choices = [] }'),
+        "sources.newsletter.fields.full_name.choices",
+        "must not be empty",
+    ),
     "rule no table": (
         (DESTINATION, FORM + "full_name = 5"),
         "sources.newsletter.fields.full_name",
@@ -442,6 +457,11 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str, str]] = {
         (DESTINATION, HOOK.replace('"webhook"', '"webhook"\nonly_header = { name = "X" }')),
         "sources.crm.only_header.values",
         "is needed",
+    ),
+    "a header that never is right": (
+        (DESTINATION, HOOK.replace('"webhook"', '"webhook"\nonly_header = { name = "X", values = [] }')),
+        "sources.crm.only_header.values",
+        "must not be empty",
     ),
     "titles": (
         (
