@@ -14,6 +14,7 @@ SEED = int(os.environ.get("TEST_SEED") or random.SystemRandom().randrange(2**32)
 MARKS = {
     "postgres_cluster": "postgres",
     "postgres_url": "postgres",
+    "own_cluster": "postgres",
     "redis_server": "redis",
     "redis_url": "redis",
 }
@@ -56,7 +57,7 @@ hypothesis.settings.load_profile("patient")  # on a busy machine nothing is judg
 
 @pytest.fixture(scope="session")
 def postgres_cluster() -> Iterator[services.Postgres]:
-    """One PostgreSQL for the whole run; to stop or freeze one, take `services.postgres()`."""
+    """One PostgreSQL for the whole run; to stop or freeze one, take `own_cluster`."""
     try:
         with services.postgres() as cluster:
             yield cluster
@@ -70,6 +71,16 @@ def postgres_url(postgres_cluster: services.Postgres) -> Iterator[str]:
     url = postgres_cluster.create_database()
     yield url
     postgres_cluster.drop_database(url)
+
+
+@pytest.fixture
+def own_cluster() -> Iterator[services.Postgres]:
+    """A PostgreSQL that may be stopped, or frozen."""
+    try:
+        with services.postgres() as cluster:
+            yield cluster
+    except services.Missing as missing:
+        services.lacking(missing)
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ HOMES = {
     "marshmallow": {"sources", "config", "web"},
     "jmespath": {"sources", "config"},
     "sqlalchemy": {"outbox"},
-    "psycopg": set(),
+    "psycopg": {"outbox"},
     "sqlite3": {"outbox"},
     "pysqlite3": {"outbox"},
     "cryptography": {"vault"},

@@ -55,20 +55,10 @@ def engine_for(url: str, *, reading: bool = False, **pool: Any) -> Engine:
     return engine
 
 
-def _postgresql(url: str, seconds: float = 10.0, **pool: Any) -> Engine:
-    usual = {"pool_size": 8, "max_overflow": 24, "pool_timeout": 5}
-    return sa.create_engine(
-        url,
-        hide_parameters=True,
-        pool_pre_ping=True,
-        **{**usual, **pool},
-        connect_args={
-            "connect_timeout": 5,
-            "client_encoding": "utf8",  # whatever the database has; of SQL_ASCII text would come as bytes
-            "options": f"-c jit=off -c statement_timeout={seconds * 1000:.0f} -c lock_timeout=5000 "
-            "-c idle_in_transaction_session_timeout=15000",
-        },
-    )
+def _postgresql(url: str, *rest: Any, **pool: Any) -> Engine:
+    from relay.outbox import postgresql  # psycopg is installed where it is used
+
+    return postgresql.engine_for(url, *rest, **pool)
 
 
 def lookers_engine_for(url: str) -> Engine:

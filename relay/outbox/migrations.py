@@ -1,6 +1,7 @@
 """The steps that bring a database up to date: forward only, refused when it is newer."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import sqlalchemy as sa
@@ -194,7 +195,7 @@ def migrate(engine: Engine, steps: tuple[Callable[[Connection], None], ...] = ST
 
     One transaction under a lock, so that several may start at once. Raises Newer.
     """
-    with engine.begin() as conn:  # on SQLite this is BEGIN IMMEDIATE
+    with engine.connect() as conn, _unhurried(conn), conn.begin():  # on SQLite this is BEGIN IMMEDIATE
         if conn.dialect.name == "postgresql":
             # A step over many rows, or the wait for another's, takes as long as it takes.
             conn.execute(sa.text("SET LOCAL statement_timeout = 0"))
@@ -216,6 +217,14 @@ def migrate(engine: Engine, steps: tuple[Callable[[Connection], None], ...] = ST
                 {"version": len(steps)},
             )
         return before, len(steps)
+
+
+def _unhurried(conn: Connection) -> AbstractContextManager[None]:
+    if conn.dialect.name != "postgresql":
+        return nullcontext()
+    from relay.outbox.postgresql import unhurried  # psycopg is installed where it is used
+
+    return unhurried(conn)
 
 
 def version(conn: Connection) -> int:

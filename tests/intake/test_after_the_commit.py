@@ -1,6 +1,5 @@
 """What is committed is acknowledged, whatever fails afterwards; and a verdict comes from whoever sent it."""
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,21 +18,12 @@ from tests.kit.upstream import Arrival, Reaction, ScriptedUpstream, delay
 SHARED = {"RELAY_SECRET_KEYS": new_key(), "OCAMBA_TOKEN": "one-token-for-all"}
 
 
-@pytest.fixture
-def own_cluster() -> Iterator[services.Postgres]:
-    """A PostgreSQL that may be stopped."""
-    try:
-        with services.postgres() as cluster:
-            yield cluster
-    except services.Missing as missing:
-        services.lacking(missing)
-
-
+@pytest.mark.parametrize("how", ["stopped", "hanging"])
 def test_a_database_that_goes_while_a_caller_waits_does_not_undo_the_commit(
-    own_cluster: services.Postgres,
+    own_cluster: services.Postgres, how: str
 ) -> None:
     def stop(_: Arrival) -> Reaction:
-        own_cluster.stop()
+        own_cluster.stop() if how == "stopped" else own_cluster.pause()
         return delay(3)
 
     url = own_cluster.create_database()
@@ -45,7 +35,7 @@ def test_a_database_that_goes_while_a_caller_waits_does_not_undo_the_commit(
         answer = relay.hook({"email": "ada@example.com"})
 
         assert (answer.status, answer.json["state"], answer.json["eta_seconds"]) == (202, "queued", None)
-        own_cluster.start()
+        own_cluster.start() if how == "stopped" else own_cluster.resume()
         eventually(lambda: relay.readyz() == 200, 15, "readyz telling that it is back")
         assert relay.wait_state(answer.json["receipt"], "delivered")["receipt"] == answer.receipt
         assert len(upstream.creates) == 1

@@ -2,15 +2,17 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from relay.delivery import QUEUED
-from relay.outbox import migrations
+from relay.outbox import migrations, postgresql
 from relay.outbox.database import engine_for
 from relay.outbox.errors import Full, Unavailable
 from relay.outbox.outbox import Outbox
+from tests.kit import services
 from tests.outbox.outboxes import Store, bring_to, count, entry, put, row, state
 
 FULL = """
@@ -91,6 +93,37 @@ def test_a_step_over_many_rows_takes_as_long_as_it_takes(postgres_url: str) -> N
 
     with engine.begin() as conn:
         assert conn.scalar(sa.text("SHOW statement_timeout")) == "10s"
+    engine.dispose()
+
+
+@pytest.mark.long
+def test_a_postgresql_that_hangs_is_away_until_it_answers_again(own_cluster: services.Postgres) -> None:
+    engine = postgresql.engine_for(own_cluster.create_database(), seconds=1)
+    with engine.connect() as held, engine.connect() as conn:
+        pid = held.scalar(sa.text("SELECT pg_backend_pid()"))
+        conn.execute(sa.text("SELECT 1"))
+        own_cluster.pause()
+        try:
+            for some in (held, conn):
+                with pytest.raises(sa.exc.OperationalError):
+                    some.execute(sa.text("SELECT 2"))
+        finally:
+            own_cluster.resume()
+    with engine.begin() as conn:
+        assert conn.scalar(sa.text("SELECT 3")) == 3  # no late answer to what was asked before
+        assert conn.scalar(sa.text("SELECT pg_backend_pid()")) != pid
+    engine.dispose()
+
+
+@pytest.mark.postgres
+def test_what_the_address_of_a_database_says_goes_first(postgres_url: str) -> None:
+    said = "?options=-c%20statement_timeout%3D7s%20-c%20search_path%3Drelay&keepalives_idle=60"
+    engine = postgresql.engine_for(postgres_url + said)
+    with engine.connect() as conn:
+        shown = [conn.scalar(sa.text(f"SHOW {name}")) for name in ("statement_timeout", "search_path", "jit")]
+        connection: Any = conn.connection.driver_connection
+        assert shown == ["7s", "relay", "off"]
+        assert "keepalives_idle=60" in connection.info.dsn
     engine.dispose()
 
 

@@ -271,16 +271,6 @@ def test_while_nothing_can_be_written_nothing_is_taken(
     assert len(site.webs[0].rows(history=False)) == before + 1
 
 
-@pytest.fixture
-def own_cluster() -> Iterator[services.Postgres]:
-    """A PostgreSQL that may be stopped."""
-    try:
-        with services.postgres() as cluster:
-            yield cluster
-    except services.Missing as missing:
-        services.lacking(missing)
-
-
 def answered(process: RelayProcess, name: str, ledger: list[Sent]) -> Answer:
     fields, profile = {"email": f"{name}@example.com"}, {"email": f"{name}@example.com"}
     answer = process.form(fields)

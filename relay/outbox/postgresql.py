@@ -1,0 +1,81 @@
+"""What is particular to PostgreSQL: limits in time, on its side and, should it fall silent, on ours."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
+
+_SILENT_SECONDS = 5.0
+"""Beyond what a statement may take: the server ends those itself, unless it hangs or is unreachable."""
+_OPTIONS = (
+    "-c jit=off -c statement_timeout={:.0f} -c lock_timeout=5000 -c idle_in_transaction_session_timeout=15000"
+)
+
+
+class Impatient(psycopg.Connection[Any]):
+    """A connection that is given up when the server does not answer.
+
+    The server's own limits are kept by the server: behind a frozen disk, a paused machine or a network that
+    swallows packets nobody would end a wait.
+    """
+
+    patience = math.inf
+
+    def wait(self, gen: Any, *rest: Any, **options: Any) -> Any:
+        """Wait for an answer. Raises psycopg.OperationalError after ``patience`` seconds."""
+        if math.isfinite(self.patience):
+            options["timeout"] = self.patience
+        try:
+            return super().wait(gen, *rest, **options)
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
+                self.pgconn.finish()  # an answer may still come, and would be taken for the next one's
+            raise
+
+
+def engine_for(url: str, seconds: float = 10.0, **pool: Any) -> Engine:
+    """Return an engine whose statements take ``seconds`` at most. What the URL says of them goes first."""
+    said = sa.make_url(url).query
+    usual = {"pool_size": 8, "max_overflow": 24, "pool_timeout": 5}
+    limits = {
+        "connect_timeout": 5,
+        "tcp_user_timeout": 15_000,  # milliseconds, as the rest of a line that went dead
+        "keepalives_idle": 10,
+        "keepalives_interval": 3,
+        "keepalives_count": 3,
+    }
+    engine = sa.create_engine(
+        url,
+        hide_parameters=True,
+        pool_pre_ping=True,
+        **{**usual, **pool},
+        connect_args={
+            **{name: limit for name, limit in limits.items() if name not in said},
+            "client_encoding": "utf8",  # whatever the database has; of SQL_ASCII text would come as bytes
+            "options": f"{_OPTIONS.format(seconds * 1000)} {said.get('options', '')}".rstrip(),
+        },
+    )
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_: Any, __: Any, words: list[Any], options: dict[str, Any]) -> Impatient:
+        connection = Impatient.connect(*words, **options)
+        connection.patience = seconds + _SILENT_SECONDS
+        return connection
+
+    return engine
+
+
+@contextmanager
+def unhurried(conn: Connection) -> Iterator[None]:
+    """Wait for answers as long as they take: for a transaction that lifts the server's own limits, too."""
+    connection: Any = conn.connection.driver_connection
+    usual, connection.patience = connection.patience, math.inf
+    try:
+        yield
+    finally:
+        connection.patience = usual
