@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from tests.faults.crashes import ACCOUNT, insist
+from tests.faults.crashes import ACCOUNT, insist, resume
 from tests.faults.tools import Spoiler
 from tests.faults.trial import FAST, FAST_LIMITS, REAL, REAL_LIMITS, Fault, Trial
 from tests.kit.judge import Calm
@@ -89,7 +89,8 @@ def failing_sends(trial: Trial) -> None:
         for when in (1, 3) if trial.quick else (1, 2, 3, 4, 5, "2+3"):
             with Spoiler(worker, calls, f"error={error}", when) as spoiler:
                 trial.crowd(relay, threads=2, count=4, pause=0.05).start().join()
-                insist(lambda: relay.wait_drained(60))  # two failed calls in a row hold it for a while
+                # Each of the threads that send fails once, which holds the destination ever longer.
+                insist(lambda: (resume(relay), relay.wait_drained(3)), 60)
                 trial.tried(int(spoiler.hit))
     trial.expect(relay.worker_pids() == [worker], "the worker ended over a call that failed")
     relay.api("POST", f"{ACCOUNT}/resume")

@@ -99,9 +99,9 @@ def while_sending(trial: Trial) -> None:
 
     def act() -> None:
         waiter = trial.crowd(relay, "hook", threads=1, count=1, pause=0.05).start()
-        insist(lambda: _resume(relay))
+        insist(lambda: resume(relay))
         waiter.join()
-        insist(lambda: (_resume(relay), relay.wait_drained(20)))
+        insist(lambda: (resume(relay), relay.wait_drained(20)))
 
     def prepare() -> None:
         relay.api("POST", f"{ACCOUNT}/pause")
@@ -188,7 +188,7 @@ def under_load(trial: Trial) -> None:
     for crowd in crowds:
         crowd.join()
     trial.say(f"{trial.result.tries} kills; draining")
-    _resume(relay)
+    resume(relay)
     trial.drain(relay)
     trial.reconcile(relay, upstream.arrivals)
 
@@ -208,7 +208,7 @@ def worker_or_master(trial: Trial) -> None:
         else:
             _loses_its_master(trial, relay)
         crowd.join()
-    _resume(relay)
+    resume(relay)
     trial.drain(relay)
     trial.reconcile(relay, upstream.arrivals)
 
@@ -360,10 +360,10 @@ def one_that_always_kills(trial: Trial) -> None:
         trial.tried()
         relay.start()
     for _ in itertools.takewhile(lambda _: _waits(relay), range(10)):
-        _resume(relay)
+        resume(relay)
         time.sleep(0.5)
     upstream.script = None
-    _resume(relay)
+    resume(relay)
     trial.drain(relay)
     trial.reconcile(relay, upstream.arrivals)
 
@@ -372,7 +372,7 @@ def _waits(relay: RelayProcess) -> bool:
     return any(relay.counts().get(state) for state in ("queued", "sending"))
 
 
-def _resume(relay: RelayProcess) -> None:
+def resume(relay: RelayProcess) -> None:
     """As an operator would after a series of crashes: crashed sends look like an outage."""
     relay.api("POST", f"{ACCOUNT}/resume")
 
