@@ -44,7 +44,8 @@ def _opened(settings: "Settings") -> tuple["Operator", "Settings"]:
     from relay.process.opening import open_outbox
 
     if settings.is_sqlite and not settings.database_path.exists():
-        raise Failed(f"there is no {settings.database_path} yet; RELAY_DATABASE_URL says where it is")
+        missing = f"there is no {settings.database_path} yet; RELAY_DATABASE_URL says where it is"
+        raise Failed(f"{missing}, and `relay migrate` or the first start makes it")
     if settings.is_sandbox and settings.database_url == SANDBOX_DATABASE:
         note(f"without a token this is {settings.database_path}, where the sandbox's submissions are")
     box = open_outbox(settings, time.time)
