@@ -1,7 +1,8 @@
 """Addresses: of the web, of mail, and of the server that mail is handed to."""
 
 import email.utils
-from urllib.parse import urlsplit
+import re
+from urllib.parse import parse_qsl, urlsplit
 
 from relay.sources import contact
 
@@ -32,6 +33,22 @@ def has_good_port(text: str) -> bool:
         return urlsplit(text).port != 0
     except ValueError:  # also of brackets that are no IPv6 address
         return False
+
+
+def database_url(text: str) -> str:
+    """Return the address of a database. A password may hold what it likes. Raises ValueError."""
+    path = text.removeprefix("sqlite:///")
+    if path not in ("", text) and ":memory:" not in path and "?" not in path:
+        return text
+    said = text.removeprefix("postgresql+psycopg://")
+    host, _, query = said.rpartition("@")[2].partition("?")
+    if said == text or not has_good_port(f"//{host}"):
+        raise ValueError(
+            "must be sqlite:///path/to/relay.db or postgresql+psycopg://user:password@host:port/name"
+        )
+    if not re.fullmatch(r"none|[0-9]{1,9}", dict(parse_qsl(query)).get("prepare_threshold", "none")):
+        raise ValueError("says prepare_threshold, which must be none or a number")
+    return text
 
 
 def mail_address(text: str) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from relay import vault
-from relay.config.addresses import has_good_port, is_url, mail_address, mail_addresses, smtp_url
+from relay.config.addresses import database_url, has_good_port, is_url, mail_address, mail_addresses, smtp_url
 
 SEE = "see docs/configuration.md"
 
@@ -133,15 +133,6 @@ def sqlite_path(url: str) -> Path:
     return Path(url.removeprefix("sqlite:///"))
 
 
-def _database(text: str) -> str:
-    path = text.removeprefix("sqlite:///")
-    if path not in ("", text) and ":memory:" not in path and "?" not in path:
-        return text
-    if text.startswith("postgresql+psycopg://"):
-        return text
-    raise ValueError("must be sqlite:///path/to/relay.db or postgresql+psycopg://user:password@host/name")
-
-
 def _limits_url(text: str) -> str:
     is_known = re.match(r"(memory|rediss?|redis\+(sentinel|cluster|unix))://", text)
     if not is_known or not has_good_port(text):
@@ -162,7 +153,7 @@ VARIABLES = (
         "RELAY_DATABASE_URL",
         "sqlite:///var/relay.db",
         "where submissions are kept: SQLite (one server process) or PostgreSQL (any number)",
-        _database,
+        database_url,
     ),
     Variable("RELAY_LIMITS_URL", "memory://", "where per-client limits are counted", _limits_url),
     Variable(

@@ -40,7 +40,8 @@ class Impatient(psycopg.Connection[Any]):
 
 def engine_for(url: str, seconds: float = 10.0, **pool: Any) -> Engine:
     """Return an engine whose statements take ``seconds`` at most. What the URL says of them goes first."""
-    said = sa.make_url(url).query
+    address = sa.make_url(url)
+    said = address.query
     usual = {"pool_size": 8, "max_overflow": 24, "pool_timeout": 5}
     limits = {
         "connect_timeout": 5,
@@ -50,12 +51,13 @@ def engine_for(url: str, seconds: float = 10.0, **pool: Any) -> Engine:
         "keepalives_count": 3,
     }
     engine = sa.create_engine(
-        url,
+        address.difference_update_query(["prepare_threshold"]),
         hide_parameters=True,
         pool_pre_ping=True,
         **{**usual, **pool},
         connect_args={
             **{name: limit for name, limit in limits.items() if name not in said},
+            **_prepared(said.get("prepare_threshold")),
             "client_encoding": "utf8",  # whatever the database has; of SQL_ASCII text would come as bytes
             "options": f"{_OPTIONS.format(seconds * 1000)} {said.get('options', '')}".rstrip(),
         },
@@ -68,6 +70,11 @@ def engine_for(url: str, seconds: float = 10.0, **pool: Any) -> Engine:
         return connection
 
     return engine
+
+
+def _prepared(threshold: Any) -> dict[str, int | None]:
+    """Return from which use on a statement is prepared: ``none`` behind a pooler that changes sessions."""
+    return {} if threshold is None else {"prepare_threshold": None if threshold == "none" else int(threshold)}
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from relay.config import environment
 from relay.config.environment import read_environment
@@ -21,6 +22,9 @@ WRONG: list[tuple[str, str, str]] = [
     ("RELAY_DATABASE_URL", "sqlite:///:memory:", "must be sqlite:///"),
     ("RELAY_DATABASE_URL", "postgresql://u:canary-token-of-upstream@h/d", "postgresql+psycopg://"),
     ("RELAY_DATABASE_URL", "mysql://h/d", "postgresql+psycopg://"),
+    ("RELAY_DATABASE_URL", "postgresql+psycopg://u:p@h:54x2/d", "host:port/name"),
+    ("RELAY_DATABASE_URL", "postgresql+psycopg://u@[::1/d", "host:port/name"),
+    ("RELAY_DATABASE_URL", "postgresql+psycopg://u@h/d?prepare_threshold=off", "must be none or a number"),
     ("RELAY_LIMITS_URL", "memcached://h", "must be memory:// or redis://"),
     ("RELAY_LIMITS_URL", "redis://h:canary-token-of-upstream/0", "must be memory:// or redis://"),
     ("RELAY_SECRET_KEYS", "canary-token-of-upstream", "is not 32 bytes"),
@@ -68,6 +72,15 @@ def test_a_wrong_variable_is_named_with_what_would_be_right(
     found = problems(**{name: value})
     assert list(found) == [name]
     assert says in found[name]
+
+
+@pytest.mark.parametrize(
+    "rest", ["u:p?a/s#s:w@h/d", "u@[::1]:5432/d", "h", "/d?host=/run/postgresql", "u:p@:1/d"]
+)
+def test_an_address_of_postgresql_may_hold_whatever_one_may(read: Read, rest: str) -> None:
+    url = f"postgresql+psycopg://{rest}"
+    assert read(RELAY_DATABASE_URL=url, RELAY_SECRET_KEYS=KEY).database_url == url
+    sa.make_url(url)
 
 
 def test_postgresql_needs_keys_and_allows_every_role(read: Read, problems: Any) -> None:

@@ -17,6 +17,7 @@ from typing import Any, NoReturn, Self
 
 import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from tests.kit.processes import children, eventually, free_port, send
 
@@ -225,6 +226,43 @@ def redis() -> Iterator[Redis]:
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def pooler(url: str) -> Iterator[str]:
+    """PgBouncer before a database, lending a connection for a transaction; yields its URL. Raises Missing."""
+    binary = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if not binary:
+        raise Missing("apt-get install -y pgbouncer")
+    address, port, user = make_url(url), free_port(), _postgres_user()
+    with tempfile.TemporaryDirectory(prefix="relay-pgbouncer-") as name:
+        folder = Path(name)
+        (folder / "users").write_text('"postgres" ""\n')
+        (folder / "ini").write_text(
+            f"[databases]\n{address.database} = host=127.0.0.1 port={address.port}\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+            f"auth_type = trust\nauth_file = {folder}/users\n"
+            "pool_mode = transaction\nignore_startup_parameters = options\n"
+        )
+        for path in (folder, *folder.iterdir()):
+            path.chmod(0o755)
+        process = subprocess.Popen(
+            [binary, "-q", folder / "ini"], start_new_session=True, cwd=folder, **_as(user)
+        )
+        try:
+            eventually(lambda: _listens(port), 10, "PgBouncer listening")
+            yield address.set(port=port).render_as_string(hide_password=False)
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _initdb(binaries: Path, folder: Path, user: str | None) -> None:

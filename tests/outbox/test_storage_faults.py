@@ -117,13 +117,14 @@ def test_a_postgresql_that_hangs_is_away_until_it_answers_again(own_cluster: ser
 
 @pytest.mark.postgres
 def test_what_the_address_of_a_database_says_goes_first(postgres_url: str) -> None:
-    said = "?options=-c%20statement_timeout%3D7s%20-c%20search_path%3Drelay&keepalives_idle=60"
-    engine = postgresql.engine_for(postgres_url + said)
+    said = "options=-c%20statement_timeout%3D7s%20-c%20search_path%3Drelay&keepalives_idle=60"
+    engine = postgresql.engine_for(f"{postgres_url}?{said}&prepare_threshold=none")
     with engine.connect() as conn:
         shown = [conn.scalar(sa.text(f"SHOW {name}")) for name in ("statement_timeout", "search_path", "jit")]
         connection: Any = conn.connection.driver_connection
         assert shown == ["7s", "relay", "off"]
         assert "keepalives_idle=60" in connection.info.dsn
+        assert connection.prepare_threshold is None
     engine.dispose()
 
 
