@@ -35,7 +35,7 @@ SOURCES: dict[str, Any] = {
     "listed": ACCEPT | {"shape": "[event][?contains(['a', 'b'], @)] | [0]", "only": "event == 'a'"},
     "reported": HOOK | {"shape": "event", "only": "event == 'signup'", "test": "is_test"},
     "topics": ACCEPT | {"only_header": {"name": "X-Topic", "values": ["created"]}},
-    "open": ACCEPT | {"verify": "none", "shape": "event"},
+    "open": ACCEPT | {"verify": "none", "shape": "event", "client_limits": "1000/second"},
 }
 del SOURCES["open"]["secret"]
 
