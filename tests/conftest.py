@@ -29,6 +29,7 @@ LONG = (
     "intake/test_captcha_process.py",
     "intake/test_concurrency.py",
     "intake/test_door.py",
+    "intake/test_mended.py",
     "intake/test_spam.py",
     "operator/test_alerts.py",
     "operator/test_database.py",

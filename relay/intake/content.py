@@ -48,6 +48,14 @@ def content_key(vault: Vault, source: str, key: str, mapped: Mapped) -> bytes:
     return vault.hash("content", source, key, content)
 
 
+def body_key(source: Source, fields: Mapping[str, Any]) -> str | None:
+    """Return what the sender calls this submission in its body, by the configuration as it is now."""
+    found = source.id_path.find(fields) if source.id_path is not None else None
+    if isinstance(found, str | int) and not isinstance(found, bool) and str(found).strip():
+        return str(found).strip()[:1000]
+    return None
+
+
 def twin_key(source: Source, raw: bytes, mapped: Mapped, vault: Vault) -> bytes | None:
     """Return what a repeat is recognised by whatever key it carries, if there is such a thing.
 

@@ -3,7 +3,15 @@
 from typing import Any
 
 from relay.delivery import CHECK, FRESH, HELD, INVALID, QUEUED, Delivery
-from relay.intake.content import consent_proof, contact_hash, content_key, to_send, twin_key, twin_window
+from relay.intake.content import (
+    body_key,
+    consent_proof,
+    contact_hash,
+    content_key,
+    to_send,
+    twin_key,
+    twin_window,
+)
 from relay.intake.incoming import Incoming
 from relay.intake.receipt import is_silent
 from relay.outbox.hints import sealed_hint
@@ -34,8 +42,9 @@ def entry_of(
         payload=payload,
         lane=CHECK if source.captcha and state == QUEUED else FRESH,
     )
-    key, owner = sent.key or "", _keyed_apart(delivery)
-    of_bytes = "" if source.can_be_multiplied else key
+    key, owner = body_key(source, sent.fields) or sent.key or "", _keyed_apart(delivery)
+    # Where `id` points to may be mended with the rest, and what it says is among the bytes.
+    of_bytes = "" if source.can_be_multiplied else sent.key or ""
     by_bytes = vault.hash("bytes", source.name, of_bytes, stamp.without(sent.raw))
     plain = by_bytes if state == INVALID else content_key(vault, source.name, key, mapped)
     twin = None if state == INVALID else twin_key(source, sent.raw, mapped, vault)
@@ -97,12 +106,8 @@ def _payload(source: Source, sent: Submission, mapped: Mapped, state: str) -> di
     return payload
 
 
-def sender_key(source: Source, incoming: Incoming, fields: dict[str, Any]) -> str | None:
-    """Return what the sender calls this submission, if it says so in a usable way."""
-    if source.id_path is not None:
-        found = source.id_path.find(fields)
-        if isinstance(found, str | int) and not isinstance(found, bool) and str(found).strip():
-            return str(found).strip()[:1000]
+def header_key(source: Source, incoming: Incoming) -> str | None:
+    """Return what the sender calls this submission in a header, if it says so in a usable way."""
     for name in (source.id_header, None if source.is_signed else "idempotency-key"):
         text = incoming.headers.get(name.lower(), "").strip() if name else ""
         if submission.is_key(text):

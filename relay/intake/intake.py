@@ -15,7 +15,7 @@ from relay.dispatch.captcha import Checker
 from relay.dispatch.dispatcher import Dispatcher
 from relay.dispatch.verdict import Verdict
 from relay.intake import answering, telling, visitor
-from relay.intake.entry import entry_of, sender_key
+from relay.intake.entry import entry_of, header_key
 from relay.intake.episodes import EPISODE_SECONDS, Crowds
 from relay.intake.forecast import Forecasts
 from relay.intake.incoming import Incoming, Refusal, Taken
@@ -109,7 +109,7 @@ class Intake:
         try:
             body = parsed.body()
         except BadBody as problem:
-            return self._unreadable(source, incoming, problem)
+            return self._unreadable(source, incoming, parsed, problem)
         is_unknown = source.is_unknown(body.fields, incoming.headers)
         if not is_unknown and source.is_excluded(body.fields, incoming.headers):
             return self._nothing_to_do(source), "excluded"
@@ -141,7 +141,7 @@ class Intake:
         return _leading(result, visitor.next_page(source, sent.fields)), word
 
     def _unreadable(
-        self, source: Source, incoming: Incoming, problem: BadBody
+        self, source: Source, incoming: Incoming, parsed: Parsed, problem: BadBody
     ) -> tuple[Taken | Refusal, str]:
         """Keep what a machine has proven and nobody can read; what is too large is never kept."""
         wait = self._limited(source, incoming)  # it cost work, and counts as any other
@@ -149,7 +149,7 @@ class Intake:
             return Refusal(problem.status, str(problem)), "rejected"
         if wait:
             return Refusal(429, TOO_FAST, retry_after=wait), "limited"
-        sent = self._submission(source, incoming, Body({}, incoming.raw))
+        sent = self._submission(source, incoming, parsed.unread())
         return self._keep(source, sent, UNREADABLE, str(problem))
 
     @staticmethod
@@ -170,7 +170,7 @@ class Intake:
             raw=body.raw,
             content_type=incoming.content_type,
             received_at=self._clock(),
-            key=sender_key(source, incoming, body.fields),
+            key=header_key(source, incoming),
             page=visitor.page_of(incoming.headers, body.fields),
             wording=_wording(incoming, body.fields),
             ignored_files=body.ignored_files,
@@ -220,7 +220,8 @@ class Intake:
     ) -> tuple[Taken | Refusal, str]:
         detail = "The submission could not be used; see errors."
         if source.is_form and (stored := self._owners_mistake(source, incoming, sent)):
-            return answering.taken(source, stored), "invalid"
+            result = answering.taken(source, stored)
+            return _leading(result, visitor.next_page(source, sent.fields)), "invalid"
         if not source.keeps_invalid:
             return Refusal(422, detail, mapped.errors, typed=sent.fields), "rejected"
         return self._keep(source, sent, _reason(mapped), detail, mapped.errors)

@@ -1,11 +1,12 @@
 """A body, unpacked and parsed once: a proof in the body needs its fields before anything else does."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from relay.intake.incoming import Incoming
 from relay.sources import coding
-from relay.sources.body import BadBody, Body
+from relay.sources.body import BadBody, Body, read
 from relay.sources.proof import Evidence
 from relay.sources.source import Source
 
@@ -27,6 +28,18 @@ class Parsed:
             else:
                 self._body = Body({}, b"")
         return self._body
+
+    def unread(self) -> Body:
+        """Return what is kept of a body that nobody can read: unpacked and without files, where possible."""
+        incoming, limits = self._incoming, self._source.limits
+        try:
+            raw = coding.unpack(incoming.raw, incoming.coding, limits.body)
+        except BadBody:
+            return Body({}, incoming.raw)
+        try:
+            return replace(read(raw, incoming.content_type, limits), fields={})
+        except BadBody:
+            return Body({}, raw)
 
     def evidence(self) -> Iterator[Evidence]:
         """Yield what is offered as proof: of the bytes as they came, then of those they were packed from.

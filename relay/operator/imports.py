@@ -12,8 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from relay.delivery import QUEUED, RETRY
-from relay.intake.entry import entry_of, sender_key
-from relay.intake.incoming import Incoming
+from relay.intake.entry import entry_of
 from relay.operator.errors import Misnamed, Unfitting
 from relay.operator.exports import as_typed
 from relay.operator.table import Row, Table
@@ -217,5 +216,4 @@ def _replaced(source: Source, name: str, key: str) -> Iterator[str]:
 def submission_of(source: Source, fields: dict[str, Any], at: float, key: str | None = None) -> Submission:
     """Return a submission that nobody posted. ``key``: what recognises it, if not what its fields say."""
     raw = json.dumps(fields, ensure_ascii=False).encode()
-    incoming = Incoming(raw=raw, content_type=_JSON, headers={}, query={})
-    return Submission(source.name, fields, raw, _JSON, at, key or sender_key(source, incoming, fields))
+    return Submission(source.name, fields, raw, _JSON, at, key)

@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from relay.config.settings import Settings
-from relay.intake.content import consent_proof, contact_hash, content_key, extra_of, to_send, twin_key
+from relay.intake.content import (
+    body_key,
+    consent_proof,
+    contact_hash,
+    content_key,
+    extra_of,
+    to_send,
+    twin_key,
+)
 from relay.operator.errors import CannotDo
 from relay.outbox.hints import sealed_hint
 from relay.outbox.moves import NOTHING, Keys, Mended
@@ -65,13 +73,22 @@ def mended_by(
         box=vault.seal(payload, row["receipt"]),
         hint=sealed_hint(payload, row["receipt"], vault),
         # From now on a repeat is recognised by what it says, not by its bytes.
-        plain_key=content_key(vault, source.name, payload.get("key") or "", mapped),
+        plain_key=content_key(vault, source.name, _key_of(source, payload), mapped),
         twin_key=_twin_key(source, payload, mapped, vault),
         email_hash=contact_hash(vault, email),
         phone_hash=contact_hash(vault, phone),
         dropped=json.dumps(mapped.dropped) if mapped.dropped else None,
         consent=consent_proof(mapped, payload.get("page"), row["received_at"], payload.get("wording") or {}),
     )
+
+
+def _key_of(source: Source, payload: Mapping[str, Any]) -> str:
+    """Return what the sender calls it: as a repeat says now, though `id` was mended in between."""
+    try:
+        key = body_key(source, parsed(source, payload))
+    except CannotDo:
+        key = None
+    return key or payload.get("key") or ""
 
 
 def _twin_key(source: Source, payload: Mapping[str, Any], mapped: Mapped, vault: Vault) -> bytes | None:

@@ -64,6 +64,6 @@ def _entry(
 ) -> Entry:
     state = QUEUED if send else DISCARDED
     sent = submission_of(source, fields, outbox.time(), key=f"test {state} {once}")
-    entry = entry_of(replace(source, captcha=None), sent, mapped, state, REASON, outbox.vault)
+    entry = entry_of(replace(source, captcha=None, id_path=None), sent, mapped, state, REASON, outbox.vault)
     entry = replace(entry, twin_key=None, is_test=True)  # each test is one of its own
     return entry if send else replace(entry, box=None, hint=None, email_hash=None, phone_hash=None)

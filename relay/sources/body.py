@@ -49,7 +49,10 @@ class Body:
 
 @dataclass(frozen=True)
 class Submission:
-    """One request's sign-up, parsed. ``page``: where it was filled in, without its query string."""
+    """One request's sign-up, parsed. ``page``: where it was filled in, without its query string.
+
+    ``key``: what its sender calls it in a header.
+    """
 
     source: str
     fields: dict[str, Any] = field(repr=False)
