@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from relay.intake.mistakes import Mistakes
+
 EPISODE_SECONDS = 300.0
 """An episode is over when nothing of it was seen for so long."""
 
@@ -44,3 +46,5 @@ class Crowds:
     """With more suspects than their held_budget."""
     misfit: Episodes = field(default_factory=Episodes)
     """Whose form posts none of the mapped fields."""
+    mistaken: Mistakes = field(default_factory=Mistakes)
+    """The same, as several clients have shown."""

@@ -20,7 +20,7 @@ from relay.intake.episodes import EPISODE_SECONDS, Crowds
 from relay.intake.forecast import Forecasts
 from relay.intake.incoming import Incoming, Refusal, Taken
 from relay.intake.limits import WHOLE, Doorkeeper
-from relay.intake.mistakes import MAX_INVALID_FORMS, OF_MANY, OF_ONE, Mistakes
+from relay.intake.mistakes import MAX_INVALID_FORMS, OF_MANY, OF_ONE
 from relay.intake.parsed import Parsed
 from relay.intake.receipt import is_silent
 from relay.intake.refusals import Refusals
@@ -58,11 +58,13 @@ class Intake:
         patience: Patience,
         refusals: Refusals,
         unmapped: Unmapped,
+        crowds: Crowds,
         checker: Checker | None = None,
     ) -> None:
         """``dispatcher`` and ``checker`` are None where another process sends.
 
-        ``patience``: shared with those who wait already, which other settings let in.
+        ``patience``: shared with those who wait already, which other settings let in; so is ``crowds``, as an
+        episode goes on.
         """
         self._checker = checker
         self._refusals = refusals
@@ -74,15 +76,10 @@ class Intake:
         self._clock = clock
         self._patience = patience
         self._forecasts = Forecasts(outbox, self._latency)
-        self.crowds = Crowds()
-        self._suspects = Suspects(doorkeeper, self.crowds)
+        self._crowds = crowds
+        self._suspects = Suspects(doorkeeper, crowds)
         self._unclear = telling.Unclear()
         self._counting = threading.Lock()
-        self._mistakes = Mistakes()
-
-    def mistaken(self) -> set[str]:
-        """Return the forms that post none of the mapped fields, as several clients have shown."""
-        return self._mistakes.sources()
 
     def receive(self, source: Source, incoming: Incoming) -> Taken | Refusal:
         """Take one request in; committed when this returns Taken with a receipt. Raises Unavailable."""
@@ -249,13 +246,13 @@ class Intake:
         own = "mistake", source.name, incoming.client or ""
         if self._doorkeeper.retry_after(OF_MANY if incoming.is_near else OF_ONE, *own):
             return None
-        self._mistakes.note(source, incoming)
+        self._crowds.mistaken.note(source, incoming)
         stored = None
         with self._counting:  # else several at once would all be the last one
             if self._outbox.count(source.name, INVALID) < MAX_INVALID_FORMS:
                 entry = self._entry(source, sent, Mapped(), INVALID, "no mapped field was posted")
                 stored = self._outbox.put(entry)
-        if self.crowds.misfit.note(source.name):
+        if self._crowds.misfit.note(source.name):
             telling.mistake(source, stored)
         return stored
 

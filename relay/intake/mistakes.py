@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Mapping
 
 from relay.intake.incoming import Incoming
 from relay.sources.source import Source
@@ -34,6 +35,13 @@ class Mistakes:
             seen.update(dict.fromkeys(names, time.monotonic()))
             for name in sorted(seen, key=seen.__getitem__)[: -2 * SEVERAL]:
                 del seen[name]
+
+    def forget(self, before: Mapping[str, Source], after: Mapping[str, Source]) -> None:
+        """Begin anew with sources that a new configuration maps otherwise, or has no more."""
+        with self._lock:
+            for name in before:
+                if name not in after or after[name].mapping.rules != before[name].mapping.rules:
+                    self._seen.pop(name, None)
 
     def sources(self) -> set[str]:
         """Return the sources whose form is wrong."""

@@ -12,6 +12,7 @@ from relay.config import environment
 from relay.config.settings import Settings
 from relay.dispatch.captcha import Checker
 from relay.dispatch.dispatcher import Dispatcher
+from relay.intake.episodes import Crowds
 from relay.intake.intake import Intake
 from relay.intake.limits import Doorkeeper
 from relay.intake.refusals import Refusals
@@ -58,6 +59,7 @@ class Relay:
         self._watch: Watch | None = None
         self.refusals = Refusals()
         self.unmapped = Unmapped()
+        self._crowds = Crowds()
         self._lock: int | None = None
         self._stopping = threading.Event()
         self._ready: tuple[float, dict[str, str]] = (-_READY_SECONDS, {})
@@ -138,15 +140,10 @@ class Relay:
             try:
                 settings = self._load()
             except environment.Unusable as problem:
-                for one in problem.problems:
-                    events.note("config.problem", level=logging.ERROR, problem=str(one))
-                events.note(
-                    "config.kept",
-                    level=logging.ERROR,
-                    problem="the old configuration stays in force",
-                )
+                events.configuration_kept(problem.problems)
                 return False
             # One assignment: a request sees the old settings or the new, never a mixture.
+            self._crowds.mistaken.forget(self.settings.sources, settings.sources)
             self.settings = settings
             self.intake = self._intake(settings)
             if self.checker is not None:
@@ -166,6 +163,7 @@ class Relay:
             self._patience,
             self.refusals,
             self.unmapped,
+            self._crowds,
             checker=self.checker,
         )
 
@@ -279,10 +277,10 @@ class Relay:
                 self.outbox,
                 self.settings,
                 disk_is_low=self.outbox.is_full,
-                crowded=self.intake.crowds.crowded.sources(),
-                flooded=self.intake.crowds.flooded.sources(),
-                mistaken=self.intake.mistaken(),
-                overfull=self.intake.crowds.overfull.sources(),
+                crowded=self._crowds.crowded.sources(),
+                flooded=self._crowds.flooded.sources(),
+                mistaken=self._crowds.mistaken.sources(),
+                overfull=self._crowds.overfull.sources(),
                 guessing=time.monotonic() - self.guessed_at < GUESSING_SECONDS,
             )
         )

@@ -4,7 +4,6 @@ import errno
 import fcntl
 import gc
 import glob
-import logging
 import mmap
 import os
 import resource
@@ -186,9 +185,7 @@ def reload(arbiter: Any) -> None:
     try:
         _settings = load()
     except Unusable as unusable:
-        for problem in unusable.problems:
-            events.note("config.problem", level=logging.ERROR, problem=str(problem))
-        events.note("config.kept", level=logging.ERROR, problem="the old configuration stays in force")
+        events.configuration_kept(unusable.problems)
         return
     for pid in list(arbiter.WORKERS):
         arbiter.kill_worker(pid, signal.SIGHUP)

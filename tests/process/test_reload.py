@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from relay.operator.alerts import EVERY_SECONDS as WATCH_SECONDS
 from tests.kit.client import Answer
 from tests.kit.processes import eventually
 from tests.kit.relay import HOOK, NEWSLETTER, RelayProcess, config
@@ -58,3 +59,24 @@ def test_a_reload_is_heard_while_the_outbox_is_waited_for() -> None:
             second.wait_ready()
             eventually(lambda: "config.reloaded" in second.output(), 5, "the reload")
             assert second.form({"email": "added@example.com"}, "added").status == 202
+
+
+def test_an_episode_goes_on_over_a_reload(upstream: ScriptedUpstream) -> None:
+    """Who reloads at once after a crowd is told of it all the same, and of one crowd once."""
+    settings = config(upstream.url, {"newsletter": NEWSLETTER | {"source_limits": "3/hour"}})
+    with RelayProcess(settings) as relay:
+        for number in range(6):
+            assert relay.form({"email": f"crowd{number}@example.com"}).status == 202
+        relay.hup()
+        eventually(lambda: told(relay, "firing") == 1, 30, "the alert")
+        relay.hup()
+        eventually(lambda: relay.output().count("config.reloaded") == 2, 10, "the second reload")
+        time.sleep(WATCH_SECONDS + 2)
+        assert relay.form({"email": "crowd7@example.com"}).status == 202
+        time.sleep(WATCH_SECONDS + 2)
+        assert (told(relay, "firing"), told(relay, "over")) == (1, 0)
+
+
+def told(relay: RelayProcess, word: str) -> int:
+    lines = relay.output().splitlines()
+    return sum(f'"alert.{word}"' in line and "newsletter" in line for line in lines)
