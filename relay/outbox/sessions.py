@@ -1,5 +1,6 @@
 """Operators' sessions on the dashboard: kept in the database, so that one can be ended from here."""
 
+import contextlib
 import hashlib
 import secrets
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from relay.outbox.errors import Unavailable
 from relay.outbox.outbox import Outbox
 from relay.outbox.schema import sessions
 
@@ -63,7 +65,8 @@ class Sessions:
             return None
         row, now = found
         if touch and now - row["seen_at"] > _TOUCH_SECONDS:
-            self._outbox.write(lambda conn: _touch(conn, row["id"], now))
+            with contextlib.suppress(Unavailable):  # who only looks is let look while nothing can be written
+                self._outbox.write(lambda conn: _touch(conn, row["id"], now))
         return Session(row["operator"], row["fingerprint"], row["csrf"])
 
     def end(self, word: str) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from urllib.parse import urlsplit
 
 from flask import Response, request
 
@@ -18,9 +19,10 @@ _REMEMBERED_SECONDS = 600
 
 
 def own_origins(relay: Relay, environ: Environ) -> tuple[str, ...]:
-    """Return the origins of the relay's own pages: the public address where one is configured."""
+    """Return the origins of the relay's own pages: the public address's where one is configured."""
     if relay.settings.public_url:
-        return (relay.settings.public_url,)
+        public = urlsplit(relay.settings.public_url)
+        return (f"{public.scheme}://{public.netloc}",)
     host = environ.get("HTTP_HOST", "")
     own = [f"{environ['wsgi.url_scheme']}://{host}"]
     if relay.settings.trusted_proxies:

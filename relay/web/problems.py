@@ -83,6 +83,8 @@ def register(app: Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
+        if original := getattr(error, "original_exception", None):  # raised before any view: by a session
+            return unavailable(original) if isinstance(original, Unavailable) else fault(original)
         status = error.code or 500
         response = shown(status, _DETAILS.get(status, TITLES.get(status, "The request failed.")))
         for name, value in error.get_headers():

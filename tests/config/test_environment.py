@@ -43,6 +43,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("RELAY_METRICS_TOKEN", "abc\n", "newline"),
     ("RELAY_PUBLIC_URL", "relay.example.com", "must be an address like https://"),
     ("RELAY_PUBLIC_URL", "https://relay.example.com/?a=b", "must be an address like https://"),
+    ("RELAY_PUBLIC_URL", "https://ada@relay.example.com", "must be an address like https://"),
     ("RELAY_PUBLIC_URL", "https://relay.example.com:0/", "must be an address like https://"),
     ("RELAY_ROLE", "ALL", "must be all or web or dispatcher"),
     ("RELAY_ROLE", "web", "needs PostgreSQL: set RELAY_DATABASE_URL"),

@@ -9,7 +9,8 @@ import pytest
 from tests.kit.people import Moods
 from tests.kit.relay import RelayProcess
 from tests.kit.upstream import ScriptedUpstream
-from tests.web.test_dashboard import TOKENS, Person, held, seen, settings
+from tests.web.browsing import Person
+from tests.web.test_dashboard import TOKENS, held, seen, settings
 
 
 @pytest.fixture(scope="module")

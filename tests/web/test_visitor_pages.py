@@ -190,6 +190,12 @@ def test_a_form_may_name_its_thanks_page_on_a_site_that_may_post(relay: RelayPro
     assert (answer.status, answer.header("Location")) == (303, SHOP + page)
 
 
+def test_whose_form_posts_no_field_that_is_mapped_is_led_on_all_the_same(relay: RelayProcess) -> None:
+    answer = post(relay, {"mail": "unmapped@example.com", "_next": SHOP + "/thanks"})
+
+    assert (answer.status, answer.header("Location")) == (303, SHOP + "/thanks")
+
+
 @pytest.mark.parametrize(
     ("asked", "led"),
     [

@@ -10,6 +10,8 @@ from flask_wtf.csrf import CSRFProtect
 from relay.operator.actor import Actor, known
 from relay.outbox.sessions import LONGEST_SECONDS, Session, Sessions
 from relay.process.relay import Relay
+from relay.sources.origin import canonical
+from relay.web.cors import own_origins
 from relay.web.dashboard.returning import LIVE, PREFIX, to_login
 from relay.web.problems import shown
 
@@ -75,7 +77,11 @@ def _is_ours(asked: Request) -> bool:
     if site is not None:
         return site in ("same-origin", "none")
     origin = asked.headers.get("Origin")
-    return origin is None or origin.partition("://")[2] == asked.host
+    if origin is None or origin.partition("://")[2] == asked.host:
+        return True
+    relay: Relay = current_app.relay  # type: ignore[attr-defined]
+    # A proxy may have put its own name for us in the place of the one that the world uses.
+    return canonical(origin) in map(canonical, own_origins(relay, asked.environ))
 
 
 def _actor(relay: Relay, found: Session) -> Actor | None:
