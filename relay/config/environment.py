@@ -143,6 +143,8 @@ def _keys(text: str) -> tuple[str, ...]:
     keys = tuple(part.strip() for part in text.split(",") if part.strip())
     for key in keys:
         vault.parse_key(key)
+    if text and not keys:
+        raise ValueError("holds no key; `python -m relay keys new` prints one")
     return keys
 
 

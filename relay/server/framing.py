@@ -12,6 +12,7 @@ _CHUNKS = 1000
 _CHUNK_BYTES = 64
 """More chunks than these must hold so much each on average: every chunk costs, however small it is."""
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n")
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n")
 _FORWARDED = re.compile(rb"\r\nx-forwarded-for:([^\r\n]*)")
 _CONTINUE = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.IGNORECASE)
 _CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
@@ -84,7 +85,9 @@ class Arriving:
         length = _LENGTH.search(head)
         if length is None and b"\r\ncontent-length:" in head:
             return CUT  # written so that the server's parser may see another length than we do
-        is_chunked = b"\r\ntransfer-encoding:" in head
+        is_chunked = _CHUNKED.search(head) is not None
+        if not is_chunked and b"\r\ntransfer-encoding:" in head:
+            return CUT  # a coding that nobody here undoes
         size = 1 if is_chunked else int(length[1]) if length else 0
         if size > self._most:
             return CUT  # it is refused without its body

@@ -29,6 +29,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("RELAY_LIMITS_URL", "redis://h:canary-token-of-upstream/0", "must be memory:// or redis://"),
     ("RELAY_SECRET_KEYS", "canary-token-of-upstream", "is not 32 bytes"),
     ("RELAY_SECRET_KEYS", f"{KEY},00", "is not 32 bytes"),
+    ("RELAY_SECRET_KEYS", ",", "holds no key"),
     ("RELAY_ADMIN_TOKEN", "x" * 23, "at least 24 characters"),
     ("RELAY_ALERT_URL", "alerts.example.com", "must be an address"),
     ("RELAY_ALERT_URL", "ftp://alerts.example.com", "must be an address"),
