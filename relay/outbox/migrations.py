@@ -12,6 +12,7 @@ from relay.outbox.operating import audit, heard, jobs, notices, refusals, unmapp
 from relay.outbox.schema import (
     UNFINISHED,
     aliases,
+    aliases_id_index,
     deliveries,
     destinations,
     sessions,
@@ -160,6 +161,12 @@ def _waiting_since(conn: Connection) -> None:
     _create_index(conn, "deliveries_unfinished")
 
 
+def _alias_keys(conn: Connection) -> None:
+    """Know a silent repeat again by the key that came with it."""
+    _add_column(conn, aliases.c.id_hash)
+    aliases_id_index.create(conn, checkfirst=True)
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     _first,
     _sessions,
@@ -183,6 +190,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _heard,
     _tidied_often,
     _waiting_since,
+    _alias_keys,
 )
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed, but
 that an index which a later one drops is no longer made."""

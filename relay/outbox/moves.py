@@ -165,7 +165,8 @@ def let_pass(conn: Connection, receipt: str, near: Near, now: float) -> bool:
         # Other names of it lead to that one, too: they were told, and would be gone with the row.
         conn.execute(sa.update(aliases).where(aliases.c.of == receipt).values(of=same.receipt))
         conn.execute(sa.delete(deliveries).where(_c.receipt == receipt))
-        alias = {"receipt": receipt, "of": same.receipt, "received_at": row["received_at"]}
+        alias = {"receipt": receipt, "of": same.receipt}
+        alias |= {"received_at": row["received_at"], "id_hash": row["id_hash"]}
         conn.execute(sa.insert(aliases).values(alias))
     return True
 

@@ -120,9 +120,12 @@ aliases = sa.Table(
     sa.Column("receipt", sa.Text, primary_key=True),
     sa.Column("of", sa.Text, sa.ForeignKey("deliveries.receipt", ondelete="CASCADE"), nullable=False),
     sa.Column("received_at", Time, nullable=False),
+    sa.Column("id_hash", Bytes),
 )
-"""Receipts of repeats whose senders are not to know that they are: another name of a row."""
+"""Receipts of repeats whose senders are not to know that they are: another name of a row. ``id_hash``: of the
+key that the sender named with it."""
 sa.Index("aliases_of", aliases.c.of)
+aliases_id_index = partial_index("aliases_id", aliases.c.id_hash, where="id_hash IS NOT NULL")
 
 attempts = sa.Table(
     "attempts",

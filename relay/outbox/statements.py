@@ -45,16 +45,29 @@ INVALID_KEYS = sa.select(deliveries.c.repeat_key).where(
     deliveries.c.repeat_key.in_(sa.bindparam("keys", expanding=True)),
     deliveries.c.state == sa.literal_column("'invalid'"),
 )
+_SAYS_OTHERWISE = (
+    sa.or_(
+        deliveries.c.repeat_key != sa.bindparam("repeat_key"),
+        deliveries.c.repeat_key.is_(None),
+    ),
+    deliveries.c.state.not_in((INVALID, HELD, DEAD, DISCARDED)),
+)
 REUSED = (
     sa.select(deliveries.c.receipt)
-    .where(
-        deliveries.c.id_hash == sa.bindparam("id_hash"),
-        sa.or_(
-            deliveries.c.repeat_key != sa.bindparam("repeat_key"),
-            deliveries.c.repeat_key.is_(None),
-        ),
-        deliveries.c.state.not_in((INVALID, HELD, DEAD, DISCARDED)),
-    )
+    .where(deliveries.c.id_hash == sa.bindparam("id_hash"), *_SAYS_OTHERWISE)
+    .limit(1)
+)
+REUSED_BESIDE = (
+    sa.select(deliveries.c.receipt)
+    .join(aliases, aliases.c.of == deliveries.c.receipt)
+    .where(aliases.c.id_hash == sa.bindparam("id_hash"), *_SAYS_OTHERWISE)
+    .limit(1)
+)
+"""The same for a key that came with a silent repeat."""
+ALIAS_OF = (
+    sa.select(aliases)
+    .where(aliases.c.id_hash == sa.bindparam("id_hash"), aliases.c.of == sa.bindparam("of"))
+    .order_by(aliases.c.received_at)
     .limit(1)
 )
 LEDGER = (

@@ -14,9 +14,11 @@ from relay.outbox.hints import sealed_hint
 from relay.outbox.records import Entry, NoRoom, Stored
 from relay.outbox.schema import aliases, deliveries
 from relay.outbox.statements import (
+    ALIAS_OF,
     INVALID_KEYS,
     IS_HELD,
     REUSED,
+    REUSED_BESIDE,
     changes_of,
     delivery_of,
     give_key_up,
@@ -68,11 +70,15 @@ def _shown(conn: Connection, entry: Entry, stored: Stored | NoRoom, now: float) 
         return stored
     earlier, receipt = stored.delivery, entry.delivery.receipt
     own = sa.select(deliveries.c.id_hash).where(deliveries.c.receipt == earlier.receipt)
-    if entry.id_hash is not None and conn.scalar(own) == entry.id_hash:
-        return stored
+    if entry.id_hash is not None:
+        if conn.scalar(own) == entry.id_hash:
+            return stored
+        if known := conn.execute(ALIAS_OF, {"id_hash": entry.id_hash, "of": earlier.receipt}).first():
+            return replace(stored, delivery=_renamed(earlier, known))
     if entry.budget and not _has_room(conn, entry, entry.budget):
         return NoRoom()  # as a new one is told
-    conn.execute(sa.insert(aliases).values(receipt=receipt, of=earlier.receipt, received_at=now))
+    alias = {"receipt": receipt, "of": earlier.receipt, "received_at": now, "id_hash": entry.id_hash}
+    conn.execute(sa.insert(aliases).values(alias))
     shown = replace(earlier, receipt=receipt, received_at=now)
     return replace(stored, delivery=shown, is_alias=True)
 
@@ -83,7 +89,12 @@ def named(conn: Connection, receipt: str) -> Delivery | None:
         return found
     alias = conn.execute(sa.select(aliases).where(aliases.c.receipt == receipt)).first()
     found = find(conn, deliveries.c.receipt == alias.of) if alias is not None else None
-    return replace(found, receipt=receipt, received_at=alias.received_at) if found and alias else None
+    return _renamed(found, alias) if found and alias else None
+
+
+def _renamed(delivery: Delivery, alias: Any) -> Delivery:
+    """Return a delivery under another name of it."""
+    return replace(delivery, receipt=alias.receipt, received_at=alias.received_at)
 
 
 def _invalid_ones(conn: Connection, entries: Sequence[Entry]) -> set[bytes]:
@@ -153,7 +164,7 @@ def _has_room(conn: Connection, entry: Entry, budget: Budget) -> bool:
 
 def _is_reused(conn: Connection, entry: Entry) -> bool:
     keys = {"id_hash": entry.id_hash, "repeat_key": entry.repeat_key}
-    return conn.scalar(REUSED, keys) is not None
+    return any(conn.scalar(question, keys) is not None for question in (REUSED, REUSED_BESIDE))
 
 
 def _mend(conn: Connection, invalid: Delivery, entry: Entry, now: float, vault: Vault) -> Stored:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from relay.delivery import CHECK, DELIVERED, HELD, INVALID, PARKED, QUEUED, REFUSED
+from relay.delivery import CHECK, DELIVERED, HELD, INVALID, KEY_REUSED, PARKED, QUEUED, REFUSED
 from relay.outbox.outbox import Outbox
 from relay.outbox.schema import aliases
 from tests.outbox.outboxes import Store, bring_to, count, entry, put, row
@@ -42,6 +42,18 @@ def test_who_sends_the_same_key_again_is_told(outbox: Outbox) -> None:
 
     assert (again.repeat, again.is_alias, again.delivery.receipt) == (True, False, first)
     assert names(outbox) == 0
+
+
+def test_who_sends_the_same_key_again_with_a_repeat_is_told(outbox: Outbox) -> None:
+    first = put(outbox, silent=True, twin_window=600.0).delivery.receipt
+    own, again = (put(outbox, silent=True, key="k", twin_window=600.0) for _ in range(2))
+
+    assert own.is_alias and own.delivery.receipt not in ("", first)
+    assert (again.repeat, again.is_alias, again.delivery.receipt) == (True, False, own.delivery.receipt)
+    assert names(outbox) == 1
+
+    other = put(outbox, "bea", silent=True, key="k")
+    assert (other.repeat, other.delivery.reason) == (False, KEY_REUSED)
 
 
 @pytest.mark.parametrize("way", ["erase", "expire"])
