@@ -1,16 +1,22 @@
 """Everything of one contact is found and erased."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote_plus
 
+from relay.operator import numbers
+from relay.operator.values import spellings, values_of
+from relay.sources.text import normal
 from relay.vault import KeyMissing, Vault
 
-_BEFORE = r"(?:(?<![\w.!#$%&'*+/=?^`{|}~-])|(?<=\\[nrt])|(?<=\\u[0-9a-f]{4}))"
+_BEFORE = r"(?:(?<![\w.!#$%&'*+=?^`{|}~-])|(?<=[^\w.!#$%&+?^~-]['*={|`]))"
 _AFTER = r"(?![\w-]|\.\w)"
-"""Around an e-mail address that stands in a body, so that ann@… is not found in joann@…."""
+"""Around an e-mail address in a text, so that ann@… is not found in joann@…; it may be in quotes."""
+_QUERY = re.compile(r"[?&][\w.\[\]%-]{1,64}=")
+"""The name before a value in a page's address; what stands behind it is no part of a mailbox."""
+_SHORTEST = 5
+"""Characters of the shortest contact."""
 
 NO_CONTACT = "must be an e-mail address or a phone number of at least six digits"
 
@@ -26,28 +32,57 @@ class Erased:
 
 def is_contact(text: str) -> bool:
     """Whether a text is enough of a contact to look for it in bodies."""
-    return "@" in text.strip(" @") or ("@" not in text and len(significant_digits(text)) >= 6)
+    return "@" in text.strip(" @") or ("@" not in text and len(numbers.significant_digits(text)) >= 6)
 
 
-def significant_digits(text: str) -> str:
-    return re.sub(r"[^0-9]", "", text).lstrip("0")
+class Mentioned:
+    """A contact that is looked for in bodies: an address within its bounds, or a number as a whole.
+
+    ``readings``: what it can be, e-mail addresses and numbers in E.164.
+    """
+
+    def __init__(self, text: str, readings: Iterable[str]) -> None:
+        self._number: numbers.Sought | None = None
+        if "@" in text:
+            written = {normal(one).strip().casefold() for one in (text, *readings)}
+            either = "|".join(re.escape(one) for one in sorted(written))
+            self._address = re.compile(f"{_BEFORE}(?:{either}){_AFTER}")
+        else:
+            self._number = numbers.sought(text, readings)
+
+    def is_in(self, body: bytes, content_type: str) -> bool:
+        """Whether a body holds it in any of its values, however they are escaped; unreadable ones too."""
+        for value in values_of(body, content_type):
+            if len(value.text) < _SHORTEST:
+                continue
+            written = spellings(value.text)
+            if self._number is not None:
+                if self._number.is_in(written[-1], value.codes):
+                    return True
+            elif any(self._is_addressed(one) for one in written):
+                return True
+        return False
+
+    def _is_addressed(self, text: str) -> bool:
+        if "@" not in text:
+            return False
+        text = " " + _QUERY.sub(" ", normal(text)).casefold()
+        return self._address.search(text) is not None
 
 
-def that_mention(rows: Iterator[dict[str, Any]], text: str, vault: Vault) -> Iterator[dict[str, Any]]:
+def that_mention(
+    rows: Iterator[dict[str, Any]], mentioned: Mentioned, vault: Vault
+) -> Iterator[dict[str, Any]]:
     """Yield the rows whose body, mapped or not, holds a contact somewhere."""
-    return (row for row in rows if _mentions(row, text, vault))
+    return (row for row in rows if _mentions(row, mentioned, vault))
 
 
-def _mentions(row: dict[str, Any], text: str, vault: Vault) -> bool:
-    """Whether a payload that could not be mapped holds a contact somewhere, however it is written."""
+def _mentions(row: dict[str, Any], mentioned: Mentioned, vault: Vault) -> bool:
+    """Whether a kept body holds a contact; nobody can look into what no key opens."""
     if row["payload"] is None:
         return False
     try:
         payload = vault.open(row["payload"], row["receipt"])
     except (KeyMissing, ValueError):
         return False
-    body = payload.get("body", b"").replace(b"\0", b"").decode("utf-8", "replace").casefold()
-    if "@" not in text:
-        return significant_digits(text) in re.sub(r"[^0-9]", "", unquote_plus(body))
-    whole = rf"{_BEFORE}{re.escape(text.strip().casefold())}{_AFTER}"
-    return any(re.search(whole, one) for one in (body, unquote_plus(body)))
+    return mentioned.is_in(payload.get("body", b""), payload.get("content_type") or "")

@@ -49,15 +49,19 @@ def hashes(text: str, settings: Settings, vault: Vault) -> tuple[bytes, ...]:
 
     Raises Nonsense for a number that nobody can read while relay.toml, which names the regions, is broken.
     """
-    found = {text.strip()}
-    regions = {source.region for source in settings.sources.values() if source.region}
-    readings: list[Callable[[str], str]] = [contact.email, contact.phone]
-    readings += [partial(contact.phone, region=region) for region in regions]
-    is_read = False
-    for reading in readings:
-        with suppress(contact.NotAContact):
-            found.add(reading(text))
-            is_read = True
-    if not (is_read or settings.has_file):
+    found = readings(text, settings)
+    if not (found or settings.has_file):
         raise Nonsense("a number is only found with its country code, like +49 …, while relay.toml is broken")
-    return tuple(h for one in found if (h := contact_hash(vault, one)))
+    return tuple(h for one in {text.strip(), *found} if (h := contact_hash(vault, one)))
+
+
+def readings(text: str, settings: Settings) -> frozenset[str]:
+    """Return what a contact can be: an e-mail address, and the phone in E.164 of any source's region."""
+    found: set[str] = set()
+    regions = {source.region for source in settings.sources.values() if source.region}
+    ways: list[Callable[[str], str]] = [contact.email, contact.phone]
+    ways += [partial(contact.phone, region=region) for region in regions]
+    for way in ways:
+        with suppress(contact.NotAContact):
+            found.add(way(text))
+    return frozenset(found)

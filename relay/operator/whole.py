@@ -53,7 +53,8 @@ class Whole(Desk):
             raise CannotDo(erasure.NO_CONTACT)
         hashes = finding.hashes(text, self._settings, self._outbox.vault)
         rows = self._outbox.rows(contact_hashes=hashes, limit=_MANY)
-        rows += erasure.that_mention(self._outbox.with_payloads(), text, self._outbox.vault)
+        mentioned = erasure.Mentioned(text, finding.readings(text, self._settings))
+        rows += erasure.that_mention(self._outbox.with_payloads(), mentioned, self._outbox.vault)
         found = {row["receipt"]: row for row in rows}
         gone = self._outbox.erase(list(found))
         self._outbox.checkpoint()

@@ -6,6 +6,7 @@ dials abroad with, a country or dial code stands beside it, or the source says w
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from functools import cache
 
 import phonenumbers
@@ -118,6 +119,42 @@ def is_region(code: str) -> bool:
     return code in phonenumbers.SUPPORTED_REGIONS
 
 
+def dial_code(text: str) -> str | None:
+    """Return the country's code (``49``) where a text is one, and nothing else: ``+49``, ``0049``, ``49``."""
+    region = region_of(text) if _digits(_plain(text)) else None
+    return str(phonenumbers.country_code_for_region(region)) if region else None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A number's country code, what follows it without zeros, and what stands before that at home.
+
+    ``has_zero``: whether a number begins with a zero there, be it its own or one that is dialled.
+    """
+
+    code: str
+    national: str
+    trunk: str
+    has_zero: bool
+
+
+def parts(number: str) -> Parts:
+    """Return what a number in E.164 consists of."""
+    parsed = phonenumbers.parse(number)
+    region = phonenumbers.region_code_for_country_code(parsed.country_code or 0)
+    trunk = phonenumbers.ndd_prefix_for_region(region, True) or ""
+    has_zero = trunk.startswith("0") or bool(parsed.italian_leading_zero)
+    return Parts(str(parsed.country_code), str(parsed.national_number), trunk, has_zero)
+
+
+def in_ascii(text: str) -> str:
+    """Return text with digits, brackets, dashes and plus as ASCII has them, and nothing that is invisible."""
+    if text.isascii():
+        return text
+    text = visible(text).translate(_PLAIN)
+    return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
+
+
 @cache
 def _regions_by_dial_code() -> dict[str, str]:
     """Return dial code → country; where several share a code, the chief one, and the others by their
@@ -142,8 +179,7 @@ def _plain(text: str) -> str:
     text = visible(text).strip()[: _LONGEST + 1].translate(_PLAIN).strip(_QUOTES)
     if not text.isascii():
         text = _without_pictures(text)
-    if not text.isascii():
-        text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
+    text = in_ascii(text)
     counted = _FRACTION.fullmatch(text)
     return counted[1] if counted else text
 

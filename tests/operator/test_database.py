@@ -51,6 +51,20 @@ def test_nobody_else_is_erased(relay: RelayProcess) -> None:
     assert left.issuperset(kept) and left.isdisjoint(gone)
 
 
+def test_nobody_is_erased_whose_number_only_begins_like_that(relay: RelayProcess) -> None:
+    digits = str(uuid.uuid4().int)[:7]
+    ann = receipt_of(relay.hook({"mail": "bad", "call": f"0151 {digits}8"}))
+    split = receipt_of(relay.hook({"mail": f"kunde{digits}@example.com", "call": "0170"}))
+    gone = [
+        receipt_of(relay.hook({"email": "bad", "remark": text}, "hook"))
+        for text in (f"ruf mich an: 0151-{digits}", f"+49 (0)151 {digits}", f"tel:+49151{digits}")
+    ]
+    assert ran(relay, "erase", "--contact", f"+49151{digits}") == "3 submissions erased\n"
+    assert ran(relay, "erase", "--contact", f"{digits}0170") == "0 submissions erased\n"
+    left = {row["receipt"] for row in relay.rows(history=False)}
+    assert left.isdisjoint(gone) and left.issuperset({ann, split})
+
+
 @pytest.mark.parametrize("text", ["", " ", "a", "@", "x@", "12345", "000000"])
 def test_what_is_no_contact_erases_nothing(relay: RelayProcess, text: str) -> None:
     before = len(relay.rows(history=False))
