@@ -19,6 +19,12 @@ _STEP_SECONDS = 10.0
 _LETTER_SECONDS = 60.0
 """How long a letter may take, however often the server says a little: other alerts wait behind it."""
 _PORTS = {"smtp": 587, "smtps": 465}
+_FINAL = 500
+"""From this code on a server means no for good."""
+_TOO_LARGE = 552
+"""Said of the sender, too, by a server that is told there how long the letter is."""
+_LOG_IN_FIRST = 530
+"""Said of whatever is asked; nothing is wrong with the letter or an address."""
 
 
 class Unsent(RuntimeError):
@@ -38,15 +44,42 @@ class _Tls(smtplib.SMTP_SSL, _Plain):
     """The same with TLS from its first byte."""
 
 
-def send(settings: Settings, content: Mapping[str, Any], within: float = _LETTER_SECONDS) -> None:
-    """Mail what is to be told, in so many seconds. Raises Unsent."""
+def send(settings: Settings, content: Mapping[str, Any], within: float = _LETTER_SECONDS) -> list[int]:
+    """Mail what is to be told, in so many seconds; return the codes by which addresses were refused.
+
+    There is one code for each address that will not get it, so for all of them where the letter itself was
+    refused for good. Raises Unsent where another try may help.
+    """
     with deadline.watched(within) as watch:
         try:
-            with _connected(settings.smtp_url) as server:
-                server.send_message(_message(settings, content))
+            with contextlib.closing(_connected(settings.smtp_url)) as server:
+                refused = _handed_over(server, _message(settings, content), len(settings.alert_mail))
+                with contextlib.suppress(smtplib.SMTPException, OSError):
+                    server.quit()  # whatever it says to this, what became of the letter is known
+                return refused
         except (smtplib.SMTPException, OSError, ValueError) as problem:
             late = f"the mail server took longer than {within:.0f} s"
             raise Unsent(late if watch.expired else _why(problem)) from None
+
+
+def _handed_over(server: smtplib.SMTP, message: EmailMessage, addresses: int) -> list[int]:
+    """Return the codes of the addresses that were refused. Raises SMTPException where a try may help."""
+    try:
+        server.send_message(message)
+        return []
+    except smtplib.SMTPRecipientsRefused as problem:
+        if not all(_is_final(code) for code, _ in problem.recipients.values()):
+            raise
+        return [code for code, _ in problem.recipients.values()]
+    except (smtplib.SMTPDataError, smtplib.SMTPSenderRefused) as problem:
+        is_of_letter = isinstance(problem, smtplib.SMTPDataError) or problem.smtp_code == _TOO_LARGE
+        if not (is_of_letter and _is_final(problem.smtp_code)):
+            raise
+        return [problem.smtp_code] * addresses
+
+
+def _is_final(code: int) -> bool:
+    return code >= _FINAL and code != _LOG_IN_FIRST
 
 
 def _why(problem: Exception) -> str:

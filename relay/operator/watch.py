@@ -135,9 +135,18 @@ class Watch:
         settings = self._settings()
         content = notice.content
         try:
-            mail.send(settings, content if "subject" in content else letter(settings, content))
+            refused = mail.send(settings, content if "subject" in content else letter(settings, content))
         except mail.Unsent as problem:
             return str(problem)
+        if refused:
+            codes = ", ".join(map(str, sorted(set(refused))))
+            events.note(
+                "alert.refused",
+                level=logging.ERROR,
+                alert=content.get("alert"),
+                count=len(refused),
+                problem=f"mail: addresses were refused with {codes}",
+            )
         return None
 
     def _post(self, notice: Notice) -> str | None:

@@ -23,18 +23,31 @@ class _Talk(socketserver.StreamRequestHandler):
         while line := self.rfile.readline().decode("latin-1").strip():
             word = line.split(" ", 1)[0].upper()
             self.server.answers.wait(60)
-            if word in ("EHLO", "HELO"):
+            if (said := self.server.refusal(line)) is not None:
+                if not self._refuse(said):
+                    return None
+            elif word in ("EHLO", "HELO"):
                 self._say("250-kit", "250 8BITMIME")
             elif word == "DATA":
                 self._say("354 go on")
-                self.server.take(self._data())
-                self._say("250 taken")
+                raw = self._data()
+                if (said := self.server.refusal(".")) is None:
+                    self.server.take(raw)
+                    self._say("250 taken")
+                elif not self._refuse(said):
+                    return None
             elif word == "QUIT":
                 return self._say("221 bye")
             else:
                 self.server.lines.append(line)
                 self._say("250 ok")
         return None
+
+    def _refuse(self, said: str) -> bool:
+        """Say no, or nothing; returns whether the talk goes on after that."""
+        if said:
+            self._say(said)
+        return bool(said) and not said.startswith("421")
 
     def _data(self) -> bytes:
         lines: list[bytes] = []
@@ -48,7 +61,8 @@ class _Talk(socketserver.StreamRequestHandler):
 
 class MailServer(socketserver.ThreadingTCPServer):
     """``letters``: what was taken; ``lines``: what was said besides; ``refuses``: takes nothing;
-    ``answers``: cleared, it keeps who talks to it waiting."""
+    ``answers``: cleared, it keeps who talks to it waiting; ``refusals``: what a line begins with (``.`` ends
+    a letter), and what is answered to it once, where nothing means that it hangs up."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -59,6 +73,7 @@ class MailServer(socketserver.ThreadingTCPServer):
         self.lines: list[str] = []
         self.talks = 0
         self.refuses = False
+        self.refusals: list[tuple[str, str]] = []
         self.answers = threading.Event()
         self.answers.set()
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -66,6 +81,14 @@ class MailServer(socketserver.ThreadingTCPServer):
     @property
     def url(self) -> str:
         return f"smtp://127.0.0.1:{self.server_address[1]}"
+
+    def refusal(self, line: str) -> str | None:
+        """What is to be answered to this line instead of what usually is."""
+        for place, (begins, said) in enumerate(self.refusals):
+            if line.upper().startswith(begins.upper()):
+                del self.refusals[place]
+                return said
+        return None
 
     def take(self, raw: bytes) -> None:
         self.letters.append(message_from_bytes(raw))

@@ -1,0 +1,161 @@
+"""A mail server says no: for good or for now, to a letter or an address; no later letter waits for ever."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.config import settings as configuration
+from relay.config.settings import Settings
+from relay.operator.channels import MAIL
+from relay.operator.watch import Watch
+from relay.outbox import notices
+from relay.outbox.outbox import Outbox
+from relay.process.opening import open_outbox
+from tests.kit.people import SOURCES
+from tests.kit.relay import config, toml
+from tests.kit.smtp import MailServer
+
+Said = list[dict[str, Any]]
+
+
+@pytest.fixture
+def mail() -> Iterator[MailServer]:
+    with MailServer() as server:
+        yield server
+
+
+@pytest.fixture
+def settings(tmp_path: Path, mail: MailServer) -> Settings:
+    file = tmp_path / "relay.toml"
+    file.write_text(toml(config("http://127.0.0.1:9/", SOURCES)), encoding="utf-8")
+    database = f"sqlite:///{tmp_path / 'relay.db'}"
+    found = configuration.load({"RELAY_CONFIG": str(file), "RELAY_DATABASE_URL": database}, offline=True)
+    to = ("ada@example.com", "bob@example.com")
+    return replace(found, smtp_url=mail.url, mail_from="relay@example.com", alert_mail=to)
+
+
+@pytest.fixture
+def outbox(settings: Settings) -> Outbox:
+    box = open_outbox(settings, time.time)
+    box.prepare(settings.destinations)
+    return box
+
+
+@pytest.fixture
+def look(settings: Settings, outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> Callable[[], Said]:
+    """Have what waits told once; returns what the log says of it."""
+    watch = Watch(outbox, lambda: settings)
+
+    def once() -> Said:
+        watch.look([])
+        for teller in [thread for thread in threading.enumerate() if thread.name == "teller"]:
+            teller.join(30)
+        lines = map(json.loads, capsys.readouterr().err.splitlines())
+        return [line for line in lines if line["event"].startswith("alert.")]
+
+    return once
+
+
+def wait(outbox: Outbox, *keys: str) -> None:
+    """Have these alerts wait to be told by mail."""
+    at = "2026-11-27T10:00:00.000Z"
+    for key in keys:
+        content = {"alert": key, "state": "firing", "detail": "so and so", "at": at}
+        outbox.write(partial(notices.add, channels=[MAIL], content=content))
+
+
+def told(mail: MailServer) -> list[str]:
+    return [str(letter["Subject"]).rpartition(" ")[2] for letter in mail.letters]
+
+
+def refused(alert: str, codes: str, count: int) -> dict[str, Any]:
+    said = f"mail: addresses were refused with {codes}"
+    return {"event": "alert.refused", "level": "error", "alert": alert, "count": count, "problem": said}
+
+
+def without_time(lines: Said) -> Said:
+    return [{name: value for name, value in line.items() if name != "at"} for line in lines]
+
+
+RCPT = "RCPT TO"
+ADA, BOB = f"{RCPT}:<ada", f"{RCPT}:<bob"
+
+
+@pytest.mark.parametrize(
+    ("refusals", "codes"),
+    [
+        ([(".", "554 5.7.1 looks like spam")], "554"),
+        ([(".", "552 5.3.4 too large")], "552"),
+        ([("DATA", "554 no valid recipients")], "554"),
+        ([("MAIL FROM", "552 5.3.4 longer than SIZE")], "552"),
+        ([(RCPT, "550 unknown"), (RCPT, "553 odd")], "550, 553"),
+        ([(".", "554 spam"), ("QUIT", "421 and now go away")], "554"),
+    ],
+)
+def test_a_letter_that_is_refused_for_good_is_given_up_and_the_next_is_sent(
+    mail: MailServer,
+    outbox: Outbox,
+    look: Callable[[], Said],
+    refusals: list[tuple[str, str]],
+    codes: str,
+) -> None:
+    wait(outbox, "one", "two")
+    mail.refusals = refusals
+
+    assert without_time(look()) == [refused("one", codes, 2)]
+
+    assert told(mail) == ["two"]
+    assert look() == [] and told(mail) == ["two"]
+
+
+@pytest.mark.parametrize(
+    "refusals",
+    [
+        [(".", "451 4.7.1 come back in five minutes")],
+        [("DATA", "451 not now")],
+        [("DATA", "421 shutting down")],
+        [(".", "421 shutting down")],
+        [(".", "")],
+        [("DATA", "")],
+        [(RCPT, "451 greylisted"), (RCPT, "451 greylisted")],
+        [(RCPT, "452 too many"), (RCPT, "550 unknown")],
+        [(ADA, "550 unknown"), (BOB, "421 shutting down")],
+        [(BOB, "421 shutting down")],
+        [(RCPT, "530 log in first"), (RCPT, "530 log in first")],
+        [("DATA", "530 log in first")],
+        [("MAIL FROM", "550 who are you?")],
+        [("MAIL FROM", "452 no room")],
+        [("EHLO", ""), ("EHLO", "")],
+    ],
+    ids=lambda refusals: "; ".join(f"{line}: {said or 'hangs up'}" for line, said in refusals),
+)
+def test_what_may_be_taken_another_time_is_tried_again_in_its_turn(
+    mail: MailServer, outbox: Outbox, look: Callable[[], Said], refusals: list[tuple[str, str]]
+) -> None:
+    wait(outbox, "one", "two")
+    mail.refusals = list(refusals)
+
+    (line,) = look()
+    assert line["event"] == "alert.unsent" and told(mail) == []
+
+    mail.refusals = []
+    assert look() == [] and told(mail) == ["one", "two"]
+
+
+@pytest.mark.parametrize("said", ["", "421 busy", "500 what?"])
+def test_what_a_server_says_once_it_has_a_letter_sends_that_letter_to_nobody_again(
+    mail: MailServer, outbox: Outbox, look: Callable[[], Said], said: str
+) -> None:
+    wait(outbox, "one", "two")
+    mail.refusals = [("QUIT", said)]
+
+    assert look() == [] and look() == []
+
+    assert told(mail) == ["one", "two"]
