@@ -65,17 +65,17 @@ def send(settings: Settings, content: Mapping[str, Any], within: float = _LETTER
 def _handed_over(server: smtplib.SMTP, message: EmailMessage, addresses: int) -> list[int]:
     """Return the codes of the addresses that were refused. Raises SMTPException where a try may help."""
     try:
-        server.send_message(message)
-        return []
+        refused = server.send_message(message)
     except smtplib.SMTPRecipientsRefused as problem:
         if not all(_is_final(code) for code, _ in problem.recipients.values()):
             raise
-        return [code for code, _ in problem.recipients.values()]
+        refused = problem.recipients
     except (smtplib.SMTPDataError, smtplib.SMTPSenderRefused) as problem:
         is_of_letter = isinstance(problem, smtplib.SMTPDataError) or problem.smtp_code == _TOO_LARGE
         if not (is_of_letter and _is_final(problem.smtp_code)):
             raise
         return [problem.smtp_code] * addresses
+    return [code for code, _ in refused.values()]
 
 
 def _is_final(code: int) -> bool:

@@ -149,6 +149,20 @@ def test_what_may_be_taken_another_time_is_tried_again_in_its_turn(
     assert look() == [] and told(mail) == ["one", "two"]
 
 
+@pytest.mark.parametrize("said", ["550 5.1.1 unknown", "450 its box is full"])
+def test_an_address_that_is_refused_is_counted_in_the_log_once_and_not_named(
+    mail: MailServer, outbox: Outbox, look: Callable[[], Said], said: str
+) -> None:
+    wait(outbox, "one")
+    mail.refusals = [(BOB, said)]
+
+    lines = look()
+
+    assert without_time(lines) == [refused("one", said[:3], 1)]
+    assert "example.com" not in json.dumps(lines)
+    assert told(mail) == ["one"] and look() == [] and told(mail) == ["one"]
+
+
 @pytest.mark.parametrize("said", ["", "421 busy", "500 what?"])
 def test_what_a_server_says_once_it_has_a_letter_sends_that_letter_to_nobody_again(
     mail: MailServer, outbox: Outbox, look: Callable[[], Said], said: str
