@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -28,10 +29,21 @@ _COLUMNS = (
 )
 _OF_PEOPLE = (*PROFILE_FIELDS, "update", "body")
 """A profile and the update after it; or, of what could not be mapped, all that was sent."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_FORMULA = r"=+\-@\uff1d\uff0b\uff0d\uff20"
 """With these, also in full width, a spreadsheet takes a cell for a formula, and runs what was typed."""
 _TEXT = "'"
 """What follows this a spreadsheet takes for text."""
+_BLANK = r"[^\S\t\r\n]"
+_DIVIDED = (
+    rf"\A(?={_TEXT}*{_BLANK}*[{_FORMULA}\t\r\n])"
+    rf"|(?<=[,;|\t\r\n])(?={_TEXT}*{_BLANK}*[{_FORMULA}])"
+    # A quote there is doubled in the file, and read as the beginning and the end of nothing. Behind a comma
+    # it is not, as quotes keep a cell together for who divides at commas; so JSON stays JSON.
+    rf'|(?<=[;|\t\r\n])(?={_TEXT}*(?:{_BLANK}|")*[{_FORMULA}])'
+)
+"""Where a spreadsheet may find the beginning of a formula, if it divides cells elsewhere than we do."""
+_UNMARKED = re.compile(_DIVIDED)
+_MARKED = re.compile(f"(?:{_DIVIDED}){_TEXT}")
 
 
 def written(
@@ -64,7 +76,7 @@ def _kept_until(row: Mapping[str, Any], settings: Settings) -> str | None:
 
 def _csv(found: Iterable[dict[str, Any]], columns: tuple[str, ...], *, is_sheet: bool) -> Iterator[str]:
     buffer = io.StringIO(newline="")
-    table = csv.writer(buffer)
+    table = csv.writer(buffer, quoting=csv.QUOTE_ALL if is_sheet else csv.QUOTE_MINIMAL)
     if is_sheet:
         buffer.write("\ufeff")  # without it, a spreadsheet does not believe that this is UTF-8
     table.writerow(columns)
@@ -84,10 +96,13 @@ def _cell(value: Any) -> str:
 
 
 def as_text(cell: str) -> str:
-    """Return a cell that no spreadsheet runs, with the mark that makes a text of what follows it."""
-    return f"{_TEXT}{cell}" if cell.startswith(_FORMULA) else cell
+    """Return a cell that no spreadsheet runs, wherever it divides it.
+
+    A mark makes a text of what follows it; where one was typed there is one more, so that it can be undone.
+    """
+    return _UNMARKED.sub(_TEXT, cell)
 
 
 def as_typed(cell: str) -> str:
-    """Return a cell without the mark that ``as_text`` gave it."""
-    return cell[1:] if cell.startswith(_TEXT) and cell[1:].startswith(_FORMULA) else cell
+    """Return a cell without the marks that ``as_text`` gave it."""
+    return _MARKED.sub("", cell)
