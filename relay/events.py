@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -60,13 +60,6 @@ def note(event: str, *, level: int = logging.INFO, **fields: Any) -> None:
         raise Unpermitted(", ".join(sorted(fields.keys() - PERMITTED)))
     if level >= _sink.level:
         _sink.write(_line(time.time(), level, event, fields), urgent=level >= logging.WARNING)
-
-
-def configuration_kept(problems: Iterable[object]) -> None:
-    """Say what is wrong with a new configuration, and that the old one stays in force."""
-    for problem in problems:
-        note("config.problem", level=logging.ERROR, problem=str(problem))
-    note("config.kept", level=logging.ERROR, problem="the old configuration stays in force")
 
 
 def _line(at: float, level: int, event: str, fields: dict[str, Any]) -> str:

@@ -26,6 +26,7 @@ from relay.outbox import refusals, sqlite, unmapped
 from relay.outbox.disk import Disk
 from relay.outbox.errors import Damaged, Unavailable, Unfit
 from relay.process.exits import EXIT_DAMAGED, EXIT_FAULT, EXIT_STORAGE, EXIT_UNFIT
+from relay.process.keeping import configuration_kept
 from relay.process.opening import LOCK_SECONDS, lock, open_outbox
 from relay.sources.source import RETENTION_SECONDS
 from relay.vault import KeyMissing
@@ -140,7 +141,7 @@ class Relay:
             try:
                 settings = self._load()
             except environment.Unusable as problem:
-                events.configuration_kept(problem.problems)
+                configuration_kept(problem.problems)
                 return False
             # One assignment: a request sees the old settings or the new, never a mixture.
             self._crowds.mistaken.forget(self.settings.sources, settings.sources)

@@ -19,6 +19,7 @@ from relay import events, metrics
 from relay.config import settings as configuration
 from relay.config.environment import Unusable
 from relay.config.settings import Settings
+from relay.process.keeping import configuration_kept
 
 _ADDRESS_SECONDS = 1.5
 _CONNECTIONS = 2000
@@ -185,7 +186,7 @@ def reload(arbiter: Any) -> None:
     try:
         _settings = load()
     except Unusable as unusable:
-        events.configuration_kept(unusable.problems)
+        configuration_kept(unusable.problems)
         return
     for pid in list(arbiter.WORKERS):
         arbiter.kill_worker(pid, signal.SIGHUP)
