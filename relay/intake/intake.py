@@ -163,7 +163,7 @@ class Intake:
     def _submission(self, source: Source, incoming: Incoming, body: Body) -> Submission:
         return Submission(
             source=source.name,
-            fields=visitor.chosen(source, body.fields),
+            fields=body.fields,
             raw=body.raw,
             content_type=incoming.content_type,
             received_at=self._clock(),

@@ -14,7 +14,7 @@ PAGE = "relay_page"
 SHOWN = "relay_shown"
 """The language a page of ours was shown in: so what stood beside its boxes is known."""
 SUGGEST = "relay_suggest"
-"""``ask``: the page can ask "Did you mean …?"; ``keep``, or the address meant, is what its visitor chose."""
+"""``ask``: a script is there to ask "Did you mean …?". Without one nobody is kept from signing up."""
 ASK = "ask"
 OWN_FIELDS = (PAGE, SHOWN, SUGGEST)
 _LONGEST_PAGE, _LONGEST_NEXT = 500, 2000
@@ -64,29 +64,12 @@ def shown_language(fields: Mapping[str, Any]) -> str | None:
     return code if isinstance(code, str) and 0 < len(code) <= _LONGEST_CODE else None
 
 
-def chosen(source: Source, fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields with the address that the visitor chose instead of the one typed before."""
-    choice = fields.get(SUGGEST)
-    if not source.is_form or choice is None:
-        return fields
-    name, typed = _address(source, fields)
-    if not isinstance(choice, str) or typed is None or contact.suggestion(typed) != choice:
-        return fields
-    return {**fields, name: choice}
-
-
 def better_address(source: Source, fields: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return the e-mail field and what was probably meant, if the page asks for that."""
+    """Return the e-mail field, as the form calls it, and what was probably meant, if its script can ask."""
     if not source.suggest or fields.get(SUGGEST) != ASK:
         return None
-    name, typed = _address(source, fields)
-    meant = contact.suggestion(typed) if typed else None
-    return (name, meant) if meant else None
-
-
-def _address(source: Source, fields: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Return the field of the e-mail address as the form calls it, and what was typed there."""
     rule = source.mapping.rules.get("email")
     name = (rule.name(dict(fields)) if rule else None) or "email"
     typed = fields.get(name)
-    return name, typed.strip() if isinstance(typed, str) else None
+    meant = contact.suggestion(typed.strip()) if isinstance(typed, str) else None
+    return (name, meant) if meant else None

@@ -1,6 +1,5 @@
 """What the form of a source consists of: its inputs, by the names the mapping looks for."""
 
-import dataclasses
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -71,8 +70,6 @@ class Form:
     intro: str = ""
     detail: str = ""
     """Why it could not be taken, where that is not about its fields."""
-    suggestion: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """What was probably meant, by input."""
     loose_errors: tuple[str, ...] = ()
     """Errors of fields that have no input here."""
 

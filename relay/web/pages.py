@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -132,7 +131,6 @@ def form_again(source: Source, refusal: Refusal) -> Response:
     elif refusal.status == 429:
         detail = too_many(language, refusal.retry_after)
     form = forms.form(_relay(), source, language, refusal.typed, refusal.errors, detail)
-    form = replace(form, suggestion=refusal.suggestion)
     headers = {"referer": request.headers.get("Referer", "")}
     return _form_page(source, language, form, refusal.status, page=visitor.page_of(headers, refusal.typed))
 

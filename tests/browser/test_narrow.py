@@ -188,14 +188,9 @@ def test_a_form_with_long_words_fits_before_and_after_it_is_sent(relay: RelayPro
     expect(page.get_by_role("alert").first).to_be_visible()
     assert_fits(page, "a mistake")
 
-    page.locator("[name=email]").fill("x" * 60 + "@gmial.com")
     page.locator("[name=phone]").fill("")
     for box in page.get_by_role("checkbox").all():
         box.check()
-    page.get_by_role("button", name=NOUN).click()
-    expect(page.get_by_role("button")).to_have_count(3)
-    assert_fits(page, "a suggestion")
-
     page.locator("[name=email]").fill("someone@example.com")
     page.get_by_role("button", name=NOUN).last.click()
     expect(page.locator(".tick")).to_be_visible()
