@@ -17,6 +17,7 @@ MARKS = {
     "own_cluster": "postgres",
     "redis_server": "redis",
     "redis_url": "redis",
+    "own_redis": "redis",
 }
 
 LONG = (
@@ -86,7 +87,17 @@ def own_cluster() -> Iterator[services.Postgres]:
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[services.Redis]:
-    """One Redis for the whole run; to stop or freeze one, take `services.redis()`."""
+    """One Redis for the whole run; to stop or freeze one, take `own_redis`."""
+    try:
+        with services.redis() as server:
+            yield server
+    except services.Missing as missing:
+        services.lacking(missing)
+
+
+@pytest.fixture
+def own_redis() -> Iterator[services.Redis]:
+    """A Redis that may be stopped, or frozen."""
     try:
         with services.redis() as server:
             yield server

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from relay.config import settings as configuration
 from relay.config.operators import OperatorAccount
 from relay.config.settings import Settings
 from relay.delivery import HELD, INVALID
@@ -21,9 +20,10 @@ from relay.outbox import notices, refusals
 from relay.outbox.outbox import Outbox
 from relay.process.opening import open_outbox
 from tests.kit.canary import leaks
+from tests.kit.inside import offline
 from tests.kit.people import SETTINGS, SOURCES, TRAP, email
 from tests.kit.processes import eventually
-from tests.kit.relay import RelayProcess, config, toml
+from tests.kit.relay import RelayProcess, config
 from tests.kit.smtp import Dripping, MailServer
 from tests.kit.upstream import ScriptedUpstream
 from tests.outbox.outboxes import put, replay
@@ -133,11 +133,8 @@ def test_our_own_part_of_an_address_goes_no_further(url: str, found: tuple[str, 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    file = tmp_path / "relay.toml"
     sources = {"newsletter": SOURCES["newsletter"] | {"expect_within": "2h"}, "hook": SOURCES["hook"]}
-    file.write_text(toml(config("http://127.0.0.1:9/", sources)), encoding="utf-8")
-    database = f"sqlite:///{tmp_path / 'relay.db'}"
-    return configuration.load({"RELAY_CONFIG": str(file), "RELAY_DATABASE_URL": database}, offline=True)
+    return offline(tmp_path, sources)
 
 
 class Clock:

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -11,15 +10,13 @@ from typing import Any
 
 import pytest
 
-from relay.config import settings as configuration
 from relay.config.settings import Settings
 from relay.operator.channels import MAIL
 from relay.operator.watch import Watch
 from relay.outbox import notices
 from relay.outbox.outbox import Outbox
-from relay.process.opening import open_outbox
+from tests.kit.inside import offline
 from tests.kit.people import SOURCES
-from tests.kit.relay import config, toml
 from tests.kit.smtp import MailServer
 
 Said = list[dict[str, Any]]
@@ -33,19 +30,9 @@ def mail() -> Iterator[MailServer]:
 
 @pytest.fixture
 def settings(tmp_path: Path, mail: MailServer) -> Settings:
-    file = tmp_path / "relay.toml"
-    file.write_text(toml(config("http://127.0.0.1:9/", SOURCES)), encoding="utf-8")
-    database = f"sqlite:///{tmp_path / 'relay.db'}"
-    found = configuration.load({"RELAY_CONFIG": str(file), "RELAY_DATABASE_URL": database}, offline=True)
+    found = offline(tmp_path, SOURCES)
     to = ("ada@example.com", "bob@example.com")
     return replace(found, smtp_url=mail.url, mail_from="relay@example.com", alert_mail=to)
-
-
-@pytest.fixture
-def outbox(settings: Settings) -> Outbox:
-    box = open_outbox(settings, time.time)
-    box.prepare(settings.destinations)
-    return box
 
 
 @pytest.fixture

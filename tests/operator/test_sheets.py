@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.config import settings as configuration
 from relay.config.settings import Settings
 from relay.delivery import INVALID
 from relay.intake.entry import entry_of
@@ -22,9 +21,9 @@ from relay.operator.filter import Filter
 from relay.operator.imports import submission_of
 from relay.operator.operator import Operator
 from relay.outbox.outbox import Outbox
-from relay.process.opening import open_outbox
 from relay.sources.mapping import Mapped
-from tests.kit.relay import HOOK, NEWSLETTER, config, toml
+from tests.kit.inside import offline
+from tests.kit.relay import HOOK, NEWSLETTER
 
 FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 TYPED = st.text(st.sampled_from("ab=+-@'\" \t\r\n,;|\u00a0\uff1d"))
@@ -34,23 +33,8 @@ DIVIDED = list(itertools.product(",;|\t", (True, False)))
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    file = tmp_path / "relay.toml"
     sources: dict[str, Any] = {"newsletter": NEWSLETTER, "again": NEWSLETTER, "hook": HOOK | {"wait": 0}}
-    file.write_text(toml(config("http://127.0.0.1:9/", sources)), encoding="utf-8")
-    database = f"sqlite:///{tmp_path / 'relay.db'}"
-    return configuration.load({"RELAY_CONFIG": str(file), "RELAY_DATABASE_URL": database}, offline=True)
-
-
-@pytest.fixture
-def outbox(settings: Settings) -> Outbox:
-    box = open_outbox(settings, time.time)
-    box.prepare(settings.destinations)
-    return box
-
-
-@pytest.fixture
-def operator(settings: Settings, outbox: Outbox) -> Operator:
-    return Operator(settings, outbox)
+    return offline(tmp_path, sources)
 
 
 def take(operator: Operator, first_name: str, phone: str = "") -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from relay.config import settings as configuration
 from relay.config.settings import Settings
 from relay.delivery import DEAD, INVALID
 from relay.intake.entry import entry_of
@@ -26,9 +25,9 @@ from relay.operator.operator import Operator
 from relay.operator.table import Table
 from relay.outbox.outbox import Outbox
 from relay.outbox.schema import deliveries
-from relay.process.opening import open_outbox
 from relay.sources.mapping import Mapped
-from tests.kit.relay import HOOK, NEWSLETTER, config, toml
+from tests.kit.inside import offline
+from tests.kit.relay import HOOK, NEWSLETTER
 
 SOURCES: dict[str, Any] = {
     "newsletter": NEWSLETTER | {"region": "DE"},
@@ -42,22 +41,7 @@ SOURCES: dict[str, Any] = {
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    file = tmp_path / "relay.toml"
-    file.write_text(toml(config("http://127.0.0.1:9/", SOURCES)), encoding="utf-8")
-    database = f"sqlite:///{tmp_path / 'relay.db'}"
-    return configuration.load({"RELAY_CONFIG": str(file), "RELAY_DATABASE_URL": database}, offline=True)
-
-
-@pytest.fixture
-def outbox(settings: Settings) -> Outbox:
-    box = open_outbox(settings, time.time)
-    box.prepare(settings.destinations)
-    return box
-
-
-@pytest.fixture
-def operator(settings: Settings, outbox: Outbox) -> Operator:
-    return Operator(settings, outbox)
+    return offline(tmp_path, SOURCES)
 
 
 def taken(operator: Operator, data: bytes | str, source: str = "newsletter", **more: Any) -> Imported:

@@ -5,7 +5,6 @@ import threading
 import time
 import tracemalloc
 from bisect import insort
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -403,15 +402,6 @@ def test_threads_together_get_exactly_the_limit_of_redis(redis_url: str) -> None
     with ThreadPoolExecutor(8) as pool:
         taken = list(pool.map(lambda _: door.retry_after("30/hour", "client", "1"), range(100)))
     assert taken.count(None) == 30
-
-
-@pytest.fixture
-def own_redis() -> Iterator[services.Redis]:
-    try:
-        with services.redis() as server:
-            yield server
-    except services.Missing as missing:
-        services.lacking(missing)
 
 
 def test_when_redis_is_gone_this_process_counts_for_itself(own_redis: services.Redis) -> None:
