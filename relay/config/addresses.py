@@ -35,18 +35,23 @@ def has_good_port(text: str) -> bool:
         return False
 
 
+_WHO = re.compile(r"\A(?:[^:/]*(?::[^@]*)?@)?")
+"""User and password, where SQLAlchemy finds them."""
+
+
 def database_url(text: str) -> str:
     """Return the address of a database. A password may hold what it likes. Raises ValueError."""
     path = text.removeprefix("sqlite:///")
     if path not in ("", text) and ":memory:" not in path and "?" not in path:
         return text
     said = text.removeprefix("postgresql+psycopg://")
-    host, _, query = said.rpartition("@")[2].partition("?")
-    if said == text or not has_good_port(f"//{host}"):
+    host, _, query = _WHO.sub("", said, count=1).partition("?")
+    if said == text or not has_good_port(f"//{host}") or host.partition("/")[0].endswith(":"):
         raise ValueError(
             "must be sqlite:///path/to/relay.db or postgresql+psycopg://user:password@host:port/name"
         )
-    if not re.fullmatch(r"none|[0-9]{1,9}", dict(parse_qsl(query)).get("prepare_threshold", "none")):
+    thresholds = [value for name, value in parse_qsl(query) if name == "prepare_threshold"]
+    if len(thresholds) > 1 or not all(re.fullmatch(r"none|[0-9]{1,9}", one) for one in thresholds):
         raise ValueError("says prepare_threshold, which must be none or a number")
     return text
 

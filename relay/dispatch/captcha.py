@@ -78,7 +78,12 @@ class Checker:
 
     def _step(self) -> bool:
         """Check one submission. Returns whether there was one."""
-        taken = self._outbox.take_to_check(AGAIN_SECONDS, self._away_now())
+        taken = self._outbox.take_to_check(
+            AGAIN_SECONDS,
+            known=list(self.settings.sources),
+            patience=_PATIENCE_SECONDS,  # a reload may be on its way to this process
+            without=self._away_now(),
+        )
         if taken is None:
             return False
         source = self.settings.sources.get(taken.source)

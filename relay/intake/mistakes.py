@@ -40,7 +40,7 @@ class Mistakes:
         """Begin anew with sources that a new configuration maps otherwise, or has no more."""
         with self._lock:
             for name in before:
-                if name not in after or after[name].mapping.rules != before[name].mapping.rules:
+                if name not in after or _reading(after[name]) != _reading(before[name]):
                     self._seen.pop(name, None)
 
     def sources(self) -> set[str]:
@@ -52,3 +52,9 @@ class Mistakes:
                 for name, seen in self._seen.items()
                 if sum(at > since for at in seen.values()) >= SEVERAL
             }
+
+
+def _reading(source: Source) -> tuple[object, ...]:
+    """Return all that decides on where a source looks for a contact."""
+    mapping = source.mapping
+    return mapping.rules, mapping.entries, source.json_fields, source.outlined

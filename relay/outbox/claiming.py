@@ -38,6 +38,8 @@ from relay.quota import is_half_used, next_free
 
 LEASE_GRACE_SECONDS = 10.0
 """A lease is the deadline of a call and this much, for what comes before and after it."""
+STRANGERS_SECONDS = 300.0
+"""So long after its lease a delivery is left to those who know its destination."""
 _RETRY_EVERY = 10
 _AT_ONCE = 1000
 
@@ -132,7 +134,9 @@ class Sending:
     def recover(self, conn: Connection, decide: Decide, every: bool) -> list[Decision]:
         """Settle what is being sent by nobody: ``every`` such delivery, or those past their lease."""
         now = self._now(conn)
-        gone = [IS_SENDING] if every else [IS_SENDING, deliveries.c.lease_until < now]
+        is_ours = deliveries.c.destination.in_(sorted(self._destinations))
+        latest = sa.case((is_ours, now), else_=now - STRANGERS_SECONDS)
+        gone = [IS_SENDING] if every else [IS_SENDING, deliveries.c.lease_until < latest]
         # The destination before the row, as a result that comes in takes them: else both wait for ever.
         for name in sorted(conn.scalars(sa.select(deliveries.c.destination).where(*gone).distinct())):
             health_of(conn, name, lock=True)

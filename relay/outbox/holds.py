@@ -11,6 +11,7 @@ from relay.health import Health
 from relay.outbox.schema import destinations, holds
 from relay.outbox.statements import (
     HEALTH,
+    insert_ignoring,
 )
 
 
@@ -33,6 +34,9 @@ def health_of(conn: Connection, name: str, *, lock: bool = False) -> Health:
     """Return what is known of a destination; with ``lock`` nobody else changes it in this transaction."""
     query = HEALTH if not lock or conn.dialect.name == "sqlite" else HEALTH.with_for_update()
     row = conn.execute(query, {"this_name": name}).mappings().first()
+    if row is None and lock:  # of an older copy, or of a configuration that only some processes know
+        insert_ignoring(conn, destinations, {"name": name}, ["name"])
+        row = conn.execute(query, {"this_name": name}).mappings().first()
     if row is None:
         return Health()
     values = {key: row[key] for key in row if key != "name"}

@@ -63,6 +63,11 @@ def give_back(conn: Connection, notice: Notice) -> None:
     conn.execute(sa.update(notices).where(notices.c.id == notice.id).values(lease_until=None))
 
 
+def is_day(conn: Connection, day: str) -> bool:
+    """Whether this day has begun already: a look that costs no turn of the writer."""
+    return (get_meta(conn, _DIGEST) or b"").decode() == day
+
+
 def begin_day(conn: Connection, day: str) -> bool:
     """Whether this day's digest is still to be made; of several processes one is told so."""
     if conn.dialect.name != "sqlite":

@@ -6,6 +6,7 @@ the state, and by the fence, that it was read with.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -132,15 +133,19 @@ class Outbox(Archive):
         recovered: list[Decision] = self.write(lambda conn: self._sending.recover(conn, decide, every))
         return recovered
 
-    def take_to_check(self, lease_seconds: float, without: Sequence[str] = ()) -> "ToCheck | None":
+    def take_to_check(
+        self, lease_seconds: float, *, known: Sequence[str], patience: float, without: Sequence[str] = ()
+    ) -> "ToCheck | None":
         """Hand out a delivery to be checked; it is due again after the lease if nothing comes of it.
 
-        ``without``: sources whose deliveries are left alone for now.
+        ``without``: sources whose deliveries are left alone for now. Those of a source that is not
+        ``known`` are for who knows it, for so many seconds.
         """
+        asked = {"without": without, "known": known, "patience": patience}
 
         def take(conn: Connection) -> ToCheck | None:
             now = self.now(conn)
-            row = conn.execute(locked(conn, TO_CHECK), {"now": now, "without": without}).mappings().first()
+            row = conn.execute(locked(conn, TO_CHECK), {"now": now, **asked}).mappings().first()
             if row is None:
                 return None
             conn.execute(
@@ -152,12 +157,12 @@ class Outbox(Archive):
             age = now - row["received_at"]
             return ToCheck(row["receipt"], row["source"], row["destination"], again, age, row["payload"])
 
-        taken: ToCheck | None = self.write(take) if self._has_to_check(without) else None
+        taken: ToCheck | None = self.write(take) if self._has_to_check(asked) else None
         return taken
 
-    def _has_to_check(self, without: Sequence[str]) -> bool:
+    def _has_to_check(self, asked: dict[str, Any]) -> bool:
         def look(conn: Connection) -> bool:
-            return conn.execute(TO_CHECK, {"now": self.now(conn), "without": without}).first() is not None
+            return conn.execute(TO_CHECK, {"now": self.now(conn), **asked}).first() is not None
 
         return bool(self.read(look))
 

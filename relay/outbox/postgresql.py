@@ -66,10 +66,20 @@ def engine_for(url: str, seconds: float = 10.0, **pool: Any) -> Engine:
     @event.listens_for(engine, "do_connect")
     def connect(_: Any, __: Any, words: list[Any], options: dict[str, Any]) -> Impatient:
         connection = Impatient.connect(*words, **options)
-        connection.patience = seconds + _SILENT_SECONDS
+        connection.patience = _patience(connection, seconds, str(said.get("options", "")))
         return connection
 
     return engine
+
+
+def _patience(connection: psycopg.Connection[Any], seconds: float, options: str) -> float:
+    """Return for how long an answer is waited for: what the address says of statements goes first."""
+    if "statement_timeout" in options:
+        query = "SELECT setting::float / 1000 FROM pg_settings WHERE name = 'statement_timeout'"
+        row = connection.execute(query).fetchone()
+        connection.rollback()
+        seconds = (row[0] if row else 0) or math.inf
+    return seconds + _SILENT_SECONDS
 
 
 def _prepared(threshold: Any) -> dict[str, int | None]:

@@ -105,6 +105,10 @@ TO_CHECK = (
         deliveries.c.lane == sa.literal_column("2"),
         deliveries.c.due_at <= sa.bindparam("now"),
         deliveries.c.source.not_in(sa.bindparam("without", expanding=True)),
+        sa.or_(
+            deliveries.c.source.in_(sa.bindparam("known", expanding=True)),
+            deliveries.c.received_at < sa.bindparam("now") - sa.bindparam("patience"),
+        ),
     )
     .order_by(deliveries.c.due_at)
     .limit(1)

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from relay.delivery import INVALID, KEY_REUSED, QUEUED, Delivery
+from relay.delivery import HELD, INVALID, KEY_REUSED, QUEUED, Delivery
 from relay.outbox.errors import Unavailable
 from relay.outbox.hints import sealed_hint
 from relay.outbox.records import Entry, NoRoom, Stored
@@ -29,6 +29,8 @@ from relay.outbox.statements import (
 )
 from relay.sources.source import Budget
 from relay.vault import Vault
+
+_ROOM_LOCK = 0x5167  # any number that nobody else takes advisory locks under
 
 
 def store(conn: Connection, entries: Sequence[Entry], now: float, vault: Vault) -> list[Stored | NoRoom]:
@@ -123,6 +125,9 @@ def _store_one(
         twin = _twin(conn, entry.plain_twin)
         if twin and not is_superseded(twin, entry.twin_window, now):
             return repeat_of(conn, twin)
+    if beside := _beside(conn, entry):
+        if not is_superseded(beside, None, now):
+            return repeat_of(conn, beside)
     if entry.budget and not _has_room(conn, entry, entry.budget):
         earlier = find(conn, deliveries.c.repeat_key == entry.repeat_key)
         return repeat_of(conn, earlier) if earlier else NoRoom()
@@ -149,6 +154,19 @@ def _twin(conn: Connection, twin_key: bytes | None) -> Delivery | None:
     return find(conn, deliveries.c.twin_key == twin_key) if twin_key else None
 
 
+def _beside(conn: Connection, entry: Entry) -> Delivery | None:
+    """Return the delivery to which this very key led before, if it says the same, however long ago."""
+    if entry.id_hash is None or entry.twin_key is None:
+        return None
+    plain = entry.plain_twin or entry.twin_key
+    given_up = sa.and_(
+        deliveries.c.twin_key.is_(None), deliveries.c.plain_twin == plain, deliveries.c.state != HELD
+    )
+    of = sa.select(aliases.c.of).where(aliases.c.id_hash == entry.id_hash)
+    says_so = sa.or_(deliveries.c.twin_key.in_((entry.twin_key, plain)), given_up)
+    return find(conn, sa.and_(deliveries.c.receipt.in_(of), says_so))
+
+
 def repeat_of(conn: Connection, earlier: Delivery) -> Stored:
     """Return an earlier delivery as its repeat is told of it: with what may be seen of upstream's answer."""
     text = conn.scalar(sa.select(deliveries.c.reply).where(deliveries.c.receipt == earlier.receipt))
@@ -156,6 +174,9 @@ def repeat_of(conn: Connection, earlier: Delivery) -> Stored:
 
 
 def _has_room(conn: Connection, entry: Entry, budget: Budget) -> bool:
+    if conn.dialect.name != "sqlite":  # else all that come at once would find the same room
+        lock = sa.func.hashtext("held:" + entry.delivery.source)
+        conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_ROOM_LOCK, lock)))
     held = deliveries.c.source == entry.delivery.source, IS_HELD
     found = conn.execute(sa.select(sa.func.count(), sa.func.sum(deliveries.c.size)).where(*held)).one()
     rows, size = found[0], found[1] or 0
@@ -187,7 +208,7 @@ def _promote(conn: Connection, delivery: Delivery, entry: Entry, now: float, vau
     """Queue an invalid delivery whose repeat could be mapped."""
     mended = replace(delivery, state=QUEUED, reason=None, due_at=now, dropped=entry.delivery.dropped)
     mended = replace(mended, lane=entry.delivery.lane)
-    conn.execute(
+    changed = conn.execute(
         sa.update(deliveries)
         .where(deliveries.c.receipt == delivery.receipt, deliveries.c.state == INVALID)
         .values(
@@ -206,6 +227,8 @@ def _promote(conn: Connection, delivery: Delivery, entry: Entry, now: float, vau
             replayed_at=now,
         )
     )
+    if not changed.rowcount:
+        raise Unavailable("a repeat changed while it was looked at")
     return mended
 
 

@@ -24,7 +24,14 @@ WRONG: list[tuple[str, str, str]] = [
     ("RELAY_DATABASE_URL", "mysql://h/d", "postgresql+psycopg://"),
     ("RELAY_DATABASE_URL", "postgresql+psycopg://u:p@h:54x2/d", "host:port/name"),
     ("RELAY_DATABASE_URL", "postgresql+psycopg://u@[::1/d", "host:port/name"),
+    ("RELAY_DATABASE_URL", "postgresql+psycopg://u@h:/d", "host:port/name"),
     ("RELAY_DATABASE_URL", "postgresql+psycopg://u@h/d?prepare_threshold=off", "must be none or a number"),
+    (
+        "RELAY_DATABASE_URL",
+        "postgresql+psycopg://u@h/d?a=b@c&prepare_threshold=x",
+        "a number",
+    ),
+    ("RELAY_DATABASE_URL", "postgresql+psycopg://u@h/d?prepare_threshold=5&prepare_threshold=6", "a number"),
     ("RELAY_LIMITS_URL", "memcached://h", "must be memory:// or redis://"),
     ("RELAY_LIMITS_URL", "redis://h:canary-token-of-upstream/0", "must be memory:// or redis://"),
     ("RELAY_SECRET_KEYS", "canary-token-of-upstream", "is not 32 bytes"),
@@ -77,7 +84,7 @@ def test_a_wrong_variable_is_named_with_what_would_be_right(
 
 
 @pytest.mark.parametrize(
-    "rest", ["u:p?a/s#s:w@h/d", "u@[::1]:5432/d", "h", "/d?host=/run/postgresql", "u:p@:1/d"]
+    "rest", ["u:p?a/s#s:w@h/d", "u@[::1]:5432/d", "h", "/d?host=/run/postgresql", "h/d?a=b@c"]
 )
 def test_an_address_of_postgresql_may_hold_whatever_one_may(read: Read, rest: str) -> None:
     url = f"postgresql+psycopg://{rest}"

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,10 +93,13 @@ def test_of_two_that_pass_the_later_one_becomes_the_others_repeat(outbox: Outbox
     assert outbox.idle_until("ocamba") is not None, "nothing else is to be sent"
 
 
+KNOWN: dict[str, Any] = {"known": ["form"], "patience": 600.0}
+
+
 def test_a_first_ask_is_told_from_a_second(store: Store, outbox: Outbox) -> None:
     put(outbox, "solved")
-    first = outbox.take_to_check(15)
+    first = outbox.take_to_check(15, **KNOWN)
     store.pass_time(16)
-    second = outbox.take_to_check(15)
+    second = outbox.take_to_check(15, **KNOWN)
     assert first is not None and second is not None
     assert (first.again, second.again) == (False, True)

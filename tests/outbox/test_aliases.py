@@ -56,6 +56,28 @@ def test_who_sends_the_same_key_again_with_a_repeat_is_told(outbox: Outbox) -> N
     assert (other.repeat, other.delivery.reason) == (False, KEY_REUSED)
 
 
+def test_a_key_that_came_with_a_repeat_is_known_however_late_it_comes_again(
+    store: Store, outbox: Outbox
+) -> None:
+    put(outbox, silent=True, twin_window=600.0)
+    own = put(outbox, silent=True, key="k", twin_window=600.0).delivery.receipt
+    store.pass_time(700)
+
+    again = put(outbox, silent=True, key="k", twin_window=600.0)
+
+    assert (again.repeat, again.delivery.reason, again.delivery.receipt) == (True, None, own)
+    assert count(outbox) == 1
+
+
+def test_a_key_that_came_with_a_suspects_repeat_keeps_nobody_out(outbox: Outbox) -> None:
+    for key in ("", "k"):
+        put(outbox, silent=True, state=HELD, key=key, twin_window=600.0)
+
+    person = put(outbox, silent=True, key="k", twin_window=600.0)
+
+    assert (person.repeat, person.delivery.state, person.delivery.reason) == (False, QUEUED, None)
+
+
 @pytest.mark.parametrize("way", ["erase", "expire"])
 def test_other_names_of_a_row_go_with_it(store: Store, outbox: Outbox, way: str) -> None:
     first = put(outbox, state=HELD, silent=True).delivery.receipt

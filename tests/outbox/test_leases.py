@@ -17,6 +17,7 @@ from relay.delivery import (
 )
 from relay.dispatch.decide import decide
 from relay.health import PAUSED, PROBE_SECONDS
+from relay.outbox.claiming import STRANGERS_SECONDS
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Claim, NothingYet, Turn
 from relay.outcome import Later, Misconfigured, Refused, Unclear, Wait
@@ -41,6 +42,19 @@ from tests.outbox.outboxes import (
 PROFILE = "17430755068336100383"
 
 # --- fences and leases --------------------------------------------------------------------------------
+
+
+def test_a_crash_at_a_destination_that_is_not_known_here_is_left_to_who_knows_it(
+    store: Store, outbox: Outbox
+) -> None:
+    receipt = put(outbox, destination="other").delivery.receipt
+    claim(outbox, replace(OCAMBA, name="other"))
+
+    store.pass_time(LEASE + STRANGERS_SECONDS - 1)
+    assert outbox.recover(crashed, every=False) == [] and state(outbox, receipt) == SENDING
+
+    store.pass_time(2)
+    assert len(outbox.recover(crashed, every=False)) == 1
 
 
 def test_a_result_that_comes_after_the_lease_is_not_taken(store: Store, outbox: Outbox) -> None:
@@ -212,6 +226,16 @@ def test_nothing_is_sent_while_paused_and_resuming_makes_no_burst(store: Store, 
     for _ in range(3):
         claim(outbox, tight)
     assert nothing(outbox, tight).why in ("quota", "parallel")
+
+
+def test_a_destination_that_nobody_has_sent_to_yet_can_be_paused(outbox: Outbox) -> None:
+    other = replace(OCAMBA, name="other")
+    put(outbox, destination="other")
+
+    assert outbox.pause("other").hold_reason == PAUSED
+
+    assert outbox.health("other").hold_reason == PAUSED
+    assert isinstance(nothing(outbox, other), NothingYet)
 
 
 def test_a_call_in_flight_when_paused_is_recorded_and_the_pause_stays(outbox: Outbox) -> None:

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -225,8 +226,23 @@ def test_many_are_erased_at_once(outbox: Outbox) -> None:
 # --- before it may be sent: captchas ------------------------------------------------------------------
 
 
+def test_a_check_of_a_source_that_is_not_known_here_is_left_to_who_knows_it(
+    store: Store, outbox: Outbox
+) -> None:
+    receipt = put(outbox, token="t").delivery.receipt
+
+    assert outbox.take_to_check(30, known=["another"], patience=600.0) is None
+    store.pass_time(601)
+    found = outbox.take_to_check(30, known=["another"], patience=600.0)
+
+    assert found is not None and found.receipt == receipt
+
+
+KNOWN: dict[str, Any] = {"known": ["form"], "patience": 600.0}
+
+
 def checked(outbox: Outbox) -> ToCheck:
-    found = outbox.take_to_check(30)
+    found = outbox.take_to_check(30, **KNOWN)
     assert found is not None
     return found
 
@@ -238,7 +254,7 @@ def test_what_must_be_checked_is_not_sent_before(store: Store, outbox: Outbox) -
     taken = checked(outbox)
 
     assert (taken.receipt, taken.source, taken.destination) == (receipt, "form", "ocamba")
-    assert outbox.take_to_check(30) is None, "nobody else checks it meanwhile"
+    assert outbox.take_to_check(30, **KNOWN) is None, "nobody else checks it meanwhile"
     assert nothing(outbox).why == "empty"
     assert outbox.pass_check(receipt, 600.0)
     assert claim(outbox).delivery.receipt == receipt
@@ -282,10 +298,10 @@ def test_two_processes_check_two_things(store: Store, outbox: Outbox) -> None:
     views = [outbox] if store.is_sqlite else [outbox, store.open()]
 
     with ThreadPoolExecutor(10) as crowd:
-        taken = list(crowd.map(lambda n: views[n % len(views)].take_to_check(30), range(10)))
+        taken = list(crowd.map(lambda n: views[n % len(views)].take_to_check(30, **KNOWN), range(10)))
 
     found = [one.receipt for one in taken if one is not None]
     assert len(set(found)) == len(found)
-    while one := outbox.take_to_check(30):
+    while one := outbox.take_to_check(30, **KNOWN):
         found.append(one.receipt)
     assert sorted(found) == sorted(receipts)

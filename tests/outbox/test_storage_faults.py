@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from relay.delivery import QUEUED
 from relay.outbox import migrations, postgresql
@@ -88,6 +89,11 @@ def test_a_step_over_many_rows_takes_as_long_as_it_takes(postgres_url: str) -> N
     def slow(conn: sa.Connection) -> None:
         patience = conn.scalar(sa.text("SHOW statement_timeout")), conn.scalar(sa.text("SHOW lock_timeout"))
         assert patience == ("0", "0")
+        conn.execute(sa.text("SELECT pg_sleep(1)"))
+
+    @event.listens_for(engine, "checkout")
+    def hurry(connection: Any, *_: Any) -> None:
+        connection.patience = 0.5
 
     migrations.migrate(engine, (*migrations.STEPS, slow))
 
@@ -118,13 +124,14 @@ def test_a_postgresql_that_hangs_is_away_until_it_answers_again(own_cluster: ser
 @pytest.mark.postgres
 def test_what_the_address_of_a_database_says_goes_first(postgres_url: str) -> None:
     said = "options=-c%20statement_timeout%3D7s%20-c%20search_path%3Drelay&keepalives_idle=60"
-    engine = postgresql.engine_for(f"{postgres_url}?{said}&prepare_threshold=none")
+    engine = postgresql.engine_for(f"{postgres_url}?{said}&prepare_threshold=none", seconds=1)
     with engine.connect() as conn:
         shown = [conn.scalar(sa.text(f"SHOW {name}")) for name in ("statement_timeout", "search_path", "jit")]
         connection: Any = conn.connection.driver_connection
         assert shown == ["7s", "relay", "off"]
         assert "keepalives_idle=60" in connection.info.dsn
         assert connection.prepare_threshold is None
+        assert connection.patience == 7 + 5
     engine.dispose()
 
 
