@@ -7,13 +7,14 @@ from typing import Any
 
 from relay.operator import numbers
 from relay.operator.values import spellings, values_of
+from relay.sources import contact
 from relay.sources.text import normal
 from relay.vault import KeyMissing, Vault
 
 _BEFORE = r"(?:(?<![\w.!#$%&'*+=?^`{|}~-])|(?<=[^\w.!#$%&+?^~-]['*={|`]))"
 _AFTER = r"(?![\w-]|\.\w)"
 """Around an e-mail address in a text, so that ann@… is not found in joann@…; it may be in quotes."""
-_QUERY = re.compile(r"[?&][\w.\[\]%-]{1,64}=")
+_QUERY = re.compile(r"(?:^|[?&])[\w.\[\]%-]{1,64}=")
 """The name before a value in a page's address; what stands behind it is no part of a mailbox."""
 _SHORTEST = 5
 """Characters of the shortest contact."""
@@ -64,6 +65,7 @@ class Mentioned:
         return False
 
     def _is_addressed(self, text: str) -> bool:
+        text = contact.plain(text)
         if "@" not in text:
             return False
         text = " " + _QUERY.sub(" ", normal(text)).casefold()

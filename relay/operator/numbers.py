@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from relay.sources import telephone
 
-_BLANK = " \u00a0\u2009\u202f"
+_BLANK = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _GAP = rf"[{_BLANK}().\[\]/-]{{1,6}}"
 _RUN = re.compile(rf"(?:\+[{_BLANK}(\[]{{0,2}})?[0-9](?:(?:{_GAP})?[0-9])*+")
 _MOMENT = re.compile(
@@ -148,7 +148,7 @@ def _pieces(run: str) -> list[str]:
         return [run]
     cuts = [0]
     for gap in _BEGINS_ANEW.finditer(run):
-        left = run[cuts[-1] : gap.start()]
+        left = run[cuts[-1] : min(gap.start(), cuts[-1] + 4 * _LONGEST)]  # as much as tells
         if _LONG_RIGHT.match(run, gap.end()) and _is_whole(left, gap[0]):
             cuts.append(gap.end())
     return [run[begin:end] for begin, end in zip(cuts, [*cuts[1:], len(run)], strict=True)]

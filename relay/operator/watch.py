@@ -95,9 +95,15 @@ class Watch:
         day = digest.day(settings, self._outbox.time()) if settings.alert_mail else None
         if day is None:
             return
-        if self._outbox.write(lambda conn: notices.begin_day(conn, day)):
-            content = digest.made(settings, self._outbox)
-            self._outbox.write(lambda conn: notices.add(conn, [MAIL], content))
+        if self._outbox.read(lambda conn: notices.is_day(conn, day)):
+            return
+        content = digest.made(settings, self._outbox)
+
+        def begin(conn: Any) -> None:  # in one step: a day that counts as told is told
+            if notices.begin_day(conn, day):
+                notices.add(conn, [MAIL], content)
+
+        self._outbox.write(begin)
 
     # --- telling ------------------------------------------------------------------------------------
 

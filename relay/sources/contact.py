@@ -58,6 +58,11 @@ def email(text: str) -> str:
     return f"{found.local_part if checked == address else local}@{found.ascii_domain}"
 
 
+def plain(text: str) -> str:
+    """Return text with the signs of an address as ASCII has them, and nothing that is invisible."""
+    return text if text.isascii() else visible(text).translate(_PLAIN)
+
+
 def _address(text: str) -> str:
     """Return the address in what was typed or copied. Raises NotAContact."""
     text = visible(text).strip()

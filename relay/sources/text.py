@@ -35,6 +35,9 @@ _NO_NAMES = frozenset(
     ["undefined", "null", "NaN", "[object Object]", "n/a", "N/A", "-", "--", "–", ".", "..."]
 )
 """What programs and people write where nothing is. "Null" and "None" are people's names."""
+_ZEROS = re.compile(r"(?<=&#)0+(?=[0-9])")
+_NO_CHARACTER = re.compile(r"&#[1-9][0-9]{7,};?")
+"""Beyond the last one there is; Python refuses to read a number of thousands of digits."""
 _ENTITY = re.compile(r"&(?:#[0-9]{1,6}|#[xX][0-9a-fA-F]{1,5}|amp|lt|gt|quot|apos|nbsp);")
 _INVISIBLE = re.compile(
     "[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\u115f\u1160\u180e\u3164\uffa0]"
@@ -97,7 +100,9 @@ def is_no_name(value: Any) -> bool:
 
 def unescaped(text: str) -> str:
     """Return text in which what was escaped for HTML is itself: ``O&#039;Brien``."""
-    return html.unescape(text) if _ENTITY.search(text) else text
+    if not _ENTITY.search(text):
+        return text
+    return html.unescape(_NO_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", _ZEROS.sub("", text)))
 
 
 def is_blank(value: Any) -> bool:

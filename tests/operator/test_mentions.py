@@ -48,7 +48,8 @@ WRITTEN = [
     "0151.98.76.543",
     "0151\u00a098\u202f76\u200b543",
     "0151–9876543",
-    "０１５１　９８７６５４３".replace("　", " "),
+    "０１５１　９８７６５４３",
+    "0151\u20039876543",
     "＋４９ （０）１５１ ９８７６５４３",
     "٠١٥١ ٩٨٧٦٥٤٣",
     "\u202a+49 151 9876543\u202c",
@@ -222,6 +223,9 @@ ADDRESS = "ada@example.com"
         b"{ada@example.com",
         '{"mail":"ada@example.com"}'.encode("utf-16"),
         b"\xff\xfe ada@example.com \x80",
+        '{"mail":"ada\uff20example\uff0ecom"}'.encode(),
+        '{"mail":"ad\u200ba@example.com"}'.encode(),
+        b'{"page":"email=ada%40example.com&x=1"}',
     ],
 )
 def test_an_address_is_found_however_it_is_written(body: bytes) -> None:
@@ -265,6 +269,8 @@ def test_a_body_that_nobody_can_read_holds_nobody(text: str, kind: str) -> None:
         deep,
         b'{"a":"\\ud83d"}',
         b"1" * 9000,
+        b"remark=&amp;&#" + b"1" * 5000 + b";",
+        b'{"remark": "&amp;&#' + b"1" * 5000 + b';"}',
     ):
         assert not is_in(text, body, kind)
 
@@ -278,6 +284,7 @@ HOSTILE = {
     "letters and digits": lambda n: "a1" * (n // 2),
     "pluses": lambda n: "+" * n,
     "gaps": lambda n: "1" + " ." * (n // 2) + "1",
+    "gaps and zeros": lambda n: "1" + "-0" * (n // 2),
     "brackets": lambda n: "+(" * (n // 2),
     "at signs": lambda n: "ada@" * (n // 4),
     "nearly": lambda n: "ada@example.co " * (n // 15),
