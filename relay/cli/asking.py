@@ -51,6 +51,7 @@ def source(questions: Questions) -> Answers:
         roles={} if preset else _roles(form),
         consent_field=box,
         consent_text=text,
+        consent_value=next((one.value for one in form if one.name == box), ""),
         region=questions.answer("region", "Country of phone numbers without a country code, like DE").upper(),
         token_file=_token_file(
             questions.answer("token_file", "A file with the account's token; empty for none")
@@ -61,7 +62,7 @@ def source(questions: Questions) -> Answers:
 def _form(questions: Questions) -> tuple[Input, ...]:
     """Return the form's fields, from a page or from what a person says."""
     if page := questions.answer("html", "A file with the form's HTML, to find its fields; empty for none"):
-        found = markup.inputs(Path(page).read_text(encoding="utf-8", errors="replace"), _labels())
+        found = markup.inputs(markup.text_of(Path(page).read_bytes()), _labels())
         click.echo(f"fields found: {', '.join(one.name for one in found) or 'none'}", err=True)
         return tuple(found)
     return _named(questions.answer("fields", "The form's fields", "email,phone,first_name,last_name"))

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from relay.sources.consent import Box
+
 UPSTREAM = "https://api.ocamba.com/v1/hood/profiles"
 _PROFILE = {"email": "email", "phone": "mobile_phone_number"}
 
@@ -20,13 +22,15 @@ class Answers:
     roles: Mapping[str, str] = field(default_factory=dict)
     consent_field: str = ""
     consent_text: str = ""
+    consent_value: str = ""
     region: str = ""
     token_file: str = ""
 
     @property
     def secret_name(self) -> str:
-        """The variable of the sender's secret."""
-        return f"{self.source.upper().replace('-', '_')}_SECRET"
+        """The variable of the sender's secret: shells know none that begins with a digit."""
+        name = f"{self.source.upper().replace('-', '_')}_SECRET"
+        return f"SOURCE_{name}" if name[0].isdigit() else name
 
 
 def configuration(said: Answers) -> str:
@@ -65,7 +69,7 @@ def _form(said: Answers) -> Iterator[str]:
         yield f"region   = {_value(said.region)}   # of phone numbers without a country code"
     yield 'honeypot = "relay_leave_empty"   # a field people never see; who fills it in is a program'
     if said.consent_field:
-        yield f"consent  = {_value(said.consent_field)}   # the box; without its tick nothing is sent"
+        yield f"consent  = {_consent(said)}   # the box; without its tick nothing is sent"
     yield ""
     yield f"[sources.{_key(said.source)}.fields]   # profile field = the form's field"
     for role, profile_field in _PROFILE.items():
@@ -77,6 +81,15 @@ def _form(said: Answers) -> Iterator[str]:
         yield ""
         yield f"[sources.{_key(said.source)}.page.labels]   # what the ready page says beside the box"
         yield f"{_value(said.consent_field)} = {_value(said.consent_text)}"
+
+
+def _consent(said: Answers) -> str:
+    """Return the box; with what it sends, where that alone would not say yes."""
+    if Box(said.consent_field).is_ticked({said.consent_field: said.consent_value or "on"}):
+        return _value(said.consent_field)
+    box = f"{{ field = {_value(said.consent_field)}, yes = {_value([said.consent_value])} }}"
+    mapped = [field for role, field in _PROFILE.items() if role in said.roles]
+    return f"{{ {', '.join(f'{field} = {box}' for field in mapped)} }}"
 
 
 def _name(roles: Mapping[str, str]) -> str:

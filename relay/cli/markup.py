@@ -1,9 +1,14 @@
 """The fields of a form in a page that somebody made, and which of them is what."""
 
+import codecs
+import contextlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+
+from relay.sources import charsets
+from relay.sources.guessing import names_another
 
 ROLES = ("email", "phone", "full_name", "first_name", "last_name")
 _NO_FIELD = ("hidden", "submit", "button", "reset", "image", "file", "password", "search")
@@ -23,6 +28,7 @@ class Input:
     name: str
     type: str = "text"
     autocomplete: str = ""
+    value: str = ""
 
 
 @dataclass
@@ -40,11 +46,25 @@ class _Forms(HTMLParser):
             self.forms.append([])
         kind = given.get("type", "text").lower() if tag == "input" else tag
         if tag in ("input", "select", "textarea") and given.get("name") and kind not in _NO_FIELD:
-            self.forms[-1].append(Input(given["name"], kind, given.get("autocomplete", "")))
+            self.forms[-1].append(
+                Input(given["name"], kind, given.get("autocomplete", ""), given.get("value", ""))
+            )
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
             self.forms.append([])
+
+
+def text_of(page: bytes) -> str:
+    """Return a page as browsers read it: in the character set that it names, else in UTF-8 or cp1252."""
+    if page[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return page.decode("utf-16", "replace")
+    said = re.search(rb"<meta[^>]+charset=[\"' ]*([\w-]+)", page[:4096], re.IGNORECASE)
+    for codec in ("utf-8-sig", charsets.codec_of(said[1].decode()) if said else None, "cp1252"):
+        with contextlib.suppress(UnicodeDecodeError):
+            if codec:
+                return page.decode(codec)
+    return page.decode("latin-1")
 
 
 def inputs(page: str, labels: Mapping[str, Sequence[str]]) -> list[Input]:
@@ -63,17 +83,19 @@ def roles(form: Iterable[Input], labels: Mapping[str, Sequence[str]]) -> dict[st
     """Return which field is what, by role. ``labels``: what people call a field, by role."""
     texts = [one for one in form if one.type not in ("checkbox", "radio")]
     found: dict[str, str] = {}
-    for one in texts:
+    ours = [one for one in texts if not names_another(one.name)]
+    for one in sorted(ours, key=lambda one: not any(_plain(one.name) in labels[role] for role in ROLES)):
         for role in (AUTOCOMPLETE.get(one.autocomplete.split(" ")[-1]), AUTOCOMPLETE.get(one.type)):
             if role:
                 found.setdefault(role, one.name)
     for role in ROLES:
         known = labels[role]
-        fitting = [one.name for one in texts if _plain(one.name) in known and one.name not in found.values()]
+        fitting = [one.name for one in ours if _plain(one.name) in known and one.name not in found.values()]
         if fitting:
             found.setdefault(role, min(fitting, key=lambda name: known.index(_plain(name))))
     return found
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[\W_]", "", name).casefold()
+    own = re.findall(r"\[([^\[\]]+)\]", name)[-1:] or [name]
+    return re.sub(r"[\W_]", "", own[0]).casefold()

@@ -47,6 +47,11 @@ _CODECS = {label: codec for codec, labels in _LABELS.items() for label in labels
 _SEVEN_BIT = {"iso-2022-jp": "iso2022_jp", "csiso2022jp": "iso2022_jp"}
 
 
+def codec_of(label: str) -> str | None:
+    """Return Python's name of what browsers mean by a label."""
+    return _CODECS.get(label.strip().lower())
+
+
 def decode_all(texts: Sequence[bytes], said: bytes | None) -> list[str]:
     """Return texts as UTF-8; where they are not, in the character set their form says. Raises BadBody."""
     label = (said or b"").decode("latin-1").strip().lower()

@@ -93,6 +93,51 @@ def test_the_fields_of_a_page_are_found(run: Run, folder: Path) -> None:
     assert 'consent  = "news"' in text, "a box is taken for the consent rather than for nothing"
 
 
+BODIES = {
+    "somebody else's address first": (
+        "<input type=email name=friend_email><input type=email name=email>",
+        ['email = "email"'],
+    ),
+    "a second address first": (
+        "<input type=email name=email2><input type=email name=email>",
+        ['email = "email"'],
+    ),
+    "names in brackets": (
+        '<input name="fields[email]"><input name="fields[first_name]"><input name="fields[last_name]">',
+        ['email = "fields[email]"', 'full_name = { from = ["fields[first_name]", "fields[last_name]"] }'],
+    ),
+    "a box with words of its own": (
+        '<input type=email name=email><input type=checkbox name=news value="I want it">',
+        ['consent  = { email = { field = "news", yes = ["I want it"] } }'],
+    ),
+}
+
+
+@pytest.mark.parametrize(("inputs", "lines"), BODIES.values(), ids=BODIES)
+def test_what_a_page_means_is_found(run: Run, folder: Path, inputs: str, lines: list[str]) -> None:
+    (folder / "page.html").write_text(f"<form>{inputs}<button>Join</button></form>")
+    assert run("init", "--yes", "--html", "page.html").status == 0
+    text = (folder / "relay.toml").read_text()
+    assert [line for line in lines if line not in text] == []
+    assert written(folder).sources["newsletter"].mapping is not None
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16", "cp1252", "iso-8859-1"])
+@pytest.mark.parametrize("meta", ["", '<meta charset="{}">'])
+def test_a_page_is_read_in_its_own_character_set(run: Run, folder: Path, codec: str, meta: str) -> None:
+    head = meta.format(codec.removesuffix("-sig"))
+    page = f'{head}<form><input type=email name=email><input type=tel name="Téléphone"></form>'
+    (folder / "page.html").write_bytes(page.encode(codec))
+    assert run("init", "--yes", "--html", "page.html").status == 0
+    assert 'mobile_phone_number = "Téléphone"' in (folder / "relay.toml").read_text(encoding="utf-8")
+
+
+def test_a_senders_secret_has_a_name_that_shells_know(run: Run, folder: Path) -> None:
+    assert run("init", "--yes", "--source", "1", "--preset", "typeform").status == 0
+    assert 'secret = "env:SOURCE_1_SECRET"' in (folder / "relay.toml").read_text().replace("  ", " ")
+    assert "\nSOURCE_1_SECRET=" in (folder / "relay.env").read_text()
+
+
 def test_which_of_two_boxes_means_consent_is_never_guessed(run: Run, folder: Path) -> None:
     (folder / "page.html").write_text(PAGE.replace("</form>", '<input type="checkbox" name="terms"></form>'))
     said = run("init", "--yes", "--html", "page.html")
