@@ -4,15 +4,16 @@ import contextlib
 import smtplib
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.message import EmailMessage
-from email.utils import formatdate, make_msgid
+from email.utils import formatdate, make_msgid, parseaddr
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from relay.config.addresses import LOOPBACK
 from relay.config.settings import Settings
 from relay.dispatch import deadline
+from relay.sources.origin import ascii_host
 
 _STEP_SECONDS = 10.0
 """How long one answer of the server may take."""
@@ -23,6 +24,7 @@ _FINAL = 500
 """From this code on a server means no for good."""
 _TOO_LARGE = 552
 """Said of the sender, too, by a server that is told there how long the letter is."""
+_NO_MAILBOX = 553
 _LOG_IN_FIRST = 530
 """Said of whatever is asked; nothing is wrong with the letter or an address."""
 
@@ -53,7 +55,10 @@ def send(settings: Settings, content: Mapping[str, Any], within: float = _LETTER
     with deadline.watched(within) as watch:
         try:
             with contextlib.closing(_connected(settings.smtp_url)) as server:
-                refused = _handed_over(server, _message(settings, content), len(settings.alert_mail))
+                to = [one for one in settings.alert_mail if _is_taken(server, one)]
+                refused = [_NO_MAILBOX] * (len(settings.alert_mail) - len(to))
+                if to:
+                    refused += _handed_over(server, _message(settings, content, to), len(to))
                 with contextlib.suppress(smtplib.SMTPException, OSError):
                     server.quit()  # whatever it says to this, what became of the letter is known
                 return refused
@@ -111,13 +116,24 @@ def _connected(url: str) -> smtplib.SMTP:
     return server
 
 
-def _message(settings: Settings, content: Mapping[str, Any]) -> EmailMessage:
+def _is_taken(server: smtplib.SMTP, address: str) -> bool:
+    return server.has_extn("smtputf8") or parseaddr(_ascii(address))[1].isascii()
+
+
+def _ascii(address: str) -> str:
+    """Return an address with its domain as every mail server takes it."""
+    before, _, domain = address.rpartition("@")
+    bare = domain.removesuffix(">")
+    return f"{before}@{ascii_host(bare)}{domain[len(bare) :]}"
+
+
+def _message(settings: Settings, content: Mapping[str, Any], to: Sequence[str]) -> EmailMessage:
     message = EmailMessage()
     message["Subject"] = content["subject"]
-    message["From"] = settings.mail_from
-    message["To"] = ", ".join(settings.alert_mail)
+    message["From"] = _ascii(settings.mail_from)
+    message["To"] = ", ".join(map(_ascii, to))
     message["Date"] = formatdate(usegmt=True)
-    message["Message-ID"] = make_msgid(domain=settings.mail_from.rpartition("@")[2] or None)
+    message["Message-ID"] = make_msgid(domain=_ascii(settings.mail_from).rpartition("@")[2] or None)
     message["Auto-Submitted"] = "auto-generated"  # so that no holiday answer comes back
     message.set_content(content["text"])
     return message

@@ -71,6 +71,24 @@ def without_time(lines: Said) -> Said:
     return [{name: value for name, value in line.items() if name != "at"} for line in lines]
 
 
+def test_domains_are_written_as_every_server_takes_them(
+    mail: MailServer, settings: Settings, outbox: Outbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    to = ("Ops <ops@bücher.example>", "jörg@example.com")
+    watch = Watch(outbox, lambda: replace(settings, alert_mail=to, mail_from="relay@bücher.example"))
+    wait(outbox, "first")
+
+    watch.look([])
+    for teller in [thread for thread in threading.enumerate() if thread.name == "teller"]:
+        teller.join(30)
+
+    (letter,) = mail.letters
+    assert letter["To"] == "Ops <ops@xn--bcher-kva.example>"
+    assert letter["From"] == "relay@xn--bcher-kva.example"
+    said = capsys.readouterr().err
+    assert '"alert.refused"' in said and "553" in said and "alert.unsent" not in said
+
+
 RCPT = "RCPT TO"
 ADA, BOB = f"{RCPT}:<ada", f"{RCPT}:<bob"
 
