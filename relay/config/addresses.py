@@ -2,7 +2,7 @@
 
 import email.utils
 import re
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from relay.sources import contact
 
@@ -10,7 +10,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def is_url(text: str) -> bool:
-    if not has_good_port(text):
+    if not has_good_port(text) or not text.isprintable() or " " in text:
         return False
     parts = urlsplit(text)
     return parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -85,4 +85,6 @@ def smtp_url(text: str) -> str:
         raise ValueError(said)
     if bool(parts.username) != bool(parts.password):
         raise ValueError(f"{said}: user and password, or neither")
+    if not unquote(f"{parts.username}{parts.password}").isascii():
+        raise ValueError(f"{said}: in letters, digits and signs of ASCII, as logging in takes no others")
     return text

@@ -164,14 +164,16 @@ def _in_vain(outbox: Outbox, settings: Settings, now: float) -> Iterator[Alert]:
             command = f"submissions list --state held --source {name}"
             yield _seen(settings, f"all-held:{name}", said, command)
         last = outbox.read(partial(stored.last_received, source=name))
-        if last is None or now - last > _DAY_SECONDS:
-            yield from _all_refused(outbox, name, now)
+        if last is None:
+            yield from _all_refused(outbox, name, now, "has taken nothing yet")
+        elif now - last > _DAY_SECONDS:
+            yield from _all_refused(outbox, name, now, "took nothing for a day")
 
 
-def _all_refused(outbox: Outbox, source: str, now: float) -> Iterator[Alert]:
+def _all_refused(outbox: Outbox, source: str, now: float, what: str) -> Iterator[Alert]:
     since = now - _DAY_SECONDS
     causes = outbox.read(lambda conn: refusals.recent(conn, source, since))
     count = sum(one["count"] for one in causes)
     if count >= _REFUSED:
-        said = f"{source} took nothing for a day and refused {count}, mostly: {causes[0]['cause']}"
+        said = f"{source} {what} and refused {count}, mostly: {causes[0]['cause']}"
         yield Alert(f"all-refused:{source}", said)

@@ -239,7 +239,7 @@ class Verifier:
             return False
         if not self._is_current(claims, now):
             return False
-        said = str(claims.get(self.body_claim or "", "")).lower().encode()
+        said = str(claims.get(self.body_claim or "", "")).lower().encode(errors="replace")
         actual = hashlib.sha256(evidence.body).hexdigest().encode()
         return self.body_claim is None or hmac.compare_digest(said, actual)
 

@@ -311,6 +311,20 @@ def test_what_the_page_itself_says_of_a_visitors_way_is_left_as_it_is(
     assert came_by(upstream) == {"utm_source": "its own", "landing_page": site.url + "/own"}
 
 
+def test_a_hidden_field_that_is_empty_is_filled(
+    relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit
+) -> None:
+    fields = FIELDS + '<input type="hidden" name="utm_source">'
+    page = visit(
+        site.serve("/empty?utm_source=letter", with_script(relay, form(relay, "tracked", fields=fields)))
+    )
+    page.get_by_label("E-mail").fill("empty-way@example.com")
+    page.get_by_role("button", name="Join").click()
+    expect(page.get_by_role("status")).to_be_visible()
+    assert arrived(upstream, "empty-way@example.com")
+    eventually(lambda: came_by(upstream).get("utm_source") == "letter", what="the update")
+
+
 def test_a_source_that_does_not_ask_is_told_no_way(relay: RelayProcess, site: Site, visit: Visit) -> None:
     page = visit(site.serve("/quiet?utm_source=x&gclid=y", with_script(relay, form(relay))))
     bodies: list[str] = []

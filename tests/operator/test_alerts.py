@@ -276,8 +276,20 @@ def test_a_source_that_refuses_everything_for_a_day_is_told(
     assert matters(outbox, settings) == {}
     outbox.write(lambda conn: refusals.add(conn, {("hook", "wrong"): 2}, clock.now))
     assert matters(outbox, settings) == {
-        "all-refused:hook": "hook took nothing for a day and refused 21, mostly: no header X-Signature"
+        "all-refused:hook": "hook has taken nothing yet and refused 21, mostly: no header X-Signature"
     }
+
+
+def test_a_source_that_took_some_before_is_told_of_after_a_day(
+    outbox: Outbox, settings: Settings, clock: Clock
+) -> None:
+    put(outbox, source="hook")
+    clock.now += 12 * 3600
+    outbox.write(lambda conn: refusals.add(conn, {("hook", "wrong"): 30}, clock.now))
+    assert "all-refused:hook" not in matters(outbox, settings)
+    clock.now += 13 * 3600
+    outbox.write(lambda conn: refusals.add(conn, {("hook", "wrong"): 30}, clock.now))
+    assert "hook took nothing for a day and refused" in matters(outbox, settings)["all-refused:hook"]
 
 
 # --- the digest -------------------------------------------------------------------------------------------

@@ -500,6 +500,7 @@ def token(secret: bytes = SECRET, algorithm: str = "HS256", **claims: Any) -> di
         token(sha256="0" * 64),
         token(sha256=None),
         token(sha256=7),
+        token(sha256="\ud800"),
         token(exp=NOW - 301),
         token(nbf=NOW + 301),
         token(iat=NOW + 301),

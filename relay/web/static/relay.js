@@ -113,7 +113,7 @@
     const known = { landing_page: plain(here.href), referrer: plain(page.referrer) };
     for (const name in utm) {
       const value = known[name] ?? here.searchParams.get(name);
-      if (value && !body.has(utm[name])) body.append(utm[name], value);
+      if (value && !body.get(utm[name])) body.set(utm[name], value);
     }
   };
 
