@@ -81,7 +81,8 @@ class Checker:
         taken = self._outbox.take_to_check(
             AGAIN_SECONDS,
             known=list(self.settings.sources),
-            patience=_PATIENCE_SECONDS,  # a reload may be on its way to this process
+            # A reload may be on its way to this process, where there are others.
+            patience=0.0 if self.settings.is_sqlite else _PATIENCE_SECONDS,
             without=self._away_now(),
         )
         if taken is None:

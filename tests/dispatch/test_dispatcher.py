@@ -8,7 +8,6 @@ import pytest
 
 from relay.config import settings
 from relay.dispatch.dispatcher import Dispatcher
-from relay.outbox.claiming import STRANGERS_SECONDS
 from relay.outcome import Wait
 from tests.kit.processes import eventually
 from tests.kit.relay import NEWSLETTER, config, toml
@@ -41,7 +40,7 @@ def test_a_row_whose_sender_fell_over_is_settled_without_a_restart(
         receipt = put(outbox, destination="other").delivery.receipt
         claim(outbox, replace(OCAMBA, name="other"))
         assert state(outbox, receipt) == "sending"
-        store.pass_time(LEASE + STRANGERS_SECONDS + 1)
+        store.pass_time(LEASE + 1)
         eventually(lambda: state(outbox, receipt) == "parked", 15, "the sweeper")
     finally:
         dispatcher.stop(5)

@@ -50,10 +50,12 @@ def test_a_crash_at_a_destination_that_is_not_known_here_is_left_to_who_knows_it
     receipt = put(outbox, destination="other").delivery.receipt
     claim(outbox, replace(OCAMBA, name="other"))
 
-    store.pass_time(LEASE + STRANGERS_SECONDS - 1)
-    assert outbox.recover(crashed, every=False) == [] and state(outbox, receipt) == SENDING
+    if store.url.startswith("postgresql"):  # else there is nobody else
+        store.pass_time(LEASE + STRANGERS_SECONDS - 1)
+        assert outbox.recover(crashed, every=False) == [] and state(outbox, receipt) == SENDING
+        store.pass_time(2)
+    store.pass_time(LEASE + 1)
 
-    store.pass_time(2)
     assert len(outbox.recover(crashed, every=False)) == 1
 
 
