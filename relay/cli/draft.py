@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay.sources.consent import Box
-
 UPSTREAM = "https://api.ocamba.com/v1/hood/profiles"
 _PROFILE = {"email": "email", "phone": "mobile_phone_number"}
 
@@ -85,6 +83,8 @@ def _form(said: Answers) -> Iterator[str]:
 
 def _consent(said: Answers) -> str:
     """Return the box; with what it sends, where that alone would not say yes."""
+    from relay.sources.consent import Box
+
     if Box(said.consent_field).is_ticked({said.consent_field: said.consent_value or "on"}):
         return _value(said.consent_field)
     box = f"{{ field = {_value(said.consent_field)}, yes = {_value([said.consent_value])} }}"

@@ -7,9 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-from relay.sources import charsets
-from relay.sources.guessing import names_another
-
 ROLES = ("email", "phone", "full_name", "first_name", "last_name")
 _NO_FIELD = ("hidden", "submit", "button", "reset", "image", "file", "password", "search")
 AUTOCOMPLETE = {
@@ -57,6 +54,8 @@ class _Forms(HTMLParser):
 
 def text_of(page: bytes) -> str:
     """Return a page as browsers read it: in the character set that it names, else in UTF-8 or cp1252."""
+    from relay.sources import charsets
+
     if page[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         return page.decode("utf-16", "replace")
     said = re.search(rb"<meta[^>]+charset=[\"' ]*([\w-]+)", page[:4096], re.IGNORECASE)
@@ -81,6 +80,8 @@ def boxes(form: Iterable[Input]) -> list[str]:
 
 def roles(form: Iterable[Input], labels: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Return which field is what, by role. ``labels``: what people call a field, by role."""
+    from relay.sources.guessing import names_another
+
     texts = [one for one in form if one.type not in ("checkbox", "radio")]
     found: dict[str, str] = {}
     ours = [one for one in texts if not names_another(one.name)]
