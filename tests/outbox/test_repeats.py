@@ -18,6 +18,7 @@ from relay.delivery import (
     REFUSED,
     SENDING,
 )
+from relay.outbox import storing
 from relay.outbox.errors import Unavailable
 from relay.outbox.moves import Moved
 from relay.outbox.outbox import Outbox
@@ -220,3 +221,17 @@ def test_nothing_is_taken_while_the_disk_is_full_but_sending_goes_on(sqlite_stor
     record(outbox, claim(outbox))
 
     assert (state(outbox, receipt), count(outbox)) == (DELIVERED, 1)
+
+
+def test_a_repeat_does_not_mend_what_is_discarded_at_that_moment(outbox: Outbox) -> None:
+    receipt = put(outbox, raw="x", state=INVALID).delivery.receipt
+    found = outbox.get(receipt)
+    assert found is not None
+    outbox.discard(receipt, seen(outbox, receipt))
+    repeat = entry(outbox, raw="x")
+
+    with pytest.raises(Unavailable):
+        outbox.write(lambda conn: storing._mend(conn, found, repeat, outbox.now(conn), outbox.vault))
+
+    assert state(outbox, receipt) == DISCARDED
+    assert count(outbox) == 1
