@@ -3,13 +3,16 @@
 import os
 import random
 from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TypeVar
 
 import hypothesis
 import pytest
 
 from tests.kit import services
 
+Server = TypeVar("Server")
 SEED = int(os.environ.get("TEST_SEED") or random.SystemRandom().randrange(2**32))
 MARKS = {
     "postgres_cluster": "postgres",
@@ -57,14 +60,18 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("patient")  # on a busy machine nothing is judged by the clock
 
 
+def _running(server: AbstractContextManager[Server]) -> Iterator[Server]:
+    try:
+        with server as running:
+            yield running
+    except services.Missing as missing:
+        services.lacking(missing)
+
+
 @pytest.fixture(scope="session")
 def postgres_cluster() -> Iterator[services.Postgres]:
     """One PostgreSQL for the whole run; to stop or freeze one, take `own_cluster`."""
-    try:
-        with services.postgres() as cluster:
-            yield cluster
-    except services.Missing as missing:
-        services.lacking(missing)
+    yield from _running(services.postgres())
 
 
 @pytest.fixture
@@ -78,31 +85,19 @@ def postgres_url(postgres_cluster: services.Postgres) -> Iterator[str]:
 @pytest.fixture
 def own_cluster() -> Iterator[services.Postgres]:
     """A PostgreSQL that may be stopped, or frozen."""
-    try:
-        with services.postgres() as cluster:
-            yield cluster
-    except services.Missing as missing:
-        services.lacking(missing)
+    yield from _running(services.postgres())
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[services.Redis]:
     """One Redis for the whole run; to stop or freeze one, take `own_redis`."""
-    try:
-        with services.redis() as server:
-            yield server
-    except services.Missing as missing:
-        services.lacking(missing)
+    yield from _running(services.redis())
 
 
 @pytest.fixture
 def own_redis() -> Iterator[services.Redis]:
     """A Redis that may be stopped, or frozen."""
-    try:
-        with services.redis() as server:
-            yield server
-    except services.Missing as missing:
-        services.lacking(missing)
+    yield from _running(services.redis())
 
 
 @pytest.fixture

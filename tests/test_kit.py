@@ -221,24 +221,20 @@ def test_every_test_gets_a_fresh_database(postgres_url: str, postgres_cluster: s
     assert postgres_url.startswith("postgresql+psycopg://")
 
 
-def test_postgres_can_stop_start_and_freeze() -> None:
-    try:
-        with services.postgres() as cluster:
-            url = cluster.create_database()
-            cluster.stop()
-            with pytest.raises(OSError), socket.create_connection(("127.0.0.1", cluster.port), 1):
-                pass
-            cluster.start()
-            assert cluster.terminate_backends(url) == 0
-            cluster.pause()
-            with socket.create_connection(("127.0.0.1", cluster.port), 1) as link:
-                link.settimeout(0.1)
-                with pytest.raises(TimeoutError):
-                    link.recv(1)
-            cluster.resume()
-            assert cluster.execute("SELECT 1") == [(1,)]
-    except services.Missing as missing:
-        services.lacking(missing)
+def test_postgres_can_stop_start_and_freeze(own_cluster: services.Postgres) -> None:
+    url = own_cluster.create_database()
+    own_cluster.stop()
+    with pytest.raises(OSError), socket.create_connection(("127.0.0.1", own_cluster.port), 1):
+        pass
+    own_cluster.start()
+    assert own_cluster.terminate_backends(url) == 0
+    own_cluster.pause()
+    with socket.create_connection(("127.0.0.1", own_cluster.port), 1) as link:
+        link.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            link.recv(1)
+    own_cluster.resume()
+    assert own_cluster.execute("SELECT 1") == [(1,)]
 
 
 def test_redis_is_empty_for_every_test(redis_url: str, redis_server: services.Redis) -> None:

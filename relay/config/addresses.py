@@ -10,7 +10,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def is_url(text: str) -> bool:
-    if not has_good_port(text) or not text.isprintable() or " " in text:
+    if not has_good_port(text) or not text.isprintable():  # of two lines urlsplit makes one
         return False
     parts = urlsplit(text)
     return parts.scheme in ("http", "https") and bool(parts.hostname)

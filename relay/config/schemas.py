@@ -209,7 +209,7 @@ def header_name(text: str) -> str:
 
 
 NOT_EMPTY = validate.Length(min=1)
-"""Of a list out of which one must match: an empty one refuses everything, and is a slip."""
+"""For a text, and for a list out of which one must match: an empty one refuses everything, and is a slip."""
 
 
 def texts(**options: Any) -> fields.List[Any]:

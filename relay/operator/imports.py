@@ -25,7 +25,7 @@ from relay.sources.body import Submission
 from relay.sources.mapping import Mapped
 from relay.sources.paths import Path
 from relay.sources.source import Source
-from relay.sources.unmapped import looked_at, unmapped
+from relay.sources.unmapped import known_names, unmapped
 from relay.vault import Vault
 
 _JSON = "application/json"
@@ -79,7 +79,7 @@ class Import:
             raise Misnamed(f"there is no column {unknown[0]!r}; there are {columns}")
         for name in self.names.values():
             if name not in self.source.mapping.rules and unmapped(self.source, {name: "x"}):
-                known = ", ".join(looked_at(self.source))[:300]
+                known = ", ".join(known_names(self.source))[:300]
                 raise Misnamed(f"{self.source.name} looks at no {name!r}; it looks at {known}")
         if not self.source.mapping.has_contact_fields(dict.fromkeys(self._keys.values(), "x")):
             raise Unfitting(f"no column holds a contact of {self.source.name}: map one of {columns}")
@@ -214,6 +214,6 @@ def _replaced(source: Source, name: str, key: str) -> Iterator[str]:
 
 
 def submission_of(source: Source, fields: dict[str, Any], at: float, key: str | None = None) -> Submission:
-    """Return a submission that nobody posted. ``key``: what recognises it, if not what its fields say."""
+    """Return a submission that nobody posted. ``key``: what recognises it, where its fields hold no id."""
     raw = json.dumps(fields, ensure_ascii=False).encode()
     return Submission(source.name, fields, raw, _JSON, at, key)

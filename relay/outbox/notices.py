@@ -63,16 +63,20 @@ def give_back(conn: Connection, notice: Notice) -> None:
     conn.execute(sa.update(notices).where(notices.c.id == notice.id).values(lease_until=None))
 
 
+def _last_day(conn: Connection) -> str:
+    return (get_meta(conn, _DIGEST) or b"").decode()
+
+
 def is_day(conn: Connection, day: str) -> bool:
     """Whether this day has begun already: a look that costs no turn of the writer."""
-    return (get_meta(conn, _DIGEST) or b"").decode() == day
+    return _last_day(conn) == day
 
 
 def begin_day(conn: Connection, day: str) -> bool:
     """Whether this day's digest is still to be made; of several processes one is told so."""
     if conn.dialect.name != "sqlite":
         conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-    known = (get_meta(conn, _DIGEST) or b"").decode()
+    known = _last_day(conn)
     if known == day:
         return False
     put_meta(conn, _DIGEST, day.encode())

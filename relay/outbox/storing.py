@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from relay.delivery import HELD, INVALID, KEY_REUSED, QUEUED, Delivery
+from relay.delivery import CHECK, HELD, INVALID, KEY_REUSED, QUEUED, Delivery
 from relay.outbox.errors import Unavailable
 from relay.outbox.hints import sealed_hint
 from relay.outbox.records import Entry, NoRoom, Stored
@@ -154,9 +154,14 @@ def _twin(conn: Connection, twin_key: bytes | None) -> Delivery | None:
     return find(conn, deliveries.c.twin_key == twin_key) if twin_key else None
 
 
+def _may_have_names(entry: Entry) -> bool:
+    """Whether its repeats may have receipts of their own: no machine's have, which come with ids."""
+    return entry.is_silent or entry.delivery.lane == CHECK
+
+
 def _beside(conn: Connection, entry: Entry) -> Delivery | None:
     """Return the delivery to which this very key led before, if it says the same, however long ago."""
-    if entry.id_hash is None or entry.twin_key is None:
+    if entry.id_hash is None or entry.twin_key is None or not _may_have_names(entry):
         return None
     plain = entry.plain_twin or entry.twin_key
     given_up = sa.and_(
@@ -185,7 +190,8 @@ def _has_room(conn: Connection, entry: Entry, budget: Budget) -> bool:
 
 def _is_reused(conn: Connection, entry: Entry) -> bool:
     keys = {"id_hash": entry.id_hash, "repeat_key": entry.repeat_key}
-    return any(conn.scalar(question, keys) is not None for question in (REUSED, REUSED_BESIDE))
+    asked = (REUSED, REUSED_BESIDE) if _may_have_names(entry) else (REUSED,)
+    return any(conn.scalar(question, keys) is not None for question in asked)
 
 
 def _mend(conn: Connection, invalid: Delivery, entry: Entry, now: float, vault: Vault) -> Stored:

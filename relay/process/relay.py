@@ -143,8 +143,8 @@ class Relay:
             except environment.Unusable as problem:
                 configuration_kept(problem.problems)
                 return False
-            # One assignment: a request sees the old settings or the new, never a mixture.
             self._crowds.mistaken.forget(self.settings.sources, settings.sources)
+            # One assignment: a request sees the old settings or the new, never a mixture.
             self.settings = settings
             self.intake = self._intake(settings)
             if self.checker is not None:

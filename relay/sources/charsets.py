@@ -55,7 +55,7 @@ def codec_of(label: str) -> str | None:
 def decode_all(texts: Sequence[bytes], said: bytes | None) -> list[str]:
     """Return texts as UTF-8; where they are not, in the character set their form says. Raises BadBody."""
     label = (said or b"").decode("latin-1").strip().lower()
-    for codec in (_SEVEN_BIT.get(label), "utf-8", _CODECS.get(label)):
+    for codec in (_SEVEN_BIT.get(label), "utf-8", codec_of(label)):
         if codec:
             try:
                 return [text.decode(codec) for text in texts]

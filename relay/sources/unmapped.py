@@ -66,7 +66,7 @@ def _names(body: Mapping[str, Any], looked_at: set[Name], above: Name) -> Iterat
             yield name
 
 
-def looked_at(source: Source) -> list[str]:
+def known_names(source: Source) -> list[str]:
     """Return the names by which a source knows what it maps: its profile fields, and where they are found."""
     rules = _rules(source)
     return sorted({*rules, *(place.text for rule in rules.values() for place in rule.places)})

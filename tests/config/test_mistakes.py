@@ -463,6 +463,16 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str, str]] = {
         "sources.crm.only_header.values",
         "must not be empty",
     ),
+    "entries without a name": (
+        (DESTINATION, HOOK + '[sources.crm.entries]\nlist = "a"\nnames = []\nvalue = "c"'),
+        "sources.crm.entries.names",
+        "must not be empty",
+    ),
+    "a box that no word ticks": (
+        (DESTINATION, FORM.replace('"form"', '"form"\nconsent = { field = "news", yes = [] }')),
+        "sources.newsletter.consent.yes",
+        "must not be empty",
+    ),
     "titles": (
         (
             DESTINATION,

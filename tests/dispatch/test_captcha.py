@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,7 @@ from relay.dispatch.captcha import verdict_of
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Entry, Stored
 from relay.outcome import Answer
-from tests.outbox.outboxes import Store, claim, entry, record, state
+from tests.outbox.outboxes import KNOWN, Store, claim, entry, record, state
 
 
 @pytest.fixture
@@ -91,9 +90,6 @@ def test_of_two_that_pass_the_later_one_becomes_the_others_repeat(outbox: Outbox
     record(outbox, claimed)
     assert state(outbox, second.delivery.receipt) == "delivered"
     assert outbox.idle_until("ocamba") is not None, "nothing else is to be sent"
-
-
-KNOWN: dict[str, Any] = {"known": ["form"], "patience": 600.0}
 
 
 def test_a_first_ask_is_told_from_a_second(store: Store, outbox: Outbox) -> None:

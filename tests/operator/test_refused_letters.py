@@ -4,22 +4,33 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from relay.config.settings import Settings
 from relay.operator.channels import MAIL
 from relay.operator.watch import Watch
 from relay.outbox import notices
+from relay.outbox.errors import Unavailable
 from relay.outbox.outbox import Outbox
+from relay.process.opening import open_outbox
 from tests.kit.inside import offline
 from tests.kit.people import SOURCES
 from tests.kit.smtp import MailServer
 
 Said = list[dict[str, Any]]
+
+
+def tell(watch: Watch) -> None:
+    """Have what waits told, and wait for that."""
+    watch.look([])
+    for teller in [thread for thread in threading.enumerate() if thread.name == "teller"]:
+        teller.join(30)
 
 
 @pytest.fixture
@@ -41,9 +52,7 @@ def look(settings: Settings, outbox: Outbox, capsys: pytest.CaptureFixture[str])
     watch = Watch(outbox, lambda: settings)
 
     def once() -> Said:
-        watch.look([])
-        for teller in [thread for thread in threading.enumerate() if thread.name == "teller"]:
-            teller.join(30)
+        tell(watch)
         lines = map(json.loads, capsys.readouterr().err.splitlines())
         return [line for line in lines if line["event"].startswith("alert.")]
 
@@ -78,15 +87,38 @@ def test_domains_are_written_as_every_server_takes_them(
     watch = Watch(outbox, lambda: replace(settings, alert_mail=to, mail_from="relay@bücher.example"))
     wait(outbox, "first")
 
-    watch.look([])
-    for teller in [thread for thread in threading.enumerate() if thread.name == "teller"]:
-        teller.join(30)
+    tell(watch)
 
     (letter,) = mail.letters
     assert letter["To"] == "Ops <ops@xn--bcher-kva.example>"
     assert letter["From"] == "relay@xn--bcher-kva.example"
     said = capsys.readouterr().err
     assert '"alert.refused"' in said and "553" in said and "alert.unsent" not in said
+
+
+NO_ROOM = """CREATE TRIGGER no_room BEFORE INSERT ON notices
+BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"""
+
+
+def test_a_digest_that_could_not_be_kept_is_made_later(
+    mail: MailServer, settings: Settings, tmp_path: Path
+) -> None:
+    at = [datetime(2026, 11, 26, 9, tzinfo=UTC).timestamp()]
+    outbox = open_outbox(settings, lambda: at[0])
+    outbox.prepare(settings.destinations)
+    watch = Watch(outbox, lambda: settings)
+    watch.look([])  # on the first day there is nothing to look back on
+    at[0] += 86400
+    outbox.write(lambda conn: conn.execute(sa.text(NO_ROOM)))
+    with pytest.raises(Unavailable):
+        watch.look([])
+    outbox.write(lambda conn: conn.execute(sa.text("DROP TRIGGER no_room")))
+
+    for _ in range(2):
+        tell(watch)
+
+    assert [str(letter["Subject"]) for letter in mail.letters] == ["[relay] nothing needs you"]
+    outbox.stop()
 
 
 RCPT = "RCPT TO"

@@ -116,6 +116,9 @@ def died(death: BaseException) -> None:
     raise AssertionError("the writer thread died") from death
 
 
+KNOWN: dict[str, Any] = {"known": ["form"], "patience": 600.0}
+"""For ``take_to_check``: the source that entries have unless they are told."""
+
 # --- what is put into it ------------------------------------------------------------------------------
 
 

@@ -78,6 +78,19 @@ def test_a_key_that_came_with_a_suspects_repeat_keeps_nobody_out(outbox: Outbox)
     assert (person.repeat, person.delivery.state, person.delivery.reason) == (False, QUEUED, None)
 
 
+def test_the_key_of_one_that_was_checked_and_is_a_repeat_is_known_again(outbox: Outbox) -> None:
+    put(outbox, silent=True, token="first", twin_window=600.0)
+    own = put(outbox, silent=True, token="second", key="k", twin_window=600.0).delivery.receipt
+    checked = [one["receipt"] for one in outbox.rows()]
+    for receipt in sorted(checked, key=own.__eq__):
+        assert outbox.pass_check(receipt, 600.0)
+    assert count(outbox) == 1
+
+    again = put(outbox, silent=True, key="k", twin_window=600.0)
+
+    assert (again.repeat, again.is_alias, again.delivery.receipt) == (True, False, own)
+
+
 @pytest.mark.parametrize("way", ["erase", "expire"])
 def test_other_names_of_a_row_go_with_it(store: Store, outbox: Outbox, way: str) -> None:
     first = put(outbox, state=HELD, silent=True).delivery.receipt

@@ -2,7 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -27,6 +26,7 @@ from relay.outbox.records import NothingYet, ToCheck, Turn
 from relay.outcome import Later, Refused
 from relay.quota import parse_windows
 from tests.outbox.outboxes import (
+    KNOWN,
     OCAMBA,
     Store,
     bring_to,
@@ -236,9 +236,6 @@ def test_a_check_of_a_source_that_is_not_known_here_is_left_to_who_knows_it(
     found = outbox.take_to_check(30, known=["another"], patience=600.0)
 
     assert found is not None and found.receipt == receipt
-
-
-KNOWN: dict[str, Any] = {"known": ["form"], "patience": 600.0}
 
 
 def checked(outbox: Outbox) -> ToCheck:

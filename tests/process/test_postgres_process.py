@@ -448,13 +448,11 @@ def test_a_killed_dispatchers_work_is_taken_over(postgres_url: str) -> None:
 # --- limits in Redis ----------------------------------------------------------------------------------
 
 
-@pytest.mark.redis
-def test_clients_are_limited_over_processes_and_redis_may_fail(postgres_url: str) -> None:
-    try:
-        with services.redis() as redis, ExitStack() as stack:
-            limited_everywhere(stack, redis, postgres_url)
-    except services.Missing as missing:
-        services.lacking(missing)
+def test_clients_are_limited_over_processes_and_redis_may_fail(
+    own_redis: services.Redis, postgres_url: str
+) -> None:
+    with ExitStack() as stack:
+        limited_everywhere(stack, own_redis, postgres_url)
 
 
 def limited_everywhere(stack: ExitStack, redis: services.Redis, postgres_url: str) -> None:
