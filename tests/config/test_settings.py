@@ -169,6 +169,14 @@ def test_what_visitors_see_of_a_source(read: Read, tmp_path: Path) -> None:
     assert "fbclid" not in found.utm
 
 
+@pytest.mark.parametrize(
+    "page", ["https://www.example.com/thank you", "https://münchen.example/größe?für=dich"]
+)
+def test_a_page_may_be_named_as_people_read_its_address(read: Read, page: str) -> None:
+    form = FORM.replace('"form"', f'"form"\nthanks = "{page}"')
+    assert read(DESTINATION, form).sources["newsletter"].thanks == page
+
+
 def test_only_forms_ask_about_mistyped_domains_unless_told_otherwise(read: Read) -> None:
     found = read().sources
     assert (found["newsletter"].suggest, found["crm"].suggest) == (True, False)
