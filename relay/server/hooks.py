@@ -141,9 +141,15 @@ def share_counts() -> None:
         if (lock := _locked(left_behind)) is not None:
             shutil.rmtree(left_behind, ignore_errors=True)
             os.close(lock)
-    folder = tempfile.mkdtemp(prefix=_COUNTS, dir=memory)
-    _locked(folder)
-    os.environ[metrics.SHARED_COUNTS] = folder
+    os.environ[metrics.SHARED_COUNTS] = _folder_of_our_own(memory)
+
+
+def _folder_of_our_own(memory: str) -> str:
+    """Make a folder and lock it; a server that starts meanwhile may have taken it for one left behind."""
+    while True:
+        folder = tempfile.mkdtemp(prefix=_COUNTS, dir=memory)
+        if _locked(folder) is not None and os.path.isdir(folder):
+            return folder
 
 
 def _locked(folder: str) -> int | None:

