@@ -35,6 +35,8 @@ submissions.add_command(show)
 @_ALL
 def replay(receipts: tuple[str, ...], as_job: bool, **chosen: Any) -> int:
     """Queue again: by receipt, or what matches."""
+    if not receipts and not is_narrow(chosen):
+        raise AskedWrongly("replay takes receipts, or --state, --source, --contact and the like")
     return _act("replay", receipts, as_job, chosen)
 
 
@@ -45,15 +47,13 @@ def replay(receipts: tuple[str, ...], as_job: bool, **chosen: Any) -> int:
 @click.option("--yes", is_flag=True, help="Discard many without naming a state.")
 def discard(receipts: tuple[str, ...], as_job: bool, yes: bool, **chosen: Any) -> int:
     """Give up: by receipt, or what matches. What they hold is erased."""
-    if not receipts and not chosen["state"] and not yes and is_narrow(chosen):
-        raise AskedWrongly("discard of all that match, in every state, needs --yes; or name a --state")
-    return _act("discard", receipts, as_job, chosen)
+    if receipts or chosen["state"] or yes:
+        return _act("discard", receipts, as_job, chosen)
+    raise AskedWrongly("discard takes receipts or a --state; all that match need --yes")
 
 
 def _act(verb: str, named: tuple[str, ...], as_job: bool, chosen: dict[str, Any]) -> int:
     """Act on the receipts that were named, or on what matches; return the exit status."""
-    if not named and not is_narrow(chosen):
-        raise AskedWrongly(f"submissions {verb} takes receipts, or --state, --source, --contact and the like")
     if as_job and (named or chosen["contact"] or not chosen["state"]):
         raise AskedWrongly("--all takes a --state, and neither receipts nor a --contact")
     operator, settings = open_to_act()

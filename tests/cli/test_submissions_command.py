@@ -49,6 +49,14 @@ def test_discarding_many_needs_a_state_or_yes(site: Site) -> None:
     assert done.out.splitlines() == [f"{receipt} discarded" for receipt in site.receipts["held"][::-1]]
 
 
+def test_who_says_yes_need_not_name_what_is_to_go(site: Site) -> None:
+    said = site.run("submissions", "discard")
+    assert said.status == 2 and "--yes" in said.err
+    assert site.run("submissions", "discard", "--yes").status == 0
+    for state in ("held", "invalid"):
+        assert site.run("submissions", "list", "--state", state).out == "no submission matches\n"
+
+
 def test_discarding_by_state_needs_no_more(site: Site) -> None:
     done = site.run("submissions", "discard", "--state", "invalid")
     assert (done.status, done.out) == (0, f"{site.receipts['invalid'][0]} discarded\n")
