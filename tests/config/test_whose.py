@@ -1,6 +1,7 @@
 """Whose contact it is: a friend's, an owner's or somebody's who left is never signed up."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +17,11 @@ BRITISH = "+447700900123"
 OWN_PHONE, FRIENDS_PHONE = "+4915112345678", "+4915187654321"
 
 
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Source]:
-    file = tmp_path_factory.mktemp("whose") / "relay.toml"
-    every = {name: {"kind": "webhook", "preset": name, "secret": "env:S"} for name in presets.preset_names()}
+def every_preset(folder: Path, **keys: str) -> dict[str, Source]:
+    """Return a source of each preset, with these keys of its own."""
+    file = folder / "relay.toml"
+    names = presets.preset_names()
+    every = {name: {"kind": "webhook", "preset": name, "secret": "env:S", **keys} for name in names}
     file.write_text(toml(config("http://127.0.0.1:1/", every)), encoding="utf-8")
     variables = {
         "OCAMBA_TOKEN": "token",
@@ -27,6 +29,16 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Source]:
         "RELAY_PUBLIC_URL": "https://r.example.com",
     }
     return dict(settings.load({"RELAY_CONFIG": str(file), **variables}).sources)
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Source]:
+    return every_preset(tmp_path_factory.mktemp("whose"))
+
+
+@pytest.fixture(scope="module")
+def german(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Source]:
+    return every_preset(tmp_path_factory.mktemp("german"), region="DE")
 
 
 def profile(source: Source, body: dict[str, Any]) -> dict[str, Any]:
@@ -228,6 +240,35 @@ def test_what_a_program_says_of_its_own_users_is_nobody_who_signed_up(sources: d
     assert profile(sources["fluent-forms"], meta) == {"mobile_phone_number": OWN_PHONE}
     del meta["email"]
     assert profile(sources["fluent-forms"], meta) == {"mobile_phone_number": OWN_PHONE}
+
+
+def customers(phone: str, country: str | None) -> dict[str, dict[str, Any]]:
+    """A customer as each shop tells of one: the number, and the country of the address it belongs to."""
+    stripes = {"email": OWN, "phone": phone, "address": {"country": country}}
+    return {
+        "woocommerce": {"id": 1, "email": OWN, "billing": {"phone": phone, "country": country}},
+        "shopify": {"email": OWN, "default_address": {"phone": phone, "country_code": country}},
+        "stripe": {"type": "customer.created", "data": {"object": stripes}},
+    }
+
+
+@pytest.mark.parametrize("shop", customers("", ""))
+@pytest.mark.parametrize(
+    ("phone", "country", "number"),
+    [
+        ("0664 1234567", "AT", "+436641234567"),
+        ("+43 664 1234567", "DE", "+436641234567"),
+        ("0151 12345678", None, OWN_PHONE),
+        ("0151 12345678", "", OWN_PHONE),
+        ("(202) 555-0143", "US", "+12025550143"),
+        ("0151 12345678", "US", None),
+    ],
+)
+def test_a_customers_number_is_one_of_the_country_of_its_address(
+    german: dict[str, Source], shop: str, phone: str, country: str | None, number: str | None
+) -> None:
+    found = profile(german[shop], customers(phone, country)[shop])
+    assert found == {"email": OWN, **({"mobile_phone_number": number} if number else {})}
 
 
 def test_a_gift_is_sent_to_somebody_else(sources: dict[str, Source]) -> None:

@@ -61,6 +61,13 @@ _woocommerce(
 )
 
 
+_woocommerce(
+    "a number written as in the country of its address",
+    {**_WOO_CUSTOMER, "id": 1186, "billing": {"phone": "021 555 0123", "country": "NZ"}},
+    {"email": "teuila@example.com", "mobile_phone_number": "+64215550123"},
+)
+
+
 _woocommerce("an update is no sign-up", _WOO_CUSTOMER, None, "customer.updated")
 
 
