@@ -78,7 +78,7 @@ def _try_body(name: str, file: str, content_type: str | None, headers: dict[str,
     if source.is_unknown(fields, headers):
         raise Failed("unknown shape: kept as invalid, as what tells events apart is not there; see --header")
     if source.is_excluded(fields, headers):
-        click.echo("excluded: this is no sign-up (a test, or an event that `only` leaves out)")
+        click.echo("excluded: this is no sign-up (a test, or an event that `only` or `unless` leaves out)")
         return 0
     mapped = source.mapping.apply(fields)
     if not mapped.ok:

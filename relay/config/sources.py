@@ -114,6 +114,7 @@ class SourceSchema(Strict):
     source_limits = Text(limits_or_none)
     recipient_limits = Text(limits_or_none)
     only_ = Text(expression, data_key="only", attribute="only")
+    unless = Text(expression)
     only_header = fields.Nested(HeaderSchema)
     test = Text(expression)
     test_header = fields.Nested(HeaderSchema)

@@ -46,7 +46,7 @@ def map_again(source: Source, payload: Mapping[str, Any]) -> Mapped:
     """Return what a kept payload comes to now. Raises CannotDo, naming the fields."""
     fields = parsed(source, payload)
     if source.leaves_out(fields):
-        raise CannotDo("is no sign-up: `only` leaves it out")
+        raise CannotDo("is no sign-up: `only` or `unless` leaves it out")
     mapped = source.mapping.apply(fields)
     if not mapped.ok:
         raise CannotDo("cannot be mapped: " + ", ".join(sorted(mapped.errors)))

@@ -113,6 +113,8 @@ class Source:
     outlined: bool = False
     """Whether the sender writes structure out as lines of text."""
     only: Any = None
+    unless: Any = None
+    """What is true of those who left or said no, whatever ``only`` asks for."""
     only_header: HeaderIs | None = None
     test: Any = None
     test_header: HeaderIs | None = None
@@ -212,7 +214,9 @@ class Source:
         return self.leaves_out(fields)
 
     def leaves_out(self, fields: abc.Mapping[str, Any]) -> bool:
-        """Whether ``only`` says that these fields are no sign-up."""
+        """Whether ``only`` or ``unless`` says that these fields are no sign-up."""
+        if self.unless is not None and _is_true(search(self.unless, fields)):
+            return True
         return self.only is not None and not _is_true(search(self.only, fields))
 
     def is_test(self, fields: abc.Mapping[str, Any], headers: abc.Mapping[str, str]) -> bool:

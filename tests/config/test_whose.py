@@ -306,6 +306,10 @@ def is_out(source: Source, body: dict[str, Any]) -> bool:
         {"payload": {"email": OWN, "unsubscribed": 1}}, {"data": {"email": OWN, "subscribed": False}},
         {"data": {"email": OWN, "status": "unsubscribed"}}, {"data": {"email": OWN, "deleted": True}},
         {"data": {"user": {"email": OWN, "unsubscribed_at": "2026-01-01"}}},
+        {"type": "subscription.canceled"}, {"type": "subscription.revoked"}, {"type": "contact.suppressed"},
+        {"type": "contact.opt-out"}, {"type": "CONTACT_OPTED_OUT"}, {"event": {"type": "contact.deleted"}},
+        {"eventName": "contact.unsubscribed"}, {"event_name": "user.deleted"}, {"topic": "user.removed"},
+        {"data": {"email": OWN, "status": "canceled"}}, {"data": {"email": OWN, "opted_out": True}},
     ],
 )  # fmt: skip
 def test_who_left_is_not_signed_up(sources: dict[str, Source], told: dict[str, Any]) -> None:
@@ -323,6 +327,47 @@ def test_who_left_is_not_signed_up(sources: dict[str, Source], told: dict[str, A
 def test_who_did_not_leave_is(sources: dict[str, Source], told: dict[str, Any]) -> None:
     for kind in ("contact.created", "user.updated", 5, None):
         assert not is_out(sources["standard-webhooks"], {"type": kind, "data": {"email": OWN, **told}})
+
+
+def test_what_an_event_tells_beside_is_not_taken_for_its_kind(sources: dict[str, Source]) -> None:
+    for contact in ({"deleted": False}, {"unsubscribe_url": "https://example.org/unsubscribe"}):
+        event = {"type": "contact.created", "contact": contact}
+        for preset in ("standard-webhooks", "zapier", "make", "github"):
+            assert not is_out(sources[preset], {"event": event, "email": OWN})
+
+
+@pytest.mark.parametrize("preset", ["zapier", "make", "github"])
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"unsubscribed": True}, {"unsubscribed": "1"}, {"status": "unsubscribed"}, {"status": "cleaned"},
+        {"event": "contact.unsubscribed"}, {"type": "Unsubscribe"},
+    ],
+)  # fmt: skip
+def test_who_left_is_not_signed_up_by_who_passes_it_on(
+    sources: dict[str, Source], preset: str, told: dict[str, Any]
+) -> None:
+    inside = {"github": "client_payload"}.get(preset, "contact")
+    for body in ({"email": OWN, **told}, {inside: {"email": OWN, **told}}):
+        assert is_out(sources[preset], body)
+    assert not is_out(sources[preset], {"email": OWN, "unsubscribed": False, "status": "subscribed"})
+
+
+LEFT: dict[str, dict[str, Any]] = {
+    "standard-webhooks": {"data": {"email": OWN, "unsubscribed": True}},
+    "stripe": {"type": "t", "data": {"object": {"email": OWN, "consent": {"promotions": "opt_out"}}}},
+    "clickfunnels": {"event_type": "t", "data": {"email_address": OWN, "unsubscribed_at": "2026-09-01"}},
+    "intercom": {"topic": "contact.t", "data": {"item": {"email": OWN, "unsubscribed_from_emails": True}}},
+    "hubspot": {"email": OWN, "hs_email_optout": "true"},
+    "shopify": {"email": OWN, "email_marketing_consent": {"state": "unsubscribed"}},
+    "zapier": {"email": OWN, "status": "unsubscribed"},
+}
+
+
+@pytest.mark.parametrize("preset", LEFT)
+def test_who_left_stays_out_whatever_a_site_asks_for(preset: str, tmp_path: Path) -> None:
+    source = every_preset(tmp_path, only="type(@) == 'object'")[preset]
+    assert source.leaves_out(LEFT[preset]) and not source.leaves_out({"email": OWN})
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ _LEAD = {
     "first_name": "Roland",
     "last_name": "Keats",
     "phone_number": "+1 312-555-0117 x3310",
+    "unsubscribed_at": None,
 }
 
 
@@ -67,3 +68,12 @@ _clickfunnels(
 
 
 _clickfunnels("an update is no sign-up", _LEAD, None, "contact.updated", "61a4c32b-03")
+
+
+_clickfunnels(
+    "who has unsubscribed is no sign-up",
+    {**_LEAD, "unsubscribed_at": "2026-09-01T10:00:00.000Z"},
+    None,
+    "contact.identified",
+    "61a4c32b-04",
+)

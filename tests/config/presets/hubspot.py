@@ -94,3 +94,14 @@ for kind in ("COMPANY", "DEAL", "TICKET"):
         None,
         "88",
     )
+
+
+_hubspot(
+    "who has unsubscribed from all e-mail is no sign-up",
+    {
+        "vid": 70254,
+        "properties": {"email": _property("solveig@example.net"), "hs_email_optout": _property("true")},
+    },
+    None,
+    "70254",
+)

@@ -43,6 +43,8 @@ _USER = {
     "email": "aurelio@example.org",
     "name": "Aurelio Tan",
     "phone": "+65 8123 4567",
+    "unsubscribed_from_emails": False,
+    "marked_email_as_spam": False,
 }
 
 
@@ -61,6 +63,15 @@ _intercom(
     {**_USER, "role": "lead", "email": None, "phone": None},
     None,
     "notif_0002",
+)
+
+
+_intercom(
+    "who has unsubscribed is no sign-up",
+    "contact.user.created",
+    {**_USER, "unsubscribed_from_emails": True},
+    None,
+    "notif_0004",
 )
 
 

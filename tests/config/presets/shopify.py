@@ -65,6 +65,35 @@ _shopify(
 )
 
 
+_shopify(
+    "a number whose owner wants no text messages",
+    {**_CUSTOMER, "phone": "+12025550176", "sms_marketing_consent": {"state": "unsubscribed"}},
+    {"email": "pilar.echeverri@example.org", "full_name": "Pilar Echeverri"},
+    "b54557e4-bdd9-4b37-8a5f-bf7d70bcd045",
+)
+
+
+_shopify(
+    "text messages yes, letters no",
+    {
+        **_CUSTOMER,
+        "phone": "+12025550177",
+        "email_marketing_consent": {"state": "unsubscribed"},
+        "sms_marketing_consent": {"state": "subscribed"},
+    },
+    {"mobile_phone_number": "+12025550177", "full_name": "Pilar Echeverri"},
+    "b54557e4-bdd9-4b37-8a5f-bf7d70bcd046",
+)
+
+
+_shopify(
+    "who has unsubscribed is no sign-up",
+    {**_CUSTOMER, "phone": "+12025550176", "email_marketing_consent": {"state": "unsubscribed"}},
+    None,
+    "b5-left",
+)
+
+
 _shopify("a test notification stores nothing", _CUSTOMER, None, "b5-test", X_Shopify_Test="true")
 
 

@@ -78,3 +78,16 @@ _stripe(
     None,
     "evt_0003",
 )
+
+
+_stripe(
+    "who declined promotions is no sign-up",
+    "checkout.session.completed",
+    {
+        "id": "cs_C",
+        "consent": {"promotions": "opt_out", "terms_of_service": None},
+        "customer_details": {"email": "kofi@example.org", "name": "Kofi Mensah"},
+    },
+    None,
+    "evt_0004",
+)
