@@ -28,8 +28,16 @@ _ANOTHER = re.compile(
     r"amic(?:o|a|i|he)\b|coniuge|emergenza|collega|vriend|vriendin|noodgeval|ontvanger|"
     r"child|kids?\b|kindes|enfant|hij[oa]s?\b|figli[oa]?\b|"
     # who runs the site
-    r"owners?|admins?|administrator|site mail|supervisor|manager|boss|assistant|inhaber|vorgesetzt|chef"
+    r"owners?|admins?|administrator|site mail|supervisor|manager|boss|assistant|inhaber|vorgesetzt|chef|"
+    # who looks after the visitor, or brought them
+    r"agente?s?\b|realtor|brokers?\b|sales ?(?:reps?|person|man)\b|reps?\b|advis[eo]r|consultant|makler|"
+    r"berater|conseiller|courtier|asesor|corredor|consulent|nominee|nominat(?:e|ed|ion)\b|references?\b|"
+    r"affiliate|"
+    # who gets a copy
+    r"b?cc\b"
     r")"
+    r"|^(?:q[0-9]+)? ?(?:(?:send|copy|forward|e ?mail|mail) to|to|to e ?mail|notif\w* e ?mail|ref)"
+    r"(?: address)? ?$"
 )
 """The beginnings of words that say that a field is about somebody else."""
 _OF_PROGRAMS = "__"

@@ -170,6 +170,31 @@ def test_a_field_that_nothing_names_is_found_beside_another_persons(
     assert profile(sources[preset], body) == {"email": OWN, "mobile_phone_number": OWN_PHONE}
 
 
+@every_shape
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        *("Your agent's email", "listing-agent", "Agent", "realtor", "sales_rep_email"),
+        *("Makler E-Mail", "Votre conseiller", "Who do you nominate?", "ref", "affiliate_email"),
+        *("_cc", "bcc", "send_to", "to-email", "Copy to:", "notification_email"),
+    ],
+)
+def test_who_looks_after_the_visitor_or_gets_a_copy_is_nobody_who_signed_up(
+    sources: dict[str, Source], preset: str, theirs: str
+) -> None:
+    body = SHAPES[preset]((theirs, "email", FRIEND), ("phone", "phone", OWN_PHONE))
+    assert profile(sources[preset], body) == {"mobile_phone_number": OWN_PHONE}
+
+
+def test_what_a_page_adds_of_others_is_nobody_who_signed_up(sources: dict[str, Source]) -> None:
+    whole = typeform(("Phone", "phone", OWN_PHONE))
+    whole["form_response"]["hidden"] = {"agent_email": FRIEND}
+    assert profile(sources["typeform"], whole) == {"mobile_phone_number": OWN_PHONE}
+    whole = fillout(("Phone", "phone", OWN_PHONE))
+    whole["submission"]["urlParameters"] = [{"id": "agent", "name": "agent", "value": FRIEND}]
+    assert profile(sources["fillout"], whole) == {"mobile_phone_number": OWN_PHONE}
+
+
 def test_two_fields_of_one_title_and_different_addresses_are_nobodys(sources: dict[str, Source]) -> None:
     body = typeform(("Email", "email", FRIEND), ("Email", "email", OWN), ("Phone", "phone", OWN_PHONE))
     assert profile(sources["typeform"], body) == {"mobile_phone_number": OWN_PHONE}
@@ -281,6 +306,22 @@ def test_a_gift_is_sent_to_somebody_else(sources: dict[str, Source]) -> None:
     [
         *("Your email", "E-mail", "contact", "Company", "Where may we write you?", "family", "amount"),
         *("Mailingliste", "ehemaliger Name", "chemical", "parents", "kontakt", "address", "ort"),
+        *("Email to contact you", "access", "accent", "agency", "Wohin?", "preference", "sales news"),
+        *(
+            "your e-mail address",
+            "Nombre",
+            "Nominativo",
+            "Denominazione",
+            "toe-mail",
+            "agenda",
+            "readable_ref_email",
+        ),
+        *(
+            "Where shall we send it to?",
+            "Which address may we send notifications to?",
+            "total",
+            "Whom to e-mail?",
+        ),
     ],
 )
 def test_most_fields_are_the_visitors(label: str) -> None:
