@@ -68,6 +68,10 @@ _woocommerce(
 )
 
 
+for role in ("administrator", "shop_manager", "editor"):
+    _woocommerce(f"a new {role} works there", {**_WOO_CUSTOMER, "role": role}, None)
+
+
 _woocommerce("an update is no sign-up", _WOO_CUSTOMER, None, "customer.updated")
 
 
