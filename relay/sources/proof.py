@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import unquote
 
 import jmespath
 
@@ -26,6 +27,7 @@ SECRET_ENCODINGS = ("utf8", "base64", "whsec")
 PLACEHOLDERS = ("body", "timestamp", "id", "method", "url")
 _TEMPLATE = re.compile(r"\{(" + "|".join(PLACEHOLDERS) + r")\}")
 _TIMESTAMP = re.compile(r"[0-9]{1,13}", re.ASCII)
+_WRITTEN_OUT = re.compile(r"%(?:3A|2F|3F|40|21|24|27|28|29|2A|2C|3B)", re.IGNORECASE)
 # A header with more candidates than any sender's key rotation needs is an attempt to guess.
 _MAX_CANDIDATES = 20
 _MAX_PROOF = 8192
@@ -180,8 +182,11 @@ class Verifier:
         identity = evidence.headers.get(self.id_header.lower()) if self.id_header else ""
         if identity is None:
             return False
-        text = self._signed_bytes(evidence, timestamp or "", identity)
-        expected = [self._digest(secret, text) for secret in secrets]
+        texts = {
+            self._signed_bytes(replace(evidence, url=url), timestamp or "", identity)
+            for url in (evidence.url, _as_hubspot_signs(evidence.url))
+        }
+        expected = [self._digest(secret, text) for secret in secrets for text in texts]
         matches = [hmac.compare_digest(one, right) for one in candidates for right in expected]
         return any(matches)
 
@@ -249,6 +254,11 @@ class Verifier:
         if not all(isinstance(at, int | float) for at in (*begins, ends)):
             return False
         return all(at <= now + self.tolerance for at in begins) and now - self.tolerance <= ends
+
+
+def _as_hubspot_signs(url: str) -> str:
+    """Return an address with some signs written out that it was called with escaped."""
+    return _WRITTEN_OUT.sub(lambda found: unquote(found[0]), url)
 
 
 def _named(parts: Iterator[str], known: tuple[str, str]) -> list[tuple[str, str]]:

@@ -7,13 +7,20 @@ from tests.config.presets.case import Case, address, base64_mac, json_body
 CASES: list[Case] = []
 
 
-def _hubspot(name: str, body: dict[str, Any], expect: dict[str, str] | None, event_id: str) -> None:
+def _hubspot(
+    name: str,
+    body: dict[str, Any],
+    expect: dict[str, str] | None,
+    event_id: str,
+    query: str = "",
+    signed_query: str = "",
+) -> None:
     secret = "6f1e2d3c-hubspot-client-secret"
     raw = json_body(body)
 
     def sign(now: float) -> dict[str, str]:
         stamp = str(int(now * 1000) + 4000)
-        signed = b"POST" + address("hubspot").encode() + raw + stamp.encode()
+        signed = b"POST" + address("hubspot", signed_query or query).encode() + raw + stamp.encode()
         mac = base64_mac(secret.encode(), signed)
         return {"X-HubSpot-Request-Timestamp": stamp, "X-HubSpot-Signature-v3": mac}
 
@@ -23,6 +30,7 @@ def _hubspot(name: str, body: dict[str, Any], expect: dict[str, str] | None, eve
             name=name,
             body=raw,
             secret=secret,
+            query=query,
             expect=expect,
             event_id=event_id,
             headers={"X-HubSpot-Signature-Version": "v2"},
@@ -66,6 +74,16 @@ _hubspot(
     },
     {"email": "arlo@example.org", "full_name": "Arlo"},
     "70252",
+)
+
+
+_hubspot(
+    "an address with escaped signs, of which HubSpot signs some as they are read",
+    {"hs_object_id": 70255, "email": "beata@example.com"},
+    {"email": "beata@example.com"},
+    "70255",
+    query="form=spring%2Ffair%20a&by=beata%40shop",
+    signed_query="form=spring/fair%20a&by=beata@shop",
 )
 
 
