@@ -412,6 +412,19 @@ def test_who_left_stays_out_whatever_a_site_asks_for(preset: str, tmp_path: Path
 
 
 @pytest.mark.parametrize(
+    "state", ["subscribed", "not_subscribed", "pending", "unsubscribed", "invalid", None]
+)
+def test_of_shopifys_consents_only_a_yes_is_a_sign_up(sources: dict[str, Source], state: str | None) -> None:
+    """Since 2025-01 they come in messages of their own, and no longer with the customer."""
+    letters = {"customer_id": 7, "email_address": OWN, "email_marketing_consent": {"state": state}}
+    texts = {"id": 7, "phone": OWN_PHONE, "sms_marketing_consent": {"state": state}}
+    for body, found in ((letters, {"email": OWN}), (texts, {"mobile_phone_number": OWN_PHONE})):
+        assert sources["shopify"].leaves_out(body) == (state != "subscribed")
+        assert state != "subscribed" or profile(sources["shopify"], body) == found
+    assert not sources["shopify"].leaves_out({"id": 7, "email": None, "phone": OWN_PHONE})
+
+
+@pytest.mark.parametrize(
     "body",
     [
         *({"objectType": kind} for kind in ("company", "Company", "DEAL", "LINE_ITEM")),

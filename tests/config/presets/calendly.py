@@ -96,3 +96,7 @@ _calendly(
     None,
     "INV03",
 )
+
+
+for kind in ("contact.created", "contact.deleted", "meeting_recap.created"):
+    _calendly(f"{kind} is no sign-up", kind, {"email": "deirdre@example.org"}, None, "C01")
