@@ -274,6 +274,13 @@ def customers(phone: str, country: str | None) -> dict[str, dict[str, Any]]:
         "woocommerce": {"id": 1, "email": OWN, "billing": {"phone": phone, "country": country}},
         "shopify": {"email": OWN, "default_address": {"phone": phone, "country_code": country}},
         "stripe": {"type": "customer.created", "data": {"object": stripes}},
+        "hubspot": {
+            "properties": {
+                "email": {"value": OWN},
+                "phone": {"value": phone},
+                "hs_country_region_code": {"value": country},
+            }
+        },
     }
 
 
