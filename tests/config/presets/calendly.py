@@ -77,6 +77,34 @@ _calendly(
 
 
 _calendly(
+    "the host is to call",
+    "invitee.created",
+    {
+        "email": "emeka@example.com",
+        "scheduled_event": {
+            "location": {"type": "outbound_call", "location": "+44 7700 900789"},
+            "event_memberships": [{"user_email": "host@example.com"}],
+            "event_guests": [{"email": "guest@example.com"}],
+        },
+    },
+    {"email": "emeka@example.com", "mobile_phone_number": "+447700900789"},
+    "INV04",
+)
+
+
+_calendly(
+    "the guest is to call the host",
+    "invitee.created",
+    {
+        "email": "emeka@example.com",
+        "scheduled_event": {"location": {"type": "inbound_call", "location": "+44 7700 900111"}},
+    },
+    {"email": "emeka@example.com"},
+    "INV05",
+)
+
+
+_calendly(
     "a cancellation is no sign-up",
     "invitee.canceled",
     {"email": "deirdre@example.org", "name": "Deirdre Quill"},
