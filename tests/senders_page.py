@@ -25,7 +25,7 @@ facts; *observed*, that they were seen in its messages or in other people's code
 your own with `python -m relay try SOURCE FILE` before you rely on one.
 
 When you narrow a preset with `only` or `test` of your own: JMESPath reads `!a.b` as `(!a).b`, which is never
-what is meant. Write `!(a.b)`.
+what is meant. Write `!(a.b)`. Whom the preset's `unless` leaves out (who left, or said no) stays out.
 """
 
 

@@ -346,7 +346,7 @@ def is_out(source: Source, body: dict[str, Any]) -> bool:
 @pytest.mark.parametrize(
     "told",
     [
-        {"type": "contact_deleted"}, {"type": "contact.DELETED"}, {"type": "contactDeleted"},
+        {"type": "contact_deleted"}, {"type": "a.DELETED"}, {"type": "contactDeleted"}, {"type": "a.erased"},
         {"type": "contact.delete"}, {"type": "contact.unsubscribe"}, {"type": "contact.deleted.v1"},
         {"type": "contact/deleted"}, {"type": "contact.opted_out"}, {"type": "user.deactivated"},
         {"event": "contact.deleted"}, {"event_type": "contact.removed"}, {"eventType": "contact.bounced"},
@@ -373,7 +373,7 @@ def test_who_left_is_not_signed_up(sources: dict[str, Source], told: dict[str, A
     ],
 )  # fmt: skip
 def test_who_did_not_leave_is(sources: dict[str, Source], told: dict[str, Any]) -> None:
-    for kind in ("contact.created", "user.updated", 5, None):
+    for kind in ("contact.created", "user.updated", "cameras.ordered", 5, None):
         assert not is_out(sources["standard-webhooks"], {"type": kind, "data": {"email": OWN, **told}})
 
 
