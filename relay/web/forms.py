@@ -10,12 +10,13 @@ from relay.intake import visitor
 from relay.process.relay import Relay
 from relay.sources import stamp as timestamp
 from relay.sources.consent import Box
-from relay.sources.form_body import steps_of
+from relay.sources.form_body import fields_of, steps_of
 from relay.sources.mapping import CONTACTS
 from relay.sources.paths import Labels, Path, Place
 from relay.sources.rules import Rule
 from relay.sources.source import Source
 from relay.sources.telephone import INVISIBLE_PLUS
+from relay.sources.text import is_blank
 from relay.web.language import Language
 from relay.web.texts import consent_label, texts_of
 
@@ -88,7 +89,7 @@ def form(
     detail: str = "",
 ) -> Form:
     """Return a source's form, with what was typed and what is wrong with it."""
-    typed = typed or {}
+    is_again, typed = typed is not None, typed or {}
     said = {name: tuple(map(language.say, messages)) for name, messages in (errors or {}).items()}
     inputs = [_filled(entry, source, typed, said) for entry in _inputs(source, language, typed)]
     first = next((number for number, entry in enumerate(inputs) if entry.errors), None)
@@ -99,7 +100,7 @@ def form(
     return Form(
         source=source,
         inputs=tuple(inputs),
-        stamp=_stamp(relay, source, typed.get(timestamp.FIELD)),
+        stamp=_old_stamp(relay, source, typed) if is_again else new_stamp(relay, source),
         texts=texts,
         language=language.code,
         carried=tuple(_carried(source, typed, names)),
@@ -109,8 +110,28 @@ def form(
     )
 
 
-def _carried(source: Source, typed: Mapping[str, Any], shown: set[str]) -> Iterator[tuple[str, str]]:
-    """Yield what goes along: fields the page does not show, lists, the captcha's token."""
+def _carried(source: Source, typed: Mapping[str, Any], shown: set[str]) -> list[tuple[str, str]]:
+    """Return what goes along: fields the page does not show, lists, the captcha's token.
+
+    What says yes in place of a box that the page shows (``agree[mail]`` for ``agree.mail``) does not: it
+    would go on saying so for who takes the tick away.
+    """
+    pairs = list(_unshown(source, typed, shown))
+    if not _is_consent(source, pairs):
+        return pairs
+    kept: list[tuple[str, str]] = []
+    for pair in pairs:
+        if not _is_consent(source, [*kept, pair]):
+            kept.append(pair)
+    return kept
+
+
+def _is_consent(source: Source, pairs: list[tuple[str, str]]) -> bool:
+    fields = fields_of(pairs, source.limits)
+    return any(box.is_ticked(fields) for box in source.mapping.consent.values())
+
+
+def _unshown(source: Source, typed: Mapping[str, Any], shown: set[str]) -> Iterator[tuple[str, str]]:
     own = {timestamp.FIELD, source.honeypot, "_charset_", *visitor.OWN_FIELDS}
     for name, value in typed.items():
         if name in shown or name in own or _is_said_twice(name, typed, shown):
@@ -134,8 +155,8 @@ def _filled(
     value = typed.get(entry.name, "")
     if entry.kind == "checkbox":
         value = "yes" if _is_ticked(source, entry.name, typed) else ""
-    if isinstance(value, list):  # given twice
-        value = value[0] if value else ""
+    if isinstance(value, list):  # given twice, perhaps once without a value
+        value = next((one for one in value if not is_blank(one)), "")
     text = as_typed(value) if isinstance(value, str) else ""
     return replace(entry, value=text, errors=said.get(entry.name, ()))
 
@@ -159,13 +180,14 @@ def new_stamp(relay: Relay, source: Source) -> str:
     return timestamp.sign(relay.outbox.vault.hash(timestamp.KEY), source.name, time.time())
 
 
-def _stamp(relay: Relay, source: Source, shown: Any) -> str:
-    """Return the timestamp of a form that is shown again: the old one, else correcting would be too fast."""
-    key = relay.outbox.vault.hash(timestamp.KEY)
+def _old_stamp(relay: Relay, source: Source, typed: Mapping[str, Any]) -> str:
+    """Return the timestamp of a form that is shown again: a new one would make correcting too fast.
+
+    So one that had none goes on without.
+    """
+    shown, key = typed.get(timestamp.FIELD), relay.outbox.vault.hash(timestamp.KEY)
     seconds = timestamp.age(key, source.name, shown, time.time())
-    if seconds is not None and seconds < timestamp.MAX_AGE_SECONDS:
-        return str(shown)
-    return new_stamp(relay, source)
+    return str(shown) if seconds is not None and seconds < timestamp.MAX_AGE_SECONDS else ""
 
 
 # --- which inputs there are -----------------------------------------------------------------------------

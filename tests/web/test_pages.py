@@ -177,9 +177,9 @@ def test_only_a_time_of_ours_is_given_back(relay: RelayProcess, stamp: str, kept
     if stamp == "fresh":
         stamp = relay.get("/forms/typed/timestamp").json[timestamp.FIELD]
     page = relay.form({"email": "x", timestamp.FIELD: stamp}, "typed", HTML).text
-    found = re.search(r'name="relay_ts" value="([0-9]+\.[0-9a-f]{32})"', page)
+    found = re.search(r'name="relay_ts" value="([^"]*)"', page)
     assert found is not None
-    assert (found[1] == stamp) is kept
+    assert found[1] == (stamp if kept else "")
 
 
 def test_a_time_alone_is_an_empty_form(relay: RelayProcess) -> None:

@@ -45,6 +45,9 @@ def relay() -> Iterator[RelayProcess]:
         "small": NEWSLETTER | many | {"max_body": "1KiB"},
         "closed": NEWSLETTER | many | {"enabled": False},
         "nested": NEWSLETTER | many | {"fields": NESTED},
+        "boxed": NEWSLETTER | many | {"consent": "agree.mail"},
+        "grouped": NEWSLETTER | many | {"consent": "contains(interests, 'mail')"},
+        "slow": NEWSLETTER | many | {"consent": "agree", "min_seconds": "60s"},
         "waiting": NEWSLETTER | many | {"wait": 5},
         "trap": NEWSLETTER | many | {"honeypot": "leave_empty"},
     }
@@ -84,6 +87,43 @@ def post(relay: RelayProcess, fields: Any, source: str = "newsletter", **headers
 
 
 # --- the form again -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_ticked", [True, False])
+@pytest.mark.parametrize(
+    ("source", "boxes"),
+    [
+        ("boxed", [("agree[mail]", "on"), ("agree[terms]", "on")]),
+        ("grouped", [("interests[]", "mail"), ("interests[]", "post")]),
+    ],
+)
+def test_who_takes_a_tick_away_on_the_page_that_came_back_has_not_consented(
+    relay: RelayProcess, source: str, boxes: list[tuple[str, str]], is_ticked: bool
+) -> None:
+    answer = post(relay, [("email", "wrong"), ("plan", "small"), *boxes], source)
+    found = inputs(answer)
+    (box,) = [one for one in found if one.get("type") == "checkbox"]
+    assert "checked" in box
+    fields = [(one["name"], one.get("value", "")) for one in found if one.get("name") not in ("email", None)]
+    assert {"small", boxes[1][1]} <= {value for _, value in fields}, "the rest goes along"
+    again = [pair for pair in fields if is_ticked or pair[0] != box["name"]]
+
+    answer = post(relay, [("email", f"tick-{source}@example.com"), *again], source)
+
+    assert answer.status == (303 if is_ticked else 422)
+
+
+def test_who_ticks_a_forgotten_box_at_once_is_no_bot(relay: RelayProcess) -> None:
+    """Their own page had no signed time: one of the page that came back would say nothing of them."""
+    first = post(relay, {"email": "at-once@example.com"}, "slow")
+    again = {one["name"]: one.get("value", "") for one in inputs(first) if one.get("name")}
+    assert post(relay, again | {"agree": "yes"}, "slow").status == 303
+    assert [row["reason"] for row in relay.rows(contact="at-once@example.com")] == [None]
+
+
+def test_of_a_field_given_twice_the_value_comes_back(relay: RelayProcess) -> None:
+    answer = post(relay, [("email", "wrong"), ("first_name", ""), ("first_name", "Ada")])
+    assert [one["value"] for one in named(answer, "first_name")] == ["Ada"]
 
 
 def test_a_box_that_was_not_ticked_does_not_come_back_ticked(relay: RelayProcess) -> None:
