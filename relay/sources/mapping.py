@@ -219,7 +219,7 @@ class Mapping:
             errors = {name: said for name, said in errors.items() if name not in dropped}
         if not good and not bad:
             errors = {**errors, **self._no_contact(body, withheld)}
-        named = {self._sender_name(name, body): said for name, said in errors.items()}
+        named = dict(self._told(name, said, body, withheld) for name, said in errors.items())
         if named:
             return Mapped(errors=named, consent=consent)
         return Mapped(
@@ -229,6 +229,14 @@ class Mapping:
             consent=consent,
         )
 
+    def _told(
+        self, name: str, said: list[str], body: dict[str, Any], withheld: set[str]
+    ) -> tuple[str, list[str]]:
+        """Return what is wrong by the sender's name for it: of a contact that is there the box is missing."""
+        if name in withheld and self._is_given(name, body):
+            return self.consent[name].field, [NO_CONSENT]
+        return self._sender_name(name, body), said
+
     def _is_vital(self, name: str) -> bool:
         """Whether a machine's message is useless where this field is wrong, although a contact is good."""
         rule = self.rules.get(name) or self._extra.get(name)
@@ -237,7 +245,7 @@ class Mapping:
     def _no_contact(self, body: dict[str, Any], withheld: set[str]) -> dict[str, list[str]]:
         for name in CONTACTS:
             if name in withheld and self._is_given(name, body):
-                return {self.consent[name].field: [NO_CONSENT]}
+                return {name: [NO_CONSENT]}
         return {next((n for n in CONTACTS if n in self.rules), CONTACTS[0]): [NO_CONTACT]}
 
     def _is_given(self, name: str, body: dict[str, Any]) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from relay.sources.consent import Box
+from relay.sources.fields import NEEDED
 from relay.sources.mapping import NO_CONSENT, NO_CONTACT, Mapping
 from relay.sources.paths import Path
 from relay.sources.rules import Rule
@@ -160,3 +161,18 @@ def test_who_gave_no_contact_is_asked_for_one_and_not_for_a_tick() -> None:
 
 def test_consent_may_be_anywhere_a_path_leads() -> None:
     assert form({"email": Box("consent.mail")}).apply({**JANE, "consent": {"mail": True}}).ok
+
+
+@pytest.mark.parametrize(
+    ("body", "errors"),
+    [
+        ({"email": "jane@example.com"}, {"news_mail": [NO_CONSENT]}),
+        ({"email": "jane@example.com", "phone": "030 123456", "news_sms": "on"}, {"news_mail": [NO_CONSENT]}),
+        ({"email": "", "phone": "030 123456", "news_sms": "on"}, {"email": [NEEDED]}),
+        ({"email": "jane@example.com", "phone": "12345", "news_sms": "on"}, ["news_mail", "phone"]),
+    ],
+)
+def test_of_a_needed_contact_that_was_typed_the_box_is_missing(body: dict[str, Any], errors: Any) -> None:
+    rules = RULES | {"email": Rule("email", joined=(Path("email"),), required=True)}
+    found = Mapping(rules, consent=BOTH, region="DE").apply(body).errors
+    assert (found if isinstance(errors, dict) else sorted(found)) == errors
