@@ -55,6 +55,7 @@ class Stamp(Described):
     """What ``/relay.js`` needs for a form: a signed time, and what it tells visitors."""
 
     relay_ts = fields.String(required=True)
+    seconds = fields.Float(required=True, metadata={"description": "what a person needs at least"})
     texts = fields.Dict(fields.String(), fields.Raw(), required=True)
     suggest = fields.Boolean(required=True)
     utm = fields.Raw(required=True)

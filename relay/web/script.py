@@ -50,6 +50,7 @@ def stamp(name: str) -> Response:
     }
     body = {
         timestamp.FIELD: forms.new_stamp(relay, source),
+        "seconds": timestamp.least_seconds(source.min_seconds),
         "texts": {**language.validation, **words},
         "suggest": source.suggest,
         "utm": source.utm,

@@ -27,15 +27,45 @@
     return link.href.startsWith(base + "submit/") && link.href;
   };
 
+  // A button that the page took away meanwhile may not be named any more.
+  const within = (form, button) => (button?.form == form ? button : null);
+
   const stateOf = (form) => states.get(form) || states.set(form, { form, undo: [] }).get(form);
+
+  // A telephone that lost its network half-way would wait for minutes.
+  const call = (address, options, seconds) => {
+    const patience = new AbortController();
+    setTimeout(() => patience.abort(), seconds * 1000);
+    return fetch(address, { ...options, signal: patience.signal });
+  };
 
   // Asks the relay for a signed time and its words. It answers the same pages that may post, so where
   // this fails, a post by script would never leave: then the browser posts, and nothing is sent twice.
   const ask = (state, url) => {
-    const [source] = url.slice(base.length + 7).split(/[?#]/);
+    const [source] = url.slice(base.length + 7).split(/[/?#]/);
     const address = `${base}forms/${source}/timestamp?language=${page.documentElement.lang}`;
-    state.offer = fetch(address).then((answer) => (answer.ok ? answer.json() : Promise.reject()));
+    state.offer = call(address, {}, 15).then((answer) => (answer.ok ? answer.json() : Promise.reject()));
     return state.offer;
+  };
+
+  // Has the browser post, from a form of our own: the page may have changed its own meanwhile.
+  const leave = (form, url, body) => {
+    const own = page.createElement("form");
+    const fields = page.createElement("div");
+    for (const [name, value] of body) {
+      const field = page.createElement("input");
+      field.type = "hidden";
+      set(field, "name", name);
+      set(field, "value", value);
+      fields.append(field);
+    }
+    own.append(fields);
+    own.hidden = true;
+    const how = { method: "post", action: url, target: get(form, "target"), "accept-charset": "utf-8" };
+    for (const key in how) set(own, key, how[key]);
+    page.documentElement.append(own);
+    HTMLFormElement.prototype.submit.call(own);
+    own.remove();
   };
 
   const say = ({ texts }, text) =>
@@ -66,7 +96,7 @@
       const text = errors[name].map((one) => say(state, one)).join(" ");
       let field = state.form.elements.namedItem(name);
       if (field && !field.type) field = field[0];
-      if (field && field.type != "hidden") {
+      if (field && field.type != "hidden" && field.getClientRects().length) {
         const before = get(field, "aria-describedby");
         const mark = (wrong, described) => {
           set(field, "aria-invalid", wrong);
@@ -94,7 +124,7 @@
       button.onclick = () => {
         note.remove();
         choose();
-        form.requestSubmit();
+        form.requestSubmit(within(form, state.button));
       };
       note.append(button, " ");
       return button;
@@ -127,6 +157,14 @@
     return text;
   };
 
+  // Whether the signed time says since when the form has been there. That of a form that came into the page
+  // later is not known; one that was open for a day would look like an old copy; and one that came long
+  // after the page, over a slow network, would make who had filled it in by then look too fast.
+  const isTimed = ({ at, seconds }) => {
+    const age = (Date.now() - at) / 1000;
+    return age < 8e4 && (age >= seconds || performance.now() / 1000 < seconds);
+  };
+
   const send = async (state, url, body) => {
     // One key for one content: what is sent again after a lost answer is known, what was changed is new.
     if (state.body != body) {
@@ -135,7 +173,7 @@
     }
     try {
       const headers = { Accept: "application/json", "Idempotency-Key": state.key };
-      const answer = await fetch(url, { method: "POST", headers, body });
+      const answer = await call(url, { method: "POST", headers, body }, 45);
       if (answer.ok) return thank(state);
       const said = await answer.json();
       if (said.suggestion) return suggest(state, Object.entries(said.suggestion)[0]);
@@ -153,25 +191,24 @@
     const state = stateOf(form);
     if (state.busy) return;
     state.busy = true;
+    state.button = button;
+    // What was filled in when it was sent: what the page does to its fields from here on is its own affair.
+    const body = new URLSearchParams();
+    for (const [name, value] of new FormData(form, within(form, button)))
+      if (value.trim && name != "relay_ts") body.append(name, value);
     try {
       Object.assign(state, await (state.offer || ask(state, url)).catch(() => ask(state, url)));
     } catch {
       state.busy = false;
-      return HTMLFormElement.prototype.submit.call(form);
+      return leave(form, url, body);
     }
     while (state.undo.length) state.undo.pop()();
-    const body = new URLSearchParams();
-    for (const [name, value] of new FormData(form, button)) {
-      // A form that was open for a day would look like an old copy; without its time it does not.
-      const old = name == "relay_ts" && Date.now() - state.at > 8e7;
-      if (value.trim && !old) body.append(name, value);
-    }
-    // The time of a form that came into the page later is not known: one of now would look too fast.
-    const isTimed = state.at && Date.now() - state.at < 8e7;
-    if (isTimed && !form.querySelector("[name=relay_ts]")) body.append("relay_ts", state.relay_ts);
+    if (isTimed(state)) body.append("relay_ts", state.relay_ts);
     trail(state, body);
     if (state.suggest && !state.asked) body.append("relay_suggest", "ask");
-    const buttons = form.querySelectorAll("button:enabled,[type=submit]:enabled");
+    // The button too if the page has switched it off: it is needed again after a mistake.
+    const buttons = [...form.querySelectorAll("button:enabled,[type=submit]:enabled")];
+    if (button) buttons.push(button);
     for (const one of buttons) one.disabled = true;
     const focus = await send(state, url, body);
     for (const one of buttons) one.disabled = false;

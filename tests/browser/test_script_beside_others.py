@@ -1,0 +1,147 @@
+"""relay.js on pages that have scripts and habits of their own, and on networks that fail half-way."""
+
+from collections.abc import Callable
+from urllib.parse import parse_qs
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Site
+from tests.browser.test_forms import arrived
+from tests.browser.test_script import form, with_script
+from tests.kit.relay import RelayProcess
+from tests.kit.upstream import ScriptedUpstream
+
+pytestmark = pytest.mark.browser
+Visit = Callable[..., Page]
+FIELDS = '<label>E-mail <input name="email"></label> <label>Phone <input name="phone"></label>'
+PLANS = FIELDS + "".join(
+    f'<button name="plan" value="{plan}">{plan.capitalize()}</button>' for plan in ("small", "large")
+)
+JOIN = FIELDS + "<button>Join</button>"
+TIMES = "fetch = (then => (...to) => /timestamp/.test(to[0]) ? {} : then(...to))(fetch)"
+"""A script of the page that changes what becomes of a request for the signed time."""
+LATE = TIMES.replace("{}", "new Promise(go => setTimeout(go, 1500)).then(() => then(...to))")
+FAILS_ONCE = "let asked = 0;" + TIMES.replace("{}", "asked++ ? then(...to) : Promise.reject()")
+
+
+def before(script: str, body: str) -> str:
+    return f"<script>{script}</script>{body}"
+
+
+def posted(page: Page) -> list[dict[str, list[str]]]:
+    """What this page posts from now on."""
+    found: list[dict[str, list[str]]] = []
+    page.on("request", lambda one: found.append(parse_qs(one.post_data or "")) if one.post_data else None)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "habit"),
+    [
+        ("taken-away", "event.submitter.remove()"),
+        ("emptied", "setTimeout(() => this.reset())"),
+        ("switched-off", "setTimeout(() => [...this].forEach(one => one.disabled = true))"),
+    ],
+)
+def test_what_a_page_does_to_its_form_meanwhile_loses_nothing(
+    relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit, name: str, habit: str
+) -> None:
+    body = with_script(relay, form(relay, more=f'onsubmit="{habit}"', fields=JOIN))
+    page = visit(site.serve(f"/{name}", before(LATE, body)))
+    page.get_by_label("E-mail").fill(f"{name}@example.com")
+    page.get_by_role("button").click()
+    expect(page.get_by_role("status")).to_be_visible()
+    assert arrived(upstream, f"{name}@example.com")
+
+
+def test_a_button_that_the_page_switched_off_can_be_used_after_a_mistake(
+    relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit
+) -> None:
+    once = """onsubmit="this.querySelector('button').disabled = true" """
+    page = visit(site.serve("/guarded", with_script(relay, form(relay, more=once, fields=JOIN))))
+    page.get_by_label("E-mail").fill("nonsense")
+    page.get_by_role("button").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.get_by_label("E-mail").fill("guarded@example.com")
+    page.get_by_role("button").click()
+    expect(page.get_by_role("status")).to_be_visible()
+    assert arrived(upstream, "guarded@example.com")
+
+
+def test_the_button_that_was_pressed_is_known_after_a_question(
+    relay: RelayProcess, site: Site, visit: Visit
+) -> None:
+    page = visit(site.serve("/plans", with_script(relay, form(relay, fields=PLANS))))
+    bodies = posted(page)
+    page.get_by_label("E-mail").fill("plans@gmial.com")
+    page.get_by_role("button", name="Large").click()
+    page.get_by_role("button", name="Yes, use this one").click()
+    expect(page.get_by_role("status")).to_be_visible()
+    assert [body.get("plan") for body in bodies] == [["large"], ["large"]]
+
+
+def test_where_the_script_may_not_connect_the_browser_posts_what_was_pressed_to_where_it_says(
+    relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit
+) -> None:
+    own = '<form action="/own">{}<button formaction="{}" name="plan" value="small">Join</button>'
+    body = with_script(relay, own.format(FIELDS, relay.url + "/submit/newsletter"))
+    page = visit(site.serve("/pressed", body, {"Content-Security-Policy": "connect-src 'none'"}))
+    bodies = posted(page)
+    page.get_by_label("E-mail").fill("pressed@example.com")
+    page.get_by_role("button").click()
+    expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert [body.get("plan") for body in bodies] == [["small"]]
+    assert arrived(upstream, "pressed@example.com")
+
+
+def test_a_time_that_a_browser_brought_back_is_not_sent(
+    relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit
+) -> None:
+    """As of a tab that is opened again before there is a network."""
+    old = '<input type="hidden" name="relay_ts" value="1700000000000.0123456789abcdef0123456789abcdef">'
+    body = with_script(relay, form(relay, fields=JOIN + old))
+    page = visit(site.serve("/restored", before(FAILS_ONCE, body)))
+    page.get_by_label("E-mail").fill("restored@example.com")
+    page.get_by_role("button").click()
+    expect(page.get_by_role("status")).to_be_visible()
+    assert [row["reason"] for row in relay.rows(contact="restored@example.com")] == [None]
+
+
+def test_a_time_that_came_late_makes_nobody_too_fast(relay: RelayProcess, site: Site, visit: Visit) -> None:
+    body = with_script(relay, form(relay, "brisk", fields=JOIN))
+    page = visit(site.serve("/late", before(LATE, body)))
+    page.get_by_label("E-mail").fill("late-time@example.com")
+    page.wait_for_timeout(400)
+    page.get_by_role("button").click()
+    expect(page.get_by_role("status")).to_be_visible()
+    assert [row["reason"] for row in relay.rows(contact="late-time@example.com")] == [None]
+
+
+def test_a_mistake_in_a_field_out_of_sight_is_told_where_it_can_be_seen(
+    relay: RelayProcess, site: Site, visit: Visit
+) -> None:
+    steps = f'<div id="step">{FIELDS}</div><button>Join</button>'
+    page = visit(site.serve("/steps", with_script(relay, form(relay, fields=steps))))
+    page.get_by_label("E-mail").fill("nonsense")
+    page.evaluate("document.getElementById('step').style.display = 'none'")
+    page.get_by_role("button").click()
+    expect(page.get_by_role("alert")).to_have_text("Enter a valid e-mail address, like name@example.com.")
+
+
+def test_who_gets_no_answer_is_told_and_can_send_it_again(
+    relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit
+) -> None:
+    page = visit(site.serve("/mute", "<title>Before</title>"))
+    page.clock.install()
+    page.goto(site.serve("/mute", with_script(relay, form(relay, fields=JOIN))))
+    page.route("**/submit/newsletter", lambda route: None)
+    page.get_by_label("E-mail").fill("mute@example.com")
+    with page.expect_request(lambda one: one.method == "POST"):
+        page.get_by_role("button").click()
+    page.clock.fast_forward(60_000)
+    expect(page.get_by_role("alert")).to_have_text("It could not be sent. Please try again in a moment.")
+    page.unroute("**/submit/newsletter")
+    page.get_by_role("button").click()
+    expect(page.get_by_role("status")).to_be_visible()
+    assert arrived(upstream, "mute@example.com")
