@@ -18,7 +18,8 @@ from relay.sources.text import normal
 _LONG_WORD = 40
 _FEWEST_DIGITS = 7  # after as many a letter begins a note, and no number in letters
 _FEW_DIGITS = 6  # as many in a note, and it is another number
-_LOOK_LIKE_DIGITS = re.compile(r"[OoQIl|]+(?![^\W\d_])")
+_SLIP = re.compile(r"[OoQIl|]+(?![^\W\d_])|(?:(?![xX])[^\W\d_]|[~=*])[0-9]")
+"""Behind a digit: what looks like another, or one letter or sign between two, save an extension's."""
 _MARK = re.compile(r"\(?[1-9][.)]\s+(?=[0+])")
 """Of a list: ``1) 0170 …``"""
 _BRACKETS = re.compile(r"\s*[(\[]([^)\]]*)[)\]]?")
@@ -72,7 +73,7 @@ def without_words_behind(text: str, region: str | None) -> str:
         if not (character.isalpha() or character in "#~=*") or _count(text[:place]) < _FEWEST_DIGITS:
             continue
         note = text[place:]
-        if text[place - 1].isdigit() and _LOOK_LIKE_DIGITS.match(note):
+        if text[place - 1].isdigit() and _SLIP.match(note):
             raise NoNumber
         _look_at(note, text[:place], region)
         return text[:place].rstrip(" (/,;.:-")

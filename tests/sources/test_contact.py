@@ -41,6 +41,7 @@ EMAILS = {
     "half a bracket": ("Jane <jane@example.com", None),
     "link in brackets": ("<mailto:jane@example.com>", "jane@example.com"),
     "link with a subject": ("MAILTO:jane@example.com?subject=Hi&cc=joe@example.com", "jane@example.com"),
+    "link written like that of a page": ("mailto://jane@example.com", "jane@example.com"),
     "link to two": ("mailto:jane@example.com,joe@example.com", None),
     "a bracket that was copied too": ("jane@example.com)", "jane@example.com"),
     "a note in brackets": ("jane@example.com (private)", "jane@example.com"),
