@@ -99,11 +99,17 @@ def _payload(source: Source, sent: Submission, mapped: Mapped, state: str) -> di
         if sent.key:  # a corrected one is still recognised by it
             payload["key"] = sent.key
     if source.captcha:
-        payload["captcha"] = str(sent.fields.get(source.captcha.field, ""))[:4096]
+        payload["captcha"] = _token(sent.fields.get(source.captcha.field))
     if state == INVALID:  # what is needed beside the body when it is mapped again
         payload.pop("profile")
         payload |= {"page": sent.page, "wording": dict(sent.wording)}
     return payload
+
+
+def _token(shown: Any) -> str:
+    """Return what a captcha gave its visitor: the first where a form has the field twice, once left empty."""
+    given = shown if isinstance(shown, list) else [shown]
+    return next((one for one in given if isinstance(one, str) and one), "")
 
 
 def header_key(source: Source, incoming: Incoming) -> str | None:

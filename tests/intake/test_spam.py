@@ -447,6 +447,16 @@ def test_who_does_not_is_held(relay: RelayProcess, upstream: ScriptedUpstream, r
     assert is_held(relay, upstream, answer, email) == "captcha"
 
 
+@pytest.mark.parametrize("tokens", [["", "human-2"], ["human-3", "human-4"], ["human" + "x" * 8000]])
+def test_a_token_is_found_beside_an_empty_one_and_not_cut(
+    relay: RelayProcess, verify: SiteVerify, tokens: list[str]
+) -> None:
+    fields = [("email", person()), *(("cf-turnstile-response", token) for token in tokens)]
+    answer = relay.form(fields, "checked")
+    relay.wait_state(answer.receipt or "", "delivered")
+    assert verify.asked[-1]["response"] == next(filter(None, tokens))
+
+
 def test_who_failed_once_may_try_again(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
     """What a bot was held for must not stop the person whose address it used."""
     email = person()
