@@ -167,6 +167,19 @@ def test_each_contact_has_its_box_and_a_ticked_one_stays_ticked(
     assert arrived(upstream, "choosy@example.com") == {"email": "choosy@example.com", "full_name": "large"}
 
 
+def test_a_choice_is_the_same_in_a_page_that_the_browser_translated(
+    relay: RelayProcess, upstream: ScriptedUpstream, visit: Visit
+) -> None:
+    page = visit(relay.url + "/forms/choosy")
+    page.evaluate("document.querySelector('option:last-child').innerHTML = '<font>gro\u00df</font>'")
+    page.get_by_role("checkbox", name="by e-mail").check()
+    page.get_by_label("E-mail address").fill("translated@example.com")
+    page.get_by_label("Name").select_option(label="gro\u00df")
+    page.get_by_role("button").click()
+    expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert arrived(upstream, "translated@example.com")["full_name"] == "large"
+
+
 def test_what_comes_back_at_once_is_thanked_and_held(relay: RelayProcess, visit: Visit) -> None:
     page = visit(relay.url + "/forms/patient")
     page.get_by_label("E-mail address").fill("hasty@example.com")

@@ -72,6 +72,14 @@ def test_the_snippet_works_on_a_page_that_it_is_pasted_into(
     assert page.url == site.url + "/mine"  # relay.js is part of it
 
 
+def test_where_a_page_forbids_styles_people_are_told_to_leave_the_trap_empty(
+    sandbox: RelayProcess, site: Site, visit: Visit
+) -> None:
+    (snippet,) = (text for text in _commands(visit(sandbox.url), "newsletter") if text.startswith("<form"))
+    page = visit(site.serve("/strict", snippet, {"Content-Security-Policy": "style-src 'self'"}))
+    expect(page.get_by_text("Please leave this field empty")).to_be_in_viewport()
+
+
 def test_a_click_copies_a_command(sandbox: RelayProcess, visit: Visit) -> None:
     page = visit(sandbox.url)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
