@@ -95,6 +95,22 @@ def test_where_the_script_may_not_connect_the_browser_posts_what_was_pressed_to_
     assert arrived(upstream, "pressed@example.com")
 
 
+def test_who_closes_a_dialog_has_not_signed_up(relay: RelayProcess, site: Site, visit: Visit) -> None:
+    fields = JOIN + '<button formmethod="dialog" formnovalidate>Cancel</button>'
+    page = visit(
+        site.serve("/dialog", with_script(relay, f"<dialog open>{form(relay, fields=fields)}</dialog>"))
+    )
+    page.get_by_label("E-mail").fill("cancelled@example.com")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.evaluate("document.querySelector('dialog').show()")
+    page.get_by_label("E-mail").fill("after-all@example.com")
+    page.get_by_role("button", name="Join").click()
+    expect(page.get_by_role("status")).to_be_visible()
+    assert relay.rows(contact="cancelled@example.com") == []
+    assert relay.rows(contact="after-all@example.com")
+
+
 def test_a_time_that_a_browser_brought_back_is_not_sent(
     relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit
 ) -> None:

@@ -21,10 +21,12 @@
   const set = (element, name, value) => element.setAttribute(name, value);
   let count = 0;
 
-  // Where a form posts to, if that is this relay. An input named "action" would hide form.action.
+  // Where a form posts to, if that is this relay: "Cancel" in a dialog posts nothing. An input named "action"
+  // would hide form.action.
   const target = (form, button) => {
-    link.href = (button && get(button, "formaction")) || get(form, "action");
-    return link.href.startsWith(base + "submit/") && link.href;
+    const said = (name) => (button && get(button, "form" + name)) || get(form, name);
+    link.href = said("action");
+    return link.href.startsWith(base + "submit/") && !/^dialog$/i.test(said("method")) && link.href;
   };
 
   // A button that the page took away meanwhile may not be named any more.
