@@ -114,16 +114,18 @@ def _carried(source: Source, typed: Mapping[str, Any], shown: set[str]) -> list[
     """Return what goes along: fields the page does not show, lists, the captcha's token.
 
     What says yes in place of a box that the page shows (``agree[mail]`` for ``agree.mail``) does not: it
-    would go on saying so for who takes the tick away.
+    would go on saying so for who takes the tick away. Left out is what does so by itself: a field, else
+    all of a bracketed name, else everything.
     """
     pairs = list(_unshown(source, typed, shown))
-    if not _is_consent(source, pairs):
-        return pairs
-    kept: list[tuple[str, str]] = []
-    for pair in pairs:
-        if not _is_consent(source, [*kept, pair]):
-            kept.append(pair)
-    return kept
+    for part in (lambda pair: pair, lambda pair: pair[0].partition("[")[0], lambda pair: ""):
+        if not _is_consent(source, pairs):
+            break
+        parts: dict[Any, list[tuple[str, str]]] = {}
+        for pair in pairs:
+            parts.setdefault(part(pair), []).append(pair)
+        pairs = [pair for some in parts.values() if not _is_consent(source, some) for pair in some]
+    return pairs
 
 
 def _is_consent(source: Source, pairs: list[tuple[str, str]]) -> bool:

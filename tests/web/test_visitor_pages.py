@@ -47,6 +47,7 @@ def relay() -> Iterator[RelayProcess]:
         "nested": NEWSLETTER | many | {"fields": NESTED},
         "boxed": NEWSLETTER | many | {"consent": "agree.mail"},
         "grouped": NEWSLETTER | many | {"consent": "contains(interests, 'mail')"},
+        "listed": NEWSLETTER | many | {"consent": "answers[?id=='mail'].value | [0]"},
         "slow": NEWSLETTER | many | {"consent": "agree", "min_seconds": "60s"},
         "waiting": NEWSLETTER | many | {"wait": 5},
         "trap": NEWSLETTER | many | {"honeypot": "leave_empty"},
@@ -91,21 +92,22 @@ def post(relay: RelayProcess, fields: Any, source: str = "newsletter", **headers
 
 @pytest.mark.parametrize("is_ticked", [True, False])
 @pytest.mark.parametrize(
-    ("source", "boxes"),
+    ("source", "boxes", "kept"),
     [
-        ("boxed", [("agree[mail]", "on"), ("agree[terms]", "on")]),
-        ("grouped", [("interests[]", "mail"), ("interests[]", "post")]),
+        ("boxed", [("agree[mail]", "on"), ("agree[terms]", "ok")], "ok"),
+        ("grouped", [("interests[]", "mail"), ("interests[]", "post")], "post"),
+        ("listed", [("answers[0][id]", "mail"), ("answers[0][value]", "on")], "small"),
     ],
 )
 def test_who_takes_a_tick_away_on_the_page_that_came_back_has_not_consented(
-    relay: RelayProcess, source: str, boxes: list[tuple[str, str]], is_ticked: bool
+    relay: RelayProcess, source: str, boxes: list[tuple[str, str]], kept: str, is_ticked: bool
 ) -> None:
     answer = post(relay, [("email", "wrong"), ("plan", "small"), *boxes], source)
     found = inputs(answer)
     (box,) = [one for one in found if one.get("type") == "checkbox"]
     assert "checked" in box
     fields = [(one["name"], one.get("value", "")) for one in found if one.get("name") not in ("email", None)]
-    assert {"small", boxes[1][1]} <= {value for _, value in fields}, "the rest goes along"
+    assert {"small", kept} <= {value for _, value in fields}, "the rest goes along"
     again = [pair for pair in fields if is_ticked or pair[0] != box["name"]]
 
     answer = post(relay, [("email", f"tick-{source}@example.com"), *again], source)
