@@ -24,10 +24,8 @@ def own_origins(relay: Relay, environ: Environ) -> tuple[str, ...]:
         public = urlsplit(relay.settings.public_url)
         return (f"{public.scheme}://{public.netloc}",)
     host = environ.get("HTTP_HOST", "")
-    own = [f"{environ['wsgi.url_scheme']}://{host}"]
-    if relay.settings.trusted_proxies:
-        own.append(f"https://{host}")  # the proxy speaks TLS, we do not
-    return tuple(own)
+    # A proxy may speak TLS where we do not, and nobody may have told us that there is one.
+    return f"{environ['wsgi.url_scheme']}://{host}", f"https://{host}"
 
 
 def shown_origin(environ: Environ) -> str | None:
