@@ -25,6 +25,7 @@ AGAIN_SECONDS = 15.0
 """After how long a submission is checked again about which the service said nothing."""
 _IDLE_SECONDS = 2.0
 _DEADLINE_SECONDS = 5.0
+_LAST_SECONDS = _DEADLINE_SECONDS + 1
 # While a service is away it is asked this seldom: others' submissions must not wait for its timeouts.
 _AWAY_SECONDS = 10.0
 # No token is good for so long: what is not known by then never will be.
@@ -52,8 +53,14 @@ class Checker:
         self._thread.start()
 
     def stop(self) -> None:
+        """Ask about nobody more."""
         self._stopping = True
         self._woken.set()
+
+    def join(self) -> None:
+        """Wait for the verdict that is under way: it is told once only."""
+        if self.is_alive():
+            self._thread.join(_LAST_SECONDS)
 
     def wake(self) -> None:
         """Say that there is something to check."""
@@ -109,7 +116,7 @@ class Checker:
 
         It is told once only: until it is recorded, nothing else is asked.
         """
-        while not self._stopping:
+        while True:
             try:
                 if verdict:
                     self._outbox.pass_check(taken.receipt, window)
@@ -120,6 +127,8 @@ class Checker:
                 return
             except Unavailable as problem:
                 events.note("outbox.unavailable", level=logging.ERROR, problem=str(problem))
+                if self._stopping:
+                    return
                 self._woken.wait(_IDLE_SECONDS)
                 self._woken.clear()
 

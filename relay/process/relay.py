@@ -126,6 +126,8 @@ class Relay:
             self.checker.stop()
         if self.dispatcher is not None:
             self.dispatcher.stop(seconds)
+        if self.checker is not None:
+            self.checker.join()
         if self._watch is not None:
             self._watch.stop()
         self._keep_what_was_seen()

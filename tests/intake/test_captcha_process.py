@@ -1,5 +1,6 @@
 """A captcha's verdict is told once: no write that failed loses it, and no second ask makes a bot."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,3 +122,19 @@ def test_a_token_whose_verdict_died_with_the_server_makes_nobody_a_bot(
         relay.kill9()
     relay.start()
     is_unknown(relay, verify, upstream, receipt)
+
+
+@pytest.mark.parametrize(("word", "state"), [("human", "delivered"), ("robot", "held")])
+def test_a_verdict_that_comes_while_the_server_ends_is_the_verdict(
+    relay: RelayProcess, verify: SiteVerify, word: str, state: str
+) -> None:
+    receipt = asked_about(relay, verify, word)
+    relay.term()
+    eventually(lambda: relay.readyz() is None, 20, "a server that ends")
+    time.sleep(1)  # all that need not wait has ended by now
+    verify.free.set()
+    assert relay.wait() == 0
+    relay.start()
+    row = relay.wait_state(receipt, state, timeout=30)
+    assert len(verify.asked) == 1
+    assert row["reason"] == ("captcha" if state == "held" else None)
