@@ -25,7 +25,7 @@ from relay.operator.watch import Watch
 from relay.outbox import refusals, sqlite, unmapped
 from relay.outbox.disk import Disk
 from relay.outbox.errors import Damaged, Unavailable, Unfit
-from relay.process.exits import EXIT_DAMAGED, EXIT_FAULT, EXIT_STORAGE, EXIT_UNFIT
+from relay.process.exits import EXIT_DAMAGED, EXIT_FAULT, EXIT_STORAGE, EXIT_UNFIT, leave
 from relay.process.keeping import configuration_kept
 from relay.process.opening import LOCK_SECONDS, lock, open_outbox
 from relay.sources.source import RETENTION_SECONDS
@@ -46,7 +46,7 @@ class Relay:
     """One server process: its settings, outbox, limits, and dispatcher."""
 
     def __init__(
-        self, settings: Settings, load: Callable[[], Settings], leave: Callable[[int], None] = os._exit
+        self, settings: Settings, load: Callable[[], Settings], leave: Callable[[int], None] = leave
     ) -> None:
         """``load`` reads the settings again, for a reload; ``leave`` ends the process with a status."""
         self._leave = leave

@@ -1,4 +1,4 @@
-"""Serving: what gunicorn's master and worker do, and ``python -m relay serve``."""
+"""Hooks: what gunicorn's master and worker do besides serving: load, start, reload, stop, count together."""
 
 import errno
 import fcntl
@@ -19,6 +19,7 @@ from relay import events, metrics
 from relay.config import settings as configuration
 from relay.config.environment import Unusable
 from relay.config.settings import Settings
+from relay.process.exits import leave
 from relay.process.keeping import configuration_kept
 
 _ADDRESS_SECONDS = 1.5
@@ -109,8 +110,7 @@ def start(worker: Any) -> None:
 def _leave(status: int) -> None:
     """End the worker for good: its master stops with the same status."""
     last_status[0] = status
-    events.flush()
-    os._exit(status)
+    leave(status)
 
 
 def keep_one_worker(arbiter: Any) -> None:
