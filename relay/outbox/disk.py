@@ -1,4 +1,4 @@
-"""The disk beneath an SQLite outbox: how much is free, what kind it is, and a ballast for when it is full."""
+"""The disk beneath an SQLite outbox: how much is free, and a ballast for when it is full."""
 
 import os
 from pathlib import Path
@@ -35,7 +35,7 @@ class Disk:
         self.is_low = True
         try:
             self._ballast.unlink()
-        except FileNotFoundError:
+        except OSError:  # there was none, or it cannot be had: the writer must not die of that
             return False
         return True
 
@@ -50,7 +50,7 @@ class Disk:
     def _fill(self, size: int) -> None:
         try:
             handle = os.open(self._ballast, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        except FileExistsError:  # a link that leads nowhere: not ours
+        except OSError:  # a link that leads nowhere is not ours; and a disk with space may take no more files
             return
         try:
             os.posix_fallocate(handle, 0, size)

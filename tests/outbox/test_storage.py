@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from relay.outbox.disk import Disk
 from tests.faults.tools import fill, small_disk
 from tests.faults.trial import Lacking
 from tests.kit.client import Made, Submitters, numbered
@@ -144,6 +145,15 @@ def leave(disk: Path, size: int) -> Path:
     with path.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, found.f_bavail * found.f_frsize - size)
     return path
+
+
+def test_a_disk_with_space_that_takes_no_more_files_is_watched_without_a_ballast() -> None:
+    with small_disk("64m,nr_inodes=8") as folder:
+        with contextlib.suppress(OSError):
+            for number in range(10):
+                (folder / str(number)).touch()
+        assert Disk(folder / "relay.db").look() is False
+        assert not (folder / "relay.db.ballast").exists()
 
 
 def test_on_a_full_disk_the_ballast_makes_room_to_record_what_was_sent(tmp_path: Path) -> None:
