@@ -55,6 +55,8 @@ class Lane:
         self._outbox = outbox
         self._line = line
         self._destination = destination
+        self._token = destination.token
+        """The last one that was seen; a call takes what its file holds then."""
         self._turn = Turn()
         self._woken = threading.Event()
         self._stopping = False
@@ -88,6 +90,7 @@ class Lane:
 
     def change(self, destination: Destination) -> None:
         self._destination = destination
+        self._token = destination.token
 
     def wake(self, *, arrival: bool = False) -> None:
         """Look for work. An arrival changes nothing while no slot is free."""
@@ -154,10 +157,10 @@ class Lane:
 
     def _watch_token(self) -> None:
         """A token file that has changed may end the hold: try at once."""
-        fresh = reread_token(self._destination)
-        if fresh.token != self._destination.token:
-            self._destination = fresh
-            self._outbox.probe_now(fresh.name)
+        token = reread_token(self._destination).token
+        if token != self._token:
+            self._outbox.probe_now(self._destination.name)
+            self._token = token
 
     def _look(self, look: Look, destination: Destination) -> None:
         """See whether a destination that fails answers again, before a submission is risked."""

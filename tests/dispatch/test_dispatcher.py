@@ -1,5 +1,6 @@
 """The dispatcher's own duties, on a real outbox: no row is left behind, and who waited first goes first."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,9 +9,12 @@ import pytest
 
 from relay.config import settings
 from relay.dispatch.dispatcher import Dispatcher
+from relay.dispatch.lane import Lane
+from relay.dispatch.line import Line
 from relay.outcome import Wait
 from tests.kit.processes import eventually
 from tests.kit.relay import NEWSLETTER, config, toml
+from tests.kit.upstream import ScriptedUpstream
 from tests.outbox.outboxes import LEASE, OCAMBA, Store, claim, fill, put, record, state
 
 
@@ -56,3 +60,25 @@ def test_after_a_429_the_oldest_in_flight_are_sent_first(store: Store) -> None:
         record(outbox, claimed, Wait(429, 5))
     store.pass_time(6)
     assert [claim(outbox).delivery.receipt for _ in early] == early
+
+
+def test_a_reload_while_the_tokens_file_is_read_is_not_forgotten(store: Store, tmp_path: Path) -> None:
+    outbox, file = store.open(), tmp_path / "token"
+    os.mkfifo(file)
+    receipt = put(outbox).delivery.receipt
+    until = store.clock.now + 300
+    outbox.change_hold(
+        "ocamba", lambda health, _: replace(health, hold_reason="misconfigured: 401", hold_until=until)
+    )
+    before = replace(OCAMBA, token_file=str(file))
+    lane = Lane(outbox, Line(), before, told=lambda _: None, kept_fields=lambda _: ())
+    with ScriptedUpstream() as upstream:
+        lane.start()
+        try:
+            with file.open("w") as written:  # from now on until it is closed, the lane is reading it
+                lane.change(replace(OCAMBA, url=upstream.url))
+                written.write("another-token")
+            eventually(lambda: state(outbox, receipt) == "delivered", 15, "a call to the new address")
+        finally:
+            lane.stop()
+            lane.join(5)
