@@ -12,7 +12,6 @@ from relay.config.schemas import Duration, Strict, Text, choice, load, secure_ad
 from relay.destination import Destination
 
 HOURS = 3600.0
-LIMITS = quota.parse_windows("10/second; 150/minute")
 
 
 class DestinationSchema(Strict):

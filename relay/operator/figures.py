@@ -9,10 +9,10 @@ from relay.operator.actions import WAITING
 from relay.outbox import figures, refusals, unmapped
 from relay.outbox.figures import HOUR
 from relay.outbox.outbox import Outbox
+from relay.sources.source import RETENTION_SECONDS
 from relay.sources.unmapped import is_mapped
 
 DAY_HOURS, WEEK_HOURS = 24, 7 * 24
-_DEFAULT_RETENTION = 30 * 86400.0
 
 
 def needs_you(settings: Settings, outbox: Outbox) -> list[dict[str, Any]]:
@@ -31,7 +31,7 @@ def needs_you(settings: Settings, outbox: Outbox) -> list[dict[str, Any]]:
 def kept_seconds(settings: Settings, source: str) -> float:
     """Return for how long what waits for a person is kept, also of a source that is gone."""
     known = settings.sources.get(source)
-    return known.retention if known else _DEFAULT_RETENTION
+    return known.retention if known else RETENTION_SECONDS
 
 
 def sources(settings: Settings, outbox: Outbox) -> list[dict[str, Any]]:

@@ -121,11 +121,6 @@ def lacking_keys(row: Mapping[str, Any], settings: Settings, vault: Vault) -> Ke
     return Keys(content_key(vault, source.name, "", mapped), twin)
 
 
-def as_text(body: bytes) -> str:
-    """Return a kept body as something that can be shown."""
-    return body.decode("utf-8", "replace")
-
-
 def revealed(row: Mapping[str, Any], payload: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     """Return what is personal in a row: its profile, or all that was sent where nothing could be mapped."""
     found = {name: payload[name] for name in ("profile", "update") if payload.get(name)}

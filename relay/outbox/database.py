@@ -16,8 +16,6 @@ _LOOKERS = 2
 _LOOKER_WAITS = 3.0
 _STEPS_BETWEEN = 20_000  # of SQLite's machine: some milliseconds
 
-# --- engines --------------------------------------------------------------------------------------------
-
 
 def engine_for(url: str, *, reading: bool = False, **pool: Any) -> Engine:
     if not is_sqlite(url):

@@ -15,7 +15,6 @@ from relay.outbox.statements import IS_SENDING, get_meta, insert_ignoring, put_m
 from relay.outbox.wanted import Wanted, oldest_first
 from relay.vault import KeyMissing, Vault
 
-_RECENT_ATTEMPTS = 10_000
 _AT_ONCE = 1000
 _UNSEEN_SECONDS = 30.0
 _EPISODE = "alert:"

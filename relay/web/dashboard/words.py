@@ -63,7 +63,6 @@ OUTCOMES: dict[str, str] = {
     "wait": "upstream asked us to wait",
     "unclear": "no clear answer: upstream may have taken it",
     "misconfigured": "upstream does not accept our token or address",
-    "notsent": "it was not sent after all",
 }
 
 
