@@ -60,7 +60,7 @@ class Delivered(Outcome):
 
     @property
     def profile_id(self) -> str | None:
-        """Upstream's id, as text: ids exceed 64 bits."""
+        """Upstream's id, as text: ids have 20 digits, more than many programs read exactly."""
         found = self.profile.get("id")
         text = str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
         return text if _ID.fullmatch(text) else None
@@ -91,7 +91,7 @@ class Forbidden(Outcome):
 
 @dataclass(frozen=True)
 class Wait(Outcome):
-    """429. The whole account waits ``seconds``; None with ``parallel``: upstream named no time."""
+    """429. The whole account waits ``seconds``; with ``parallel`` upstream named no time."""
 
     seconds: float = 0
     parallel: bool = False

@@ -1,4 +1,4 @@
-"""Quota: the windows of a destination as numbers, and the per-client limits at the door.
+"""Quota: the windows of a destination as numbers, and the notation in which all limits are written.
 
 Upstream counts fixed windows on its own clock, and sees a call somewhere between our first byte and
 its answer. So a slot is held from the recorded start until the answer *plus* the window: then no
@@ -56,9 +56,6 @@ def parse_limits(text: str) -> list[Any]:
     if any(item.amount < 1 or item.multiples < 1 for item in items):
         raise ValueError("must allow at least 1")
     return items
-
-
-# --- upstream's windows ---------------------------------------------------------------------------
 
 
 def next_free(windows: Sequence[Window], held: Sequence[float], now: float) -> float:

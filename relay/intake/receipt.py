@@ -1,4 +1,4 @@
-"""Receipt: everything an outsider may know about a submission, and what an operator may see."""
+"""Receipt: everything an outsider may know about a submission."""
 
 from collections.abc import Mapping
 from typing import Any

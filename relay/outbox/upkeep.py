@@ -1,4 +1,4 @@
-"""Upkeep, inside a transaction: the clock, what a copy or another mode means, retention, erasure, alerts."""
+"""Upkeep, inside a transaction: what a copy or another mode means, keys, retention, erasure, alerts."""
 
 from collections.abc import Sequence
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""``relay serve``: gunicorn as a child, with the sandbox beside it where there is no token."""
+"""``relay serve``: gunicorn in this process, and the sandbox as its child where there is no token."""
 
 import os
 import subprocess
