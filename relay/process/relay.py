@@ -18,28 +18,18 @@ from relay.intake.limits import Doorkeeper
 from relay.intake.refusals import Refusals
 from relay.intake.unmapped import Unmapped
 from relay.intake.waiting import Patience
-from relay.operator.alerts import EVERY_SECONDS as WATCH_SECONDS
-from relay.operator.alerts import Alert, found
 from relay.operator.clerk import Clerk
-from relay.operator.watch import Watch
-from relay.outbox import refusals, sqlite, unmapped
+from relay.outbox import sqlite
 from relay.outbox.disk import Disk
 from relay.outbox.errors import Damaged, Unavailable, Unfit
-from relay.process.exits import EXIT_DAMAGED, EXIT_FAULT, EXIT_STORAGE, EXIT_UNFIT, leave
+from relay.process.exits import EXIT_DAMAGED, EXIT_STORAGE, EXIT_UNFIT, leave
+from relay.process.housekeeping import GUESSING_SECONDS, Housekeeping
 from relay.process.keeping import configuration_kept
 from relay.process.opening import LOCK_SECONDS, lock, open_outbox
-from relay.sources.source import RETENTION_SECONDS
 from relay.vault import KeyMissing
 
 _LAST_WORDS_SECONDS = 0.5
 _READY_SECONDS = 1.0
-_TIDY_SECONDS = 1.0
-_EXPIRE_SECONDS = 60.0
-_LEAP_SECONDS = 366 * 86400.0
-_DOUBT_SECONDS = 3600.0
-"""A clock that leapt ahead by a year may be wrong: for an hour nothing is deleted on its word."""
-GUESSING_SECONDS = 300.0
-"""The alert about guesses is over when there were not too many for so long."""
 
 
 class Relay:
@@ -49,7 +39,7 @@ class Relay:
         self, settings: Settings, load: Callable[[], Settings], leave: Callable[[int], None] = leave
     ) -> None:
         """``load`` reads the settings again, for a reload; ``leave`` ends the process with a status."""
-        self._leave = leave
+        self.leave = leave
         self.settings = settings
         self._load = load
         self.clock = SteadyClock()
@@ -57,14 +47,11 @@ class Relay:
         self.dispatcher: Dispatcher | None = None
         self.checker: Checker | None = None
         self.clerk: Clerk | None = None
-        self._watch: Watch | None = None
         self.refusals = Refusals()
         self.unmapped = Unmapped()
-        self._crowds = Crowds()
+        self.crowds = Crowds()
         self._lock: int | None = None
-        self._stopping = threading.Event()
         self._ready: tuple[float, dict[str, str]] = (-_READY_SECONDS, {})
-        self._expires_from = 0.0
         self._reloading = threading.Lock()
         self.warned: set[str] = set()
         self.guessed_at = -GUESSING_SECONDS
@@ -78,13 +65,14 @@ class Relay:
         if settings.is_sqlite:
             self._lock = lock(settings.database_path, LOCK_SECONDS)
         self.outbox = open_outbox(settings, self.clock)
+        self._house = Housekeeping(self)
         self.outbox.prepare(settings.destinations, sandbox=settings.is_sandbox)
         if self.disk is not None:
             self.outbox.on_full = self.disk.release
         self.outbox.start(self._die)
         if settings.is_sqlite:
             self._keep_time()
-        self._look_at_disk()
+        self._house.look_at_disk()
         if settings.role != "web":
             self.dispatcher = Dispatcher(self.outbox, settings)
             self.checker = Checker(self.outbox, settings, self.dispatcher.wake)
@@ -98,7 +86,7 @@ class Relay:
             self.checker.start()
         if self.clerk is not None:
             self.clerk.start()
-        threading.Thread(target=self._keep_house, name="housekeeping", daemon=True).start()
+        self._house.start()
         for warning in settings.warnings:
             events.note("relay.warning", level=logging.WARNING, warning=warning)
         events.note("relay.started", process=os.getpid(), version=sqlite_version(settings))
@@ -110,16 +98,11 @@ class Relay:
         if ahead >= JUMP_SECONDS:
             events.note("clock.behind", level=logging.WARNING, seconds=round(ahead, 1))
         if newest := self.outbox.newest():
-            self._doubt(self.clock() - newest)
-
-    def _doubt(self, leap: float) -> None:
-        """Let retention wait if a clock went ahead by so much: somebody may be about to set it."""
-        if leap > _LEAP_SECONDS:
-            self._expires_from = time.monotonic() + _DOUBT_SECONDS
+            self._house.doubt(self.clock() - newest)
 
     def stop(self, seconds: float = 20.0) -> None:
         """Finish the calls in flight and close the outbox."""
-        self._stopping.set()
+        self._house.stop()
         if self.clerk is not None:
             self.clerk.stop()
         if self.checker is not None:
@@ -128,9 +111,7 @@ class Relay:
             self.dispatcher.stop(seconds)
         if self.checker is not None:
             self.checker.join()
-        if self._watch is not None:
-            self._watch.stop()
-        self._keep_what_was_seen()
+        self._house.finish()
         self.outbox.stop()
         if self._lock is not None:
             os.close(self._lock)
@@ -145,7 +126,7 @@ class Relay:
             except environment.Unusable as problem:
                 configuration_kept(problem.problems)
                 return False
-            self._crowds.mistaken.forget(self.settings.sources, settings.sources)
+            self.crowds.mistaken.forget(self.settings.sources, settings.sources)
             # One assignment: a request sees the old settings or the new, never a mixture.
             self.settings = settings
             self.intake = self._intake(settings)
@@ -166,7 +147,7 @@ class Relay:
             self._patience,
             self.refusals,
             self.unmapped,
-            self._crowds,
+            self.crowds,
             checker=self.checker,
         )
 
@@ -180,7 +161,7 @@ class Relay:
         """The writer thread is gone: nothing can be stored any more, so leave."""
         events.note("outbox.died", level=logging.CRITICAL, error=events.where_from(death))
         time.sleep(_LAST_WORDS_SECONDS)  # the requests that waited for it are told
-        self._leave(EXIT_STORAGE)
+        self.leave(EXIT_STORAGE)
 
     # --- health -------------------------------------------------------------------------------------
 
@@ -213,88 +194,6 @@ class Relay:
         if self.doorkeeper.degraded:
             found.append("RELAY_LIMITS_URL cannot be reached: clients are limited per process")
         return found
-
-    # --- housekeeping ---------------------------------------------------------------------------------
-
-    def _keep_house(self) -> None:
-        """Look after the disk and the WAL every second, after alerts and retention less often."""
-        watch = self._watch = Watch(self.outbox, lambda: self.settings)
-        chores: list[tuple[float, Callable[[], None]]] = [
-            (_TIDY_SECONDS, self._tidy),
-            (WATCH_SECONDS, lambda: watch.look(self._alerts())),
-            (_EXPIRE_SECONDS, self._expire),
-        ]
-        due = [0.0] * len(chores)
-        while not self._stopping.wait(_TIDY_SECONDS):
-            for number, (every, chore) in enumerate(chores):
-                if time.monotonic() >= due[number]:
-                    due[number] = time.monotonic() + every
-                    self._do(chore)
-
-    def _do(self, chore: Callable[[], None]) -> None:
-        try:
-            chore()
-        except Exception as problem:  # noqa: BLE001 - the other chores go on, and this one the next time
-            events.note("housekeeping.failed", level=logging.ERROR, error=events.where_from(problem))
-
-    def _look_at_threads(self) -> None:
-        """Leave if nothing would be sent any more; the next start settles what was under way."""
-        parts = (("dispatcher", self.dispatcher), ("checker", self.checker), ("clerk", self.clerk))
-        for name, part in parts:
-            if part is not None and not part.is_alive() and not self._stopping.is_set():
-                events.note("relay.died", level=logging.CRITICAL, problem=f"the {name} has died")
-                self._leave(EXIT_FAULT)
-
-    def _tidy(self) -> None:
-        self._look_at_threads()
-        if self.settings.is_sqlite and (moved := self.clock.jump()):
-            self._doubt(moved)
-            self.outbox.shift(self.clock, moved, boot())
-            events.note("clock.jumped", level=logging.WARNING, seconds=round(moved, 1))
-        self._look_at_disk()
-        self._keep_what_was_seen()
-        # Emptied soon after payloads were erased, so that they are gone from the WAL too.
-        self.outbox.checkpoint()
-
-    def _keep_what_was_seen(self) -> None:
-        """Keep what was refused or not mapped since the last time; what cannot be kept now is kept later."""
-        if counts := self.refusals.take():
-            try:
-                self.outbox.write(lambda conn: refusals.add(conn, counts, self.outbox.now(conn)))
-            except Unavailable:
-                self.refusals.put_back(counts)
-        if names := self.unmapped.take():
-            try:
-                self.outbox.write(lambda conn: unmapped.add(conn, names, self.outbox.now(conn)))
-            except Unavailable:
-                self.unmapped.put_back(names)
-
-    def _look_at_disk(self) -> None:
-        if self.disk is None:
-            return
-        self.outbox.is_full = self.disk.look()
-
-    def _alerts(self) -> list[Alert]:
-        return list(
-            found(
-                self.outbox,
-                self.settings,
-                disk_is_low=self.outbox.is_full,
-                crowded=self._crowds.crowded.sources(),
-                flooded=self._crowds.flooded.sources(),
-                mistaken=self._crowds.mistaken.sources(),
-                overfull=self._crowds.overfull.sources(),
-                guessing=time.monotonic() - self.guessed_at < GUESSING_SECONDS,
-            )
-        )
-
-    def _expire(self) -> None:
-        if time.monotonic() < self._expires_from:
-            return
-        retention = {source.name: source.retention for source in self.settings.sources.values()}
-        for source, count in self.outbox.expire(retention, RETENTION_SECONDS).items():
-            events.note("retention.expired", source=source, count=count)
-        self.outbox.forget()
 
 
 def sqlite_version(settings: Settings) -> str | None:
