@@ -83,14 +83,14 @@ class Doorkeeper:
 
         ``times``: the part, or the multiple, of the limits that counts; ``cost``: as how many it counts.
         """
-        return self._ask(_hit, rule, key, times, cost)
+        return self._ask(rule, key, times, cost, counts=True)
 
     def is_over(self, rule: str | None, *key: str, times: Fraction = WHOLE, cost: int = 1) -> bool:
         """Whether one more hit would be too many. Counts nothing."""
-        return self._ask(_look, rule, key, times, cost) is not None
+        return self._ask(rule, key, times, cost, counts=False) is not None
 
     def _ask(
-        self, ask: "_Ask", rule: str | None, key: tuple[str, ...], times: Fraction, cost: int
+        self, rule: str | None, key: tuple[str, ...], times: Fraction, cost: int, *, counts: bool
     ) -> float | None:
         if rule is None:
             return None
@@ -100,13 +100,13 @@ class Doorkeeper:
         now = time.monotonic()
         if self._shared is not None and now >= self._away_until:
             try:
-                waits = ask(self._shared, items, key, cost, time.time)
+                waits = _wait(self._shared, items, key, cost, time.time, counts=counts)
                 self._away_until = 0.0
                 return waits
             except limits_library.errors.StorageError:
                 self._away_until = now + self._pause
         with self._lock:
-            return ask(self._local, items, key, cost, time.monotonic)
+            return _wait(self._local, items, key, cost, time.monotonic, counts=counts)
 
 
 def scaled(items: list[Any], times: Fraction) -> list[Any]:
@@ -118,30 +118,18 @@ def scaled(items: list[Any], times: Fraction) -> list[Any]:
     ]
 
 
-_Ask = Callable[[MovingWindowRateLimiter, list[Any], tuple[str, ...], int, Callable[[], float]], float | None]
-
-
-def _hit(
+def _wait(
     limiter: MovingWindowRateLimiter,
     items: list[Any],
     key: tuple[str, ...],
     cost: int,
     clock: Callable[[], float],
+    *,
+    counts: bool,
 ) -> float | None:
+    """Return after how many seconds there is room again; None if there is now."""
+    fits = limiter.hit if counts else limiter.test
     for item in items:
-        if not limiter.hit(item, *key, cost=cost):
-            return max(1.0, limiter.get_window_stats(item, *key).reset_time - clock())
-    return None
-
-
-def _look(
-    limiter: MovingWindowRateLimiter,
-    items: list[Any],
-    key: tuple[str, ...],
-    cost: int,
-    clock: Callable[[], float],
-) -> float | None:
-    for item in items:
-        if not limiter.test(item, *key, cost=cost):
+        if not fits(item, *key, cost=cost):
             return max(1.0, limiter.get_window_stats(item, *key).reset_time - clock())
     return None
