@@ -76,7 +76,7 @@ class Relay:
         if settings.role != "web":
             self.dispatcher = Dispatcher(self.outbox, settings)
             self.checker = Checker(self.outbox, settings, self.dispatcher.wake)
-            self.clerk = Clerk(self.outbox, lambda: self.settings, self._wake)
+            self.clerk = Clerk(self.outbox, lambda: self.settings, self.wake)
         # At most half of the threads may wait for verdicts.
         self._patience = Patience(self.outbox, settings.threads // 2, is_alone=settings.is_sqlite)
         self.intake = self._intake(settings)
@@ -151,17 +151,24 @@ class Relay:
             checker=self.checker,
         )
 
-    def _wake(self) -> None:
-        """Have every destination looked at: something was queued."""
-        if self.dispatcher is not None:
-            for name in self.settings.destinations:
-                self.dispatcher.wake(name)
-
     def _die(self, death: BaseException) -> None:
         """The writer thread is gone: nothing can be stored any more, so leave."""
         events.note("outbox.died", level=logging.CRITICAL, error=events.where_from(death))
         time.sleep(_LAST_WORDS_SECONDS)  # the requests that waited for it are told
         self.leave(EXIT_STORAGE)
+
+    # --- what a person began --------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Have every destination looked at: something was queued."""
+        if self.dispatcher is not None:
+            for name in self.settings.destinations:
+                self.dispatcher.wake(name)
+
+    def call_clerk(self) -> None:
+        """Have a new job begun at once."""
+        if self.clerk is not None:
+            self.clerk.call()
 
     # --- health -------------------------------------------------------------------------------------
 

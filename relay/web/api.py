@@ -112,7 +112,7 @@ def replay(receipt: str) -> Response:
     """Queue it again, if it is still as it was seen."""
     seen = asked.seen(asked.body("expect"))
     shown = _operator().replay(receipt, seen)
-    _wake()
+    _relay().wake()
     return _json(shown)
 
 
@@ -127,7 +127,7 @@ def edit(receipt: str) -> Response:
     """Correct values, and queue it."""
     sent = asked.body("values", "expect")
     shown = _operator().edit(receipt, asked.values(sent), asked.seen(sent))
-    _wake()
+    _relay().wake()
     return _json(shown)
 
 
@@ -152,7 +152,7 @@ def replay_all() -> Response:
     if dry_run:
         return _json({"count": count})
     job = operator.make_job(REPLAY, filter_)["job"]
-    _call_clerk()
+    _relay().call_clerk()
     return _json({"count": count, "job": job})
 
 
@@ -163,7 +163,7 @@ def make_job() -> Response:
     action, counted = asked.text(sent, "action") or "", asked.text(sent, "counted")
     filter_ = asked.filter_of(sent.get("filter")) if counted is None else Filter()
     made = _operator().make_job(action, filter_, dry_run=asked.flag(sent, "dry_run"), counted=counted)
-    _call_clerk()
+    _relay().call_clerk()
     return _json(made, 202)
 
 
@@ -203,12 +203,6 @@ def export() -> Response:
     return saved(pieces, format_)
 
 
-def _call_clerk() -> None:
-    clerk = _relay().clerk
-    if clerk is not None:
-        clerk.call()
-
-
 @blueprint.get("/audit")
 def audit() -> Response:
     """Who did what, newest first, a page at a time."""
@@ -231,7 +225,7 @@ def test(name: str) -> Response:
     named = {field: asked.text(sent, field) for field in ("email", "mobile_phone_number")}
     contact = {field: value for field, value in named.items() if value}
     found = _operator().test(name, contact, send=asked.flag(sent, "send"))
-    _wake()
+    _relay().wake()
     return _json(found)
 
 
@@ -250,15 +244,8 @@ def hold(name: str, verb: str) -> Response:
     operator = _operator()
     operator.hold(name, verb)
     if verb == "resume":
-        _wake()
+        _relay().wake()
     return _json(operator.status()[name])
-
-
-def _wake() -> None:
-    relay = _relay()
-    if relay.dispatcher is not None:
-        for name in relay.settings.destinations:
-            relay.dispatcher.wake(name)
 
 
 def _json(body: Any, status: int = 200) -> Response:

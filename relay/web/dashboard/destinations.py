@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response
 
 from relay.operator.actor import ACT
-from relay.web.dashboard.frame import after, blueprint, page, the_actor, the_operator, the_relay, wake
+from relay.web.dashboard.frame import after, blueprint, page, the_actor, the_operator, the_relay
 
 
 @blueprint.get("/destinations")
@@ -33,5 +33,5 @@ def _values() -> dict[str, Any]:
 def hold(name: str, verb: str) -> Response:
     """Stop sending there, or go on."""
     waits = the_operator().hold(name, verb)
-    wake()
+    the_relay().wake()
     return after("destinations", "waits" if waits else f"{verb}d")

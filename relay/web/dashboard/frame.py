@@ -113,14 +113,6 @@ def reasons(problem: Unfitting) -> str:
     return " ".join([f"{str(problem).rstrip('.')}.", *told])
 
 
-def wake() -> None:
-    """Let what was queued be sent at once."""
-    relay = the_relay()
-    if relay.dispatcher is not None:
-        for name in relay.settings.destinations:
-            relay.dispatcher.wake(name)
-
-
 @blueprint.app_template_filter("moment")
 def moment(text: str | None) -> str:
     """Return a time of the API in the operators' zone, to the second."""

@@ -7,7 +7,7 @@ from flask import Response, redirect, request, url_for
 from relay.operator.actor import ACT
 from relay.operator.errors import Nonsense
 from relay.operator.filter import Filter
-from relay.web.dashboard.frame import after, blueprint, page, the_actor, the_operator, wake
+from relay.web.dashboard.frame import after, blueprint, page, the_actor, the_operator, the_relay
 
 _ROWS = 100
 _NAMED = ("state", "source", "reason", "since", "until")
@@ -40,9 +40,10 @@ def job_begin() -> Response:
     action, counted, operator = request.form.get("action", ""), request.form.get("sure"), the_operator()
     if not counted:
         made = operator.make_job(action, _asked(), dry_run=True)
+        the_relay().call_clerk()
         return redirect(url_for("dashboard.job_ask", name=made["job"]), 303)  # type: ignore[return-value]
     begun = operator.make_job(action, Filter(), counted=counted)
-    wake()
+    the_relay().call_clerk()
     return redirect(url_for("dashboard.job", name=begun["job"]), 303)  # type: ignore[return-value]
 
 

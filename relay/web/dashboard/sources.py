@@ -11,7 +11,7 @@ from relay.operator.errors import Unfitting
 from relay.sources.mapping import CONTACTS
 from relay.sources.source import Source
 from relay.web import forms, front
-from relay.web.dashboard.frame import blueprint, page, reasons, the_actor, the_operator, the_relay, wake
+from relay.web.dashboard.frame import blueprint, page, reasons, the_actor, the_operator, the_relay
 from relay.web.language import ENGLISH
 
 _LONGEST_NAME = 40
@@ -39,7 +39,7 @@ def source_test(name: str) -> Response:
         tested = the_operator().test(name, contact, send=is_sent, once=once)
     except Unfitting as problem:
         return _shown(name, 422, alert=reasons(problem))
-    wake()
+    the_relay().wake()
     return _shown(name, tested=tested)
 
 

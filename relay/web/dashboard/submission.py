@@ -11,7 +11,7 @@ from relay.operator.errors import Nonsense, Unfitting
 from relay.operator.filter import Filter
 from relay.outbox.moves import Expected
 from relay.sources.mapping import PROFILE_FIELDS
-from relay.web.dashboard.frame import after, blueprint, page, reasons, the_actor, the_operator, wake
+from relay.web.dashboard.frame import after, blueprint, page, reasons, the_actor, the_operator, the_relay
 
 _LABELS = {REPLAY: "Send it", DISCARD: "Discard it", REVEAL: "Show who it is", EDIT: "Correct it"}
 _ROLES = {REPLAY: ACT, DISCARD: ACT, EDIT: ACT, REVEAL: actor.REVEAL}
@@ -42,7 +42,7 @@ def act(receipt: str, action: str) -> Response:
         operator.replay(receipt, seen)
     else:
         operator.discard(receipt, seen)
-    wake()
+    the_relay().wake()
     return after("submission", _DONE[action], receipt=receipt)
 
 
