@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
-from relay.cli.failed import FAILED, AskedWrongly, Failed, count_of
+from relay.cli.failed import FAILED, AskedWrongly, Failed
 from relay.cli.filtering import check_source
 from relay.cli.opening import open_to_act
+from relay.operator.wording import count_of
 
 BODY = click.Path(exists=True, dir_okay=False, allow_dash=True)
 """A file with a body, or standard input."""

@@ -15,10 +15,6 @@ class AskedWrongly(click.ClickException):
     exit_code = ASKED_WRONGLY
 
 
-def count_of(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
-
-
 def explained(problem: Exception) -> tuple[str, int] | None:
     """Return what to say of an exception, and the exit status; None for one that is a fault of ours."""
     from relay.config.environment import Unusable

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from relay.cli.failed import count_of
 from relay.cli.filtering import known_filter, narrowed
 from relay.cli.opening import note, open_to_look
 from relay.cli.wording import columns
 from relay.delivery import QUEUED, SENDING
+from relay.operator.wording import count_of
 
 Row = dict[str, Any]
 WINDOW = 500

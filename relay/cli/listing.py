@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay.cli.failed import count_of
 from relay.cli.filtering import NO_MATCH, filtered, is_narrow, known_filter, whole_receipt
 from relay.cli.opening import open_to_look
 from relay.cli.wording import columns, described, heading, table
+from relay.operator.wording import count_of
 
 if TYPE_CHECKING:
     from relay.operator.filter import Filter

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay.cli.envfile import opened_privately
-from relay.cli.failed import FAILED, AskedWrongly, Failed, count_of
+from relay.cli.failed import FAILED, AskedWrongly, Failed
 from relay.cli.filtering import NO_MATCH, known_filter, narrowed
 from relay.cli.opening import note, open_to_act, open_to_look
+from relay.operator.wording import count_of
 
 if TYPE_CHECKING:
     from relay.operator.imports import Imported, Problem, Reject

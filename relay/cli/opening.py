@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relay.cli.failed import Failed, count_of
+from relay.cli.failed import Failed
+from relay.operator.wording import count_of
 
 if TYPE_CHECKING:
     from relay.config.settings import Settings

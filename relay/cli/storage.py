@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relay.cli.failed import FAILED, Failed, count_of
+from relay.cli.failed import FAILED, Failed
 from relay.cli.filtering import check_contact
 from relay.cli.opening import open_to_act
+from relay.operator.wording import count_of
 
 if TYPE_CHECKING:
     from relay.config.settings import Settings
