@@ -11,6 +11,7 @@ from relay.operator.filter import Filter
 from relay.operator.operator import Operator
 from relay.process.relay import Relay
 from relay.web import asked, guesses, looking
+from relay.web.clients import shown_token
 from relay.web.problems import problem
 from relay.web.saved import saved
 
@@ -46,8 +47,8 @@ def authorize() -> Response | None:
         response = problem(429, "Too many wrong tokens.")
         response.headers["Retry-After"] = str(guesses.RETRY_SECONDS)
         return response
-    scheme, _, token = shown.partition(" ")
-    found = actor.recognise(settings, token) if scheme == "Bearer" else None
+    token = shown_token(request.environ)
+    found = actor.recognise(settings, token) if token is not None else None
     if found is not None:
         g.actor = found
         return None

@@ -1,4 +1,4 @@
-"""Who is asking: the address behind the proxies that are trusted."""
+"""Who is asking: the address behind the proxies that are trusted, and the token that is shown."""
 
 import logging
 
@@ -37,3 +37,12 @@ def is_proxied(relay: Relay, environ: Environ) -> bool:
         relay.warned.add(_PROXY_WARNING)
         events.note("proxy.untrusted", level=logging.WARNING, warning=_PROXY_WARNING)
     return True
+
+
+def shown_token(environ: Environ) -> str | None:
+    """Return the bearer token of a request, as its owner has it; None if none is shown."""
+    scheme, _, token = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
+    if scheme != "Bearer":
+        return None
+    # WSGI hands the bytes of a header over as if they were Latin-1.
+    return token.encode("latin-1", "replace").decode("utf-8", "surrogateescape")

@@ -11,6 +11,7 @@ from relay.delivery import KEPT, QUEUED, SENDING
 from relay.operator import actor
 from relay.process.relay import Relay
 from relay.web import guesses
+from relay.web.clients import shown_token
 from relay.web.problems import problem
 
 blueprint = Blueprint("operations", __name__)
@@ -42,8 +43,8 @@ def readyz() -> Response:
 
 def _is_trusted(relay: Relay) -> bool:
     """Whether the token of the metrics or of an operator is shown, by a client that does not guess."""
-    scheme, _, token = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-    if scheme != "Bearer" or guesses.are_too_many(relay, "readyz"):
+    token = shown_token(request.environ)
+    if token is None or guesses.are_too_many(relay, "readyz"):
         return False
     if _is_metrics_token(relay, token) or actor.recognise(relay.settings, token) is not None:
         return True
@@ -55,7 +56,7 @@ def _is_metrics_token(relay: Relay, token: str) -> bool:
     known = relay.settings.metrics_token
     if not known or known == "public":
         return False
-    return hmac.compare_digest(token.encode("latin-1", "replace"), known.encode())
+    return hmac.compare_digest(token.encode("utf-8", "surrogateescape"), known.encode())
 
 
 @blueprint.get("/metrics")
@@ -63,10 +64,10 @@ def exposition() -> Response:
     """Prometheus text, behind a token of its own unless that is ``public``."""
     relay: Relay = current_app.relay  # type: ignore[attr-defined]
     token = relay.settings.metrics_token
-    scheme, _, shown = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    shown = shown_token(request.environ)
     if token != "public" and guesses.are_too_many(relay, "metrics"):
         return problem(429, "Too many wrong tokens came from here.")
-    if token != "public" and not (scheme == "Bearer" and _is_metrics_token(relay, shown)):
+    if token != "public" and not (shown is not None and _is_metrics_token(relay, shown)):
         if shown:
             guesses.note_wrong(relay, "metrics")
         response = problem(401, "Send Authorization: Bearer with the metrics token.")

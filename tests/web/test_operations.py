@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.client import Raw, head
 from tests.kit.processes import eventually
 from tests.kit.relay import ROOT, RelayProcess, config
 from tests.kit.upstream import ScriptedUpstream
@@ -42,6 +43,19 @@ def test_strangers_learn_whether_it_is_ready_and_no_more() -> None:
         assert set(relay.get("/readyz", right, source_address="127.0.3.8").json) == {"status"}
         assert relay.output().count("operator.guessing") == 1
         eventually(lambda: '"guessing"' in relay.output(), 25, "the alert")
+
+
+@pytest.mark.parametrize("path", ["/api/status", "/metrics", "/readyz"])
+def test_a_token_may_be_written_in_any_letters(path: str) -> None:
+    token = "ein-schlüssel-für-die-betreiber"
+    tokens = {"RELAY_ADMIN_TOKEN": token, "RELAY_METRICS_TOKEN": f"{token}-2"}
+    with RelayProcess(config("http://127.0.0.1:9/"), env=tokens) as relay:
+        shown = tokens["RELAY_METRICS_TOKEN" if path == "/metrics" else "RELAY_ADMIN_TOKEN"]
+        asked = head("GET", path).removesuffix(b"\r\n") + f"Authorization: Bearer {shown}\r\n\r\n".encode()
+        with Raw(relay.port) as link:
+            answer = link.send(asked).read(method="GET")
+        assert answer.status == 200
+        assert path != "/readyz" or "warnings" in answer.json
 
 
 def test_who_guesses_at_the_metrics_is_refused_before_a_token_is_looked_at() -> None:
