@@ -30,7 +30,8 @@ class Forecast:
         own = max(0, self._waiting.get(source, 0) - 1)
         if ahead_of_it is not None:  # others may have come since it was counted
             own = min(own, ahead_of_it)
-        others = sum(min(count, own + 1) for name, count in self._waiting.items() if name not in ("", source))
+        waiting = list(self._waiting.items())  # at once: other threads add to it
+        others = sum(min(count, own + 1) for name, count in waiting if name not in ("", source))
         ahead = own + others
         ahead += min(self._waiting.get("", 0), ahead // 9)
         return max(0.0, self._eta_of(ahead) - (time.monotonic() - self.made_at))
