@@ -43,7 +43,7 @@ CHECKPOINT: Any = object()
 _STOP: Any = object()
 
 
-class Job:
+class Write:
     """Something to be written, and its result once it is committed.
 
     One lock instead of the library's Future: this is on the way of every submission.
@@ -85,7 +85,7 @@ class Writer:
         self._store = store
         self._on_death = on_death
         self._on_full = on_full
-        self._queue: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Write] = queue.SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
         self._recent: deque[float] = deque(maxlen=_BUSY_BATCHES)
@@ -95,18 +95,18 @@ class Writer:
 
     def submit(self, work: Any) -> Any:
         """Write a change, or an entry for ``store``; return its result once it is committed."""
-        job = Job(work)
+        write = Write(work)
         with self._closing:
             if self._closed:
                 raise Unavailable("the relay is stopping")
-            self._queue.put(job)
-        return job.result()
+            self._queue.put(write)
+        return write.result()
 
     def stop(self) -> None:
         """Write what is queued, and end; what comes later is refused."""
         with self._closing:
             self._closed = True
-            self._queue.put(Job(_STOP))
+            self._queue.put(Write(_STOP))
         self._thread.join()
 
     def _run(self) -> None:
@@ -132,13 +132,13 @@ class Writer:
             self._gather()
         while len(batch) < _BATCH and not self._queue.empty():
             batch.append(self._queue.get())
-        jobs = [job for job in batch if job.work is not _STOP and job.work is not CHECKPOINT]
-        if jobs:
-            self._commit(conn, jobs)
-        for job in batch:
-            if job.work is CHECKPOINT:
-                job.finish(self._truncate(conn))
-        return all(job.work is not _STOP for job in batch)
+        writes = [write for write in batch if write.work is not _STOP and write.work is not CHECKPOINT]
+        if writes:
+            self._commit(conn, writes)
+        for write in batch:
+            if write.work is CHECKPOINT:
+                write.finish(self._truncate(conn))
+        return all(write.work is not _STOP for write in batch)
 
     def _truncate(self, conn: Connection) -> bool:
         """Empty the WAL; with less patience than for a commit, as submissions wait behind it."""
@@ -160,26 +160,26 @@ class Writer:
         if now - self._recent[0] < _BUSY_SPAN_SECONDS and len(self._recent) == _BUSY_BATCHES:
             time.sleep(_GATHER_SECONDS)
 
-    def _commit(self, conn: Connection, jobs: list[Job]) -> None:
+    def _commit(self, conn: Connection, writes: list[Write]) -> None:
         try:
             with conn.begin():
-                results = self._work(conn, [job.work for job in jobs])
+                results = self._work(conn, [write.work for write in writes])
         except Exception as problem:
             if isinstance(problem, SQLAlchemyError) and isinstance(translate(problem), Full):
                 # Before another commit takes the room: an emptied WAL is most of what can be had.
                 self._on_full()
                 truncate_wal(conn)
-            if len(jobs) == 1 or is_fatal(problem) or _is_locked(problem):
-                for job in jobs:
-                    job.finish(error=problem)
+            if len(writes) == 1 or is_fatal(problem) or _is_locked(problem):
+                for write in writes:
+                    write.finish(error=problem)
                 if is_fatal(problem):
                     raise
                 return
-            for job in jobs:  # one at a time, so that only the one that fails does
-                self._commit(conn, [job])
+            for write in writes:  # one at a time, so that only the one that fails does
+                self._commit(conn, [write])
             return
-        for job, result in zip(jobs, results, strict=True):
-            job.finish(result)
+        for write, result in zip(writes, results, strict=True):
+            write.finish(result)
 
     def _work(self, conn: Connection, works: list[Any]) -> list[Any]:
         entries = [work for work in works if not callable(work)]
