@@ -48,11 +48,12 @@ def took_too_long(problem: SQLAlchemyError) -> bool:
 
 def translate(problem: SQLAlchemyError) -> Exception:
     """Return our own error for the database's. What it says holds no values: they are not in it."""
-    text = str(getattr(problem, "orig", problem)).lower()
+    said = str(getattr(problem, "orig", problem))
+    text = said.lower()
     if "not a database" in text or "malformed" in text:
         return Damaged("the database file is damaged or no SQLite database; it was left as it is")
     if "is full" in text or "no space" in text:
         return Full("the disk is full")
     if isinstance(problem, DBAPIError | sa.exc.TimeoutError):
-        return Unavailable(text.splitlines()[0][:200] if text else "the database is away")
+        return Unavailable(said.splitlines()[0][:200] if said else "the database is away")
     return problem

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from relay.outbox.columns import metadata
+from relay.outbox.errors import Unfit
 from relay.outbox.operating import audit, heard, jobs, notices, refusals, unmapped
 from relay.outbox.schema import (
     UNFINISHED,
@@ -201,7 +202,7 @@ _LOCK = 0x5167_6E75_7052  # any number that nobody else takes an advisory lock o
 def migrate(engine: Engine, steps: tuple[Callable[[Connection], None], ...] = STEPS) -> tuple[int, int]:
     """Bring a database up to date and return its versions before and after.
 
-    One transaction under a lock, so that several may start at once. Raises Newer.
+    One transaction under a lock, so that several may start at once. Raises Newer, Unfit.
     """
     with engine.connect() as conn, _unhurried(conn), conn.begin():  # on SQLite this is BEGIN IMMEDIATE
         if conn.dialect.name == "postgresql":
@@ -210,7 +211,8 @@ def migrate(engine: Engine, steps: tuple[Callable[[Connection], None], ...] = ST
             conn.execute(sa.text("SET LOCAL lock_timeout = 0"))
             conn.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        conn.execute(sa.text("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"))
+        if not _has_our_tables(conn):  # who may change rows only can use what another role made
+            conn.execute(sa.text("CREATE TABLE schema_version (version INTEGER NOT NULL)"))
         before = version(conn)
         if before > len(steps):
             raise Newer(
@@ -225,6 +227,18 @@ def migrate(engine: Engine, steps: tuple[Callable[[Connection], None], ...] = ST
                 {"version": len(steps)},
             )
         return before, len(steps)
+
+
+def _has_our_tables(conn: Connection) -> bool:
+    """Whether there are tables, all of them made by a relay. Raises Unfit if others have their names."""
+    names = {"schema_version", *metadata.tables}
+    found = names.intersection(sa.inspect(conn).get_table_names())
+    if found and not {"schema_version", deliveries.name} <= found:
+        raise Unfit(
+            f"the database has tables of another program ({', '.join(sorted(found))}); they were left alone. "
+            "Give the relay a database of its own, or a schema (?options=-c%20search_path%3D…)"
+        )
+    return bool(found)
 
 
 def _unhurried(conn: Connection) -> AbstractContextManager[None]:

@@ -217,7 +217,7 @@ def start_or_explain(relay: Relay) -> tuple[str, int] | None:
     except (Unfit, KeyMissing) as problem:
         return str(problem), EXIT_UNFIT
     except Unavailable as problem:
-        # SQLite does not say which file it means.
-        where = f"{relay.settings.database_path}: " if relay.settings.is_sqlite else ""
-        return f"{where}{problem}", EXIT_UNFIT
+        # Neither says which database it means.
+        where = relay.settings.database_path if relay.settings.is_sqlite else "RELAY_DATABASE_URL"
+        return f"{where}: {problem}", EXIT_UNFIT
     return None

@@ -184,6 +184,43 @@ def test_an_outbox_leaves_a_newer_postgresql_untouched(postgres_url: str) -> Non
     engine.dispose()
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        "sessions (id INTEGER, data TEXT)",
+        "jobs (id INTEGER)",
+        "meta (id INTEGER)",
+        "schema_version (version VARCHAR(50))",
+        "schema_version (version INTEGER)",
+    ],
+)
+def test_tables_of_another_program_are_named_and_left_alone(engine: sa.Engine, made: str) -> None:
+    name = made.partition(" ")[0]
+    with engine.begin() as conn:
+        conn.execute(sa.text(f"CREATE TABLE {made}"))
+
+    with pytest.raises(Unfit, match=rf"another program \({name}\).*of its own"):
+        migrate(engine)
+
+    assert sa.inspect(engine).get_table_names() == [name]
+
+
+@pytest.mark.postgres
+def test_a_role_that_may_change_rows_uses_what_another_has_made(postgres_url: str) -> None:
+    engine = engine_for(postgres_url)
+    migrate(engine)
+    with engine.begin() as conn:
+        conn.execute(sa.text("DROP ROLE IF EXISTS clerk"))
+        conn.execute(sa.text("CREATE ROLE clerk LOGIN"))
+        conn.execute(sa.text("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clerk"))
+    engine.dispose()
+
+    outbox = outbox_of(postgres_url.replace("postgres@", "clerk@"))
+    outbox.prepare(sandbox=False)
+    outbox.ping()
+    outbox.stop()
+
+
 # --- real processes -------------------------------------------------------------------------------------
 
 PREPARE = """
