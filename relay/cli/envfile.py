@@ -1,22 +1,44 @@
 """The environment file beside relay.toml: variables for commands that are typed in its folder."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
 ENVIRONMENT_FILE = "relay.env"
+_LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*=\s*([^\0]*)")
 
 
 def read_variables(file: Path) -> dict[str, str]:
-    """Return the variables of a file of lines NAME=value; as systemd and containers read it, no shell."""
-    lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
-    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    """Return the variables of a file of lines NAME=value; as systemd and containers read it, no shell.
+
+    Raises Unusable: a variable that is passed over would be missed by nobody, and without a token people
+    would be sent to the sandbox.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise _unusable({str(file): "is not UTF-8; save it as that"}) from None
+    meant = [(number, line.strip()) for number, line in enumerate(lines, 1)]
+    found = [(number, _LINE.fullmatch(line)) for number, line in meant if line and line[0] not in "#;"]
+    if wrong := [number for number, match in found if match is None]:
+        what = "must be NAME=value, in one line and without `export`"
+        raise _unusable({f"{file}, line {number}": what for number in wrong})
+    return {match[1]: match[2] for _, match in found if match}
+
+
+def _unusable(problems: Mapping[str, str]) -> Exception:
+    from relay.config.environment import Problem, Unusable  # not for every command, they take a while
+
+    return Unusable(Problem(where, what) for where, what in problems.items())
 
 
 def add_variables() -> None:
-    """Add the variables of the file in this folder, if there is one; what is set already goes before."""
+    """Add the variables of the file in this folder, if there is one; what is set already goes before.
+
+    Raises Unusable.
+    """
     file = Path(ENVIRONMENT_FILE)
     if file.is_file():
         for name, value in read_variables(file).items():

@@ -225,3 +225,31 @@ def test_commands_read_the_file_in_their_folder_and_the_environment_goes_before(
     assert run("check").out.endswith("ready to send\n")
     monkeypatch.setenv("RELAY_PUBLIC_URL", "https://set.example.com")
     assert "https://set.example.com/submit/" in run("presets", "show", "typeform").out
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"  \n"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "marked"])
+def test_the_file_is_read_as_editors_save_it(run: Run, folder: Path, mark: bytes, end: bytes) -> None:
+    run("init", "--yes")
+    lines = (mark + b"OCAMBA_TOKEN=tok=en", b"; a remark", b"", b"RELAY_TIME_ZONE = Europe/Berlin")
+    (folder / "relay.env").write_bytes(end.join((*lines, b"")))
+    assert run("check").out.endswith("ready to send\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        (b"export OCAMBA_TOKEN=t0ken\n", "relay.env, line 1: must be NAME=value"),
+        (b"PORT=8000\nOCAMBA_TOKEN: t0ken\n", "relay.env, line 2: must be NAME=value"),
+        (b'OCAMBA_TOKEN="t0\nken"\n', "relay.env, line 2: must be NAME=value"),
+        (b"OCAMBA_TOKEN=t0\0ken\n", "relay.env, line 1: must be NAME=value"),
+        ("OCAMBA_TOKEN=t0ken\n".encode("utf-16"), "relay.env: is not UTF-8"),
+    ],
+)
+def test_a_line_that_would_be_passed_over_is_refused(run: Run, folder: Path, text: bytes, where: str) -> None:
+    """Without the token that it was meant to give, people would go to the sandbox."""
+    run("init", "--yes")
+    (folder / "relay.env").write_bytes(text)
+    said = run("check")
+    assert said.status == 2 and said.err.startswith(where)
+    assert len(said.err.splitlines()) == 1 and "t0" not in said.err
