@@ -1,6 +1,7 @@
 """Databases: engines for SQLite and PostgreSQL."""
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import sqlalchemy as sa
@@ -57,6 +58,15 @@ def _postgresql(url: str, *rest: Any, **pool: Any) -> Engine:
     from relay.outbox import postgresql  # psycopg is installed where it is used
 
     return postgresql.engine_for(url, *rest, **pool)
+
+
+def unhurried(conn: Connection) -> AbstractContextManager[None]:
+    """Wait for the answers of a PostgreSQL as long as they take."""
+    if conn.dialect.name != "postgresql":
+        return nullcontext()
+    from relay.outbox import postgresql
+
+    return postgresql.unhurried(conn)
 
 
 def lookers_engine_for(url: str) -> Engine:

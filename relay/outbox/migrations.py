@@ -1,13 +1,13 @@
 """The steps that bring a database up to date: forward only, refused when it is newer."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from relay.outbox.columns import metadata
+from relay.outbox.database import unhurried
 from relay.outbox.errors import Unfit
 from relay.outbox.operating import audit, heard, jobs, notices, refusals, unmapped
 from relay.outbox.schema import (
@@ -204,7 +204,7 @@ def migrate(engine: Engine, steps: tuple[Callable[[Connection], None], ...] = ST
 
     One transaction under a lock, so that several may start at once. Raises Newer, Unfit.
     """
-    with engine.connect() as conn, _unhurried(conn), conn.begin():  # on SQLite this is BEGIN IMMEDIATE
+    with engine.connect() as conn, unhurried(conn), conn.begin():  # on SQLite this is BEGIN IMMEDIATE
         if conn.dialect.name == "postgresql":
             # A step over many rows, or the wait for another's, takes as long as it takes.
             conn.execute(sa.text("SET LOCAL statement_timeout = 0"))
@@ -239,14 +239,6 @@ def _has_our_tables(conn: Connection) -> bool:
             "Give the relay a database of its own, or a schema (?options=-c%20search_path%3D…)"
         )
     return bool(found)
-
-
-def _unhurried(conn: Connection) -> AbstractContextManager[None]:
-    if conn.dialect.name != "postgresql":
-        return nullcontext()
-    from relay.outbox.postgresql import unhurried  # psycopg is installed where it is used
-
-    return unhurried(conn)
 
 
 def version(conn: Connection) -> int:

@@ -17,7 +17,7 @@ from relay.delivery import (
 )
 from relay.destination import Destination
 from relay.health import Health, at_once, paused, resumed
-from relay.outbox import listing, moves
+from relay.outbox import listing, moves, upkeep
 from relay.outbox.archive import Archive
 from relay.outbox.claiming import ledger, locked, next_due
 from relay.outbox.errors import OverBudget, Unavailable
@@ -94,9 +94,13 @@ class Outbox(Archive):
 
         While upstream fails, a look at it comes first.
         """
-        claimed: Claim | Look | NothingYet = self.write(
-            lambda conn: self._sending.claim(conn, destination, turn)
-        )
+
+        def take(conn: Connection) -> Claim | Look | NothingYet:
+            if not self._is_sqlite:
+                upkeep.mark_if_promoted(conn)
+            return self._sending.claim(conn, destination, turn)
+
+        claimed: Claim | Look | NothingYet = self.write(take)
         if isinstance(claimed, Claim):
             turn.source = claimed.delivery.source
             turn.count += 1

@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection
 
 from relay.delivery import KEPT, QUEUED, SENDING
 from relay.health import RESTORED
+from relay.outbox.database import unhurried
 from relay.outbox.errors import Unfit
 from relay.outbox.hints import resealed, sealed_hint
 from relay.outbox.schema import BY_STATE, LEFT, deliveries, destinations, holds, meta
@@ -19,6 +20,11 @@ _AT_ONCE = 1000
 _UNSEEN_SECONDS = 30.0
 _EPISODE = "alert:"
 _HINTS = "hints"
+_TIMELINE = "timeline"
+_TIMELINES = sa.select(
+    sa.func.left(sa.func.pg_walfile_name(sa.func.pg_current_wal_insert_lsn()), 8),
+    sa.select(meta.c.value).where(meta.c.key == _TIMELINE).scalar_subquery(),
+)
 _EPISODES_LOCK = 0x5167_6E75_7053
 
 
@@ -59,6 +65,24 @@ def hold_all_restored(conn: Connection, since: float) -> None:
     held = sa.select(destinations.c.name, sa.literal(since), sa.literal(RESTORED))
     conn.execute(sa.insert(holds).from_select(["destination", "started_at", "reason"], held))
     conn.execute(sa.update(destinations).values(hold_until=None, hold_reason=RESTORED))
+
+
+def mark_if_promoted(conn: Connection) -> None:
+    """On PostgreSQL: mark what is queued where a standby took over, as a note that it was sent may be lost.
+
+    Each promotion begins a timeline of its own.
+    """
+    timeline, found = conn.execute(_TIMELINES).one()
+    now = str(timeline).encode()
+    if found is None:
+        put_meta(conn, _TIMELINE, now)
+    elif found != now:
+        with unhurried(conn):
+            conn.execute(sa.text("SET LOCAL statement_timeout = 0"))
+            is_known = meta.c.key == _TIMELINE, meta.c.value == found  # of several one marks, the others wait
+            if conn.execute(sa.update(meta).where(*is_known).values(value=now)).rowcount:
+                queued = deliveries.c.state == QUEUED
+                conn.execute(sa.update(deliveries).where(queued).values(may_be_duplicate=True))
 
 
 def hints_given_up_to(conn: Connection) -> int | None:

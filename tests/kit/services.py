@@ -89,6 +89,28 @@ class Postgres:
         eventually(self._answers, 20, "PostgreSQL answering")
         return self
 
+    @contextmanager
+    def standby(self) -> Iterator["Postgres"]:
+        """A running copy that follows this one, without this one waiting for it, until `promote`."""
+        folder = Path(tempfile.mkdtemp(prefix="relay-standby-"))
+        copy = Postgres(folder, self._binaries, self._user)
+        try:
+            if self._user:
+                shutil.chown(folder, self._user)
+            copying = [str(self._binaries / "pg_basebackup"), "-D", str(folder / "data"), "-R", "-c", "fast"]
+            address = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"]
+            subprocess.run([*copying, *address], check=True, cwd=folder, **_as(self._user))
+            with (folder / "data" / "postgresql.conf").open("a", encoding="utf-8") as file:
+                file.write(f"port = {copy.port}\nunix_socket_directories = '{folder}'\n")
+            yield copy.start()
+        finally:
+            copy.stop()
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def promote(self) -> None:
+        """Makes a standby the one that is written to."""
+        assert self.execute("SELECT pg_promote()") == [(True,)]
+
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Ends the server: SIGINT ends connections first ("fast"), SIGQUIT is a crash."""
         if self._process and self._process.poll() is None:
