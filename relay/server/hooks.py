@@ -58,10 +58,18 @@ def load_or_exit() -> Settings:
 
 
 def application() -> Any:
-    """Return the WSGI application; its relay is started by ``start`` once the worker is forked."""
+    """Return the WSGI application; its relay is started by ``start`` once the worker is forked.
+
+    Leaves with a line where nobody would start it: its master has read other settings, or none.
+    """
+    from relay.process.exits import EXIT_UNFIT
     from relay.process.relay import Relay
     from relay.web import create_app
 
+    if _settings is None:
+        where = "start it where the relay's gunicorn.conf.py is, or with -c python:relay.server.conf"
+        print(f"relay: gunicorn was not given the relay's settings: {where}", file=sys.stderr, flush=True)
+        sys.exit(EXIT_UNFIT)
     settings = load_or_exit()
     events.configure(settings.log_level)
     return create_app(Relay(settings, load, _leave))

@@ -1,6 +1,9 @@
 """What of gunicorn's insides the server relies on: an upgrade that changes it fails here first."""
 
 import inspect
+import os
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -91,3 +94,15 @@ def test_a_parser_reads_what_was_given_back_before_its_socket() -> None:
 @pytest.mark.parametrize("name", ERRORS)
 def test_an_error_that_is_told_apart_is_there(name: str) -> None:
     assert issubclass(getattr(errors, name), Exception)
+
+
+def test_started_without_the_relays_settings_it_says_so_and_ends(tmp_path: Path) -> None:
+    """Nobody would have opened the outbox, and everybody would have been answered 503."""
+    elsewhere = [sys.executable, "-m", "gunicorn", "relay.server.app:app", "-b", "127.0.0.1:0"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        elsewhere, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 3
+    assert "relay: gunicorn was not given the relay's settings: start it where" in done.stderr
+    assert "Traceback" not in done.stderr
