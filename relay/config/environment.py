@@ -133,9 +133,13 @@ def sqlite_path(url: str) -> Path:
 
 
 def _limits_url(text: str) -> str:
-    is_known = re.match(r"(memory|rediss?|redis\+(sentinel|cluster|unix))://", text)
-    if not is_known or not has_good_port(text):
-        raise ValueError("must be memory:// or redis://host:port/number")
+    is_known = re.match(r"(memory|rediss?|redis\+unix)://|redis\+cluster://.|redis\+sentinel://.+/.", text)
+    is_list = text.startswith(("redis+cluster:", "redis+sentinel:"))
+    if not is_known or not (is_list or has_good_port(text)):
+        raise ValueError(
+            "must be memory://, redis://host:port/number, redis+cluster://host:port,host:port "
+            "or redis+sentinel://host:port,host:port/service"
+        )
     return text
 
 

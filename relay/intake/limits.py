@@ -66,10 +66,7 @@ class Doorkeeper:
         self._parsed: dict[tuple[str, Fraction], list[Any]] = {}
         self._shared: MovingWindowRateLimiter | None = None
         self._away_until = 0.0
-        if not url.startswith("memory://"):
-            options: Any = {"socket_timeout": 0.25, "socket_connect_timeout": 0.25}
-            storage = storage_from_string(url, wrap_exceptions=True, **options)
-            self._shared = MovingWindowRateLimiter(storage)
+        self._url = None if url.startswith("memory://") else url
 
     @property
     def degraded(self) -> bool:
@@ -98,15 +95,26 @@ class Doorkeeper:
         if items is None:
             items = self._parsed[rule, times] = scaled(parse_limits(rule), times)
         now = time.monotonic()
-        if self._shared is not None and now >= self._away_until:
+        if self._url is not None and now >= self._away_until:
             try:
-                waits = _wait(self._shared, items, key, cost, time.time, counts=counts)
+                shared = self._shared or self._connected(self._url)
+                waits = _wait(shared, items, key, cost, time.time, counts=counts)
                 self._away_until = 0.0
                 return waits
             except limits_library.errors.StorageError:
                 self._away_until = now + self._pause
         with self._lock:
             return _wait(self._local, items, key, cost, time.monotonic, counts=counts)
+
+    def _connected(self, url: str) -> MovingWindowRateLimiter:
+        """Return what counts in Redis. Raises StorageError: a cluster is asked for its nodes at once."""
+        options: Any = {"socket_timeout": 0.25, "socket_connect_timeout": 0.25}
+        try:
+            storage = storage_from_string(url, wrap_exceptions=True, **options)
+        except Exception as problem:  # noqa: BLE001 - of the library, of the driver, of a cluster: three kinds
+            raise limits_library.errors.StorageError(problem) from None
+        self._shared = MovingWindowRateLimiter(storage)
+        return self._shared
 
 
 def scaled(items: list[Any], times: Fraction) -> list[Any]:

@@ -446,7 +446,15 @@ def test_when_redis_is_back_it_is_used_again(own_redis: services.Redis) -> None:
     assert not door.degraded
 
 
-def test_a_redis_that_is_not_there_at_the_start_stops_nobody() -> None:
-    door = Doorkeeper("redis://127.0.0.1:1/0")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://127.0.0.1:1/0",
+        "redis+cluster://127.0.0.1:1",
+        "redis+sentinel://127.0.0.1:1,127.0.0.1:2/relay",
+    ],
+)
+def test_a_redis_that_is_not_there_at_the_start_stops_nobody(url: str) -> None:
+    door = Doorkeeper(url)
     assert door.retry_after(RULE, "client", "1") is None
     assert door.degraded
