@@ -197,6 +197,9 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
 that an index which a later one drops is no longer made."""
 
 _LOCK = 0x5167_6E75_7052  # any number that nobody else takes an advisory lock on
+_DEADLOCK = "40P01"
+_TRIES = 10
+"""Servers of the version before go on meanwhile, and may hold one table and want what a step holds."""
 
 
 def migrate(engine: Engine, steps: tuple[Callable[[Connection], None], ...] = STEPS) -> tuple[int, int]:
@@ -204,6 +207,16 @@ def migrate(engine: Engine, steps: tuple[Callable[[Connection], None], ...] = ST
 
     One transaction under a lock, so that several may start at once. Raises Newer, Unfit.
     """
+    for _ in range(_TRIES):
+        try:
+            return _migrated(engine, steps)
+        except sa.exc.OperationalError as problem:
+            if getattr(problem.orig, "sqlstate", None) != _DEADLOCK:
+                raise
+    return _migrated(engine, steps)
+
+
+def _migrated(engine: Engine, steps: tuple[Callable[[Connection], None], ...]) -> tuple[int, int]:
     with engine.connect() as conn, unhurried(conn), conn.begin():  # on SQLite this is BEGIN IMMEDIATE
         if conn.dialect.name == "postgresql":
             # A step over many rows, or the wait for another's, takes as long as it takes.

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -182,6 +183,31 @@ def test_an_outbox_leaves_a_newer_postgresql_untouched(postgres_url: str) -> Non
         assert version(conn) == len(LATER)
         assert conn.scalar(sa.text("SELECT count(*) FROM meta")) == 0
     engine.dispose()
+
+
+@pytest.mark.postgres
+def test_a_step_that_meets_a_server_of_the_version_before_is_tried_again(postgres_url: str) -> None:
+    """Each holds a table that the other wants, and PostgreSQL ends one of the two."""
+    engine, theirs = engine_for(postgres_url), engine_for(postgres_url)
+    migrate(engine)
+    tries: list[float] = []
+    with ThreadPoolExecutor(1) as crowd, theirs.connect() as other:
+        other.execute(sa.text("LOCK TABLE destinations IN ROW EXCLUSIVE MODE"))
+
+        def meet(conn: sa.Connection) -> None:
+            add_colour(conn)
+            if not tries:
+                crowd.submit(other.execute, sa.text("SELECT count(*) FROM deliveries")).add_done_callback(
+                    lambda _: other.rollback()
+                )
+                time.sleep(2)  # it has looked for a circle by now, a second after it began to wait
+            tries.append(time.monotonic())
+            conn.execute(sa.text("ALTER TABLE destinations ADD COLUMN shade TEXT"))
+
+        assert migrate(engine, (*STEPS, meet)) == (len(STEPS), len(STEPS) + 1)
+    assert len(tries) == 2 and "colour" in columns(engine)
+    engine.dispose()
+    theirs.dispose()
 
 
 @pytest.mark.parametrize(
