@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from relay.delivery import (
@@ -25,6 +26,8 @@ from relay.outbox.statements import (
 )
 from relay.outbox.store import Store
 from relay.outbox.writer import CHECKPOINT
+
+_AS_A_SUBMISSION = sa.text("LOCK TABLE deliveries IN ROW EXCLUSIVE MODE")
 
 
 class Archive(Store):
@@ -247,4 +250,10 @@ class Archive(Store):
 
     def ping(self) -> None:
         """Commit a small change. Raises Unavailable if nothing could be stored now."""
-        self.write(lambda conn: put_meta(conn, "pinged", b"1"))
+
+        def change(conn: Connection) -> None:
+            if not self._is_sqlite:  # where rights and locks are of a table
+                conn.execute(_AS_A_SUBMISSION)
+            put_meta(conn, "pinged", b"1")
+
+        self.write(change)

@@ -22,6 +22,7 @@ from relay.delivery import (
 )
 from relay.outbox import audit, jobs, moves, operating
 from relay.outbox.audit import Act
+from relay.outbox.database import engine_for
 from relay.outbox.errors import Unavailable
 from relay.outbox.hints import opened_hint
 from relay.outbox.outbox import Outbox
@@ -275,3 +276,19 @@ def test_a_source_whose_last_ten_could_not_be_mapped_is_named(outbox: Outbox) ->
     fill(outbox, "well again", source="form")
 
     assert outbox.sources_all_invalid(10) == []
+
+
+@pytest.mark.postgres
+def test_where_no_submission_could_be_stored_a_look_says_so(one_postgres_url: str) -> None:
+    """Whatever keeps the table of submissions locked: somebody who tidies up, another relay's migration."""
+    store = Store(f"{one_postgres_url}?options=-c%20lock_timeout%3D200")
+    outbox = store.open()
+    engine = engine_for(one_postgres_url)
+    with engine.connect() as other:
+        other.execute(sa.text("LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE"))
+        with pytest.raises(Unavailable, match="lock timeout"):
+            outbox.ping()
+        other.rollback()
+    outbox.ping()
+    store.close()
+    engine.dispose()
