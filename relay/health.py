@@ -73,9 +73,17 @@ class Health:
         """Whether upstream fails, also where it is held for another reason at present."""
         return self.tried_at is not None
 
+    @property
+    def fault(self) -> str | None:
+        """What a wait that upstream asked for covers, and that shows again when the wait is over."""
+        if self.is_failing:
+            return FAILING
+        are_many = len(self.refusing) >= REFUSALS_IN_A_ROW
+        return f"{REFUSALS}: {REFUSALS_IN_A_ROW} in a row" if are_many else None
+
     def is_held(self, now: float) -> bool:
         """Whether nothing but a probe may be sent."""
-        return self.hold_reason is not None and not (self.is_over(now) and not self.is_failing)
+        return self.hold_reason is not None and not (self.is_over(now) and self.fault is None)
 
     def is_over(self, now: float) -> bool:
         """Whether a hold that ends by itself has done so."""
@@ -152,14 +160,16 @@ def looked(health: Health, destination: Destination, seen: Seen | Wait, jitter: 
         return replace(after(health, destination, seen, Sent("", True, jitter), now), answers=True)
     if health.reason_kind != FAILING:  # decided otherwise meanwhile
         return health
-    return replace(health, answers=True, hold_until=now) if seen.answers else _probed_in_vain(health, now)
+    if seen.answers:
+        return replace(health, answers=True, hold_until=now)
+    # A submission is tried now and then whatever looks say.
+    longest = (health.tried_at or now) + TRY_SECONDS - now
+    return _no_sooner(_probed_in_vain(health, now), now, min(seen.after or 0, longest))
 
 
 def ended(health: Health, now: float) -> Health:
-    """Return a destination whose hold has run out: free, or failing as it did before."""
-    if health.is_failing:
-        return replace(health, hold_until=now, hold_reason=FAILING)
-    return replace(health, hold_until=None, hold_reason=None)
+    """Return a destination whose hold has run out: free, or to be probed for the fault it had before."""
+    return replace(health, hold_until=now if health.fault else None, hold_reason=health.fault)
 
 
 def trying(health: Health, now: float, until: float) -> Health:
@@ -207,7 +217,7 @@ def _after(health: Health, destination: Destination, outcome: Outcome, sent: Sen
             return _hold(health, reason, now, seconds)
         case Forbidden():
             seen = replace(health, forbidden_receipt=sent.receipt)
-            return _probed_in_vain(seen, now) if _is_probe(seen, sent) else seen
+            return _probed_in_vain(seen, now) if sent.probe and seen.reason_kind in PROBED else seen
         case Later(after=seconds) if seconds:
             return _no_sooner(_failed(health, outcome, sent, now), now, seconds)
         case Later() | Unclear():
@@ -217,9 +227,8 @@ def _after(health: Health, destination: Destination, outcome: Outcome, sent: Sen
 
 def _after_delivered(health: Health, destination: Destination, sent: Sent, now: float) -> Health:
     # What is of no use later is not changed: then nothing needs to be written about the destination.
-    successes, parallel = health.successes, health.parallel
-    if parallel is not None:
-        successes += 1
+    parallel = health.parallel
+    successes = health.successes + (parallel is not None)
     if parallel is not None and successes >= _SUCCESSES_TO_RECOVER:
         successes, parallel = 0, parallel + 1
     is_news = health.forbidden_receipt is not None or health.delivered_at is None
@@ -233,42 +242,41 @@ def _after_delivered(health: Health, destination: Destination, sent: Sent, now: 
 
 
 def _after_refused(health: Health, sent: Sent, now: float) -> Health:
+    if health.reason_kind == REFUSALS:
+        return _probed_in_vain(health, now) if sent.probe else health
     refusing = health.refusing
     if len(refusing) < REFUSALS_IN_A_ROW and sent.receipt not in refusing:
         refusing = (*refusing, sent.receipt)
-    if health.reason_kind == REFUSALS:
-        return _probed_in_vain(health, now) if sent.probe else health
     health = replace(_release(health, sent), refusing=refusing)
-    if len(refusing) < REFUSALS_IN_A_ROW:
-        return health
     held = replace(health, hold_seconds=FIRST_REFUSALS_SECONDS)
-    return _hold(held, f"{REFUSALS}: {len(refusing)} in a row", now, FIRST_REFUSALS_SECONDS)
+    return _hold(held, health.fault, now, FIRST_REFUSALS_SECONDS) if health.fault else health
 
 
 def _failed(health: Health, outcome: Outcome, sent: Sent, now: float) -> Health:
+    if health.reason_kind in PROBED and not sent.probe:
+        return health
+    health = replace(health, unclear=health.unclear + isinstance(outcome, Unclear))
+    is_unclear = health.unclear >= UNCLEAR_IN_A_ROW
     if health.reason_kind in PROBED:
-        return _probed_in_vain(health, now) if _is_probe(health, sent) else health
+        # Where it is held for another fault it fails as well: that is not held against the probes.
+        return _probed_in_vain(
+            replace(health, tried_at=health.tried_at or (now if is_unclear else None)), now
+        )
     if sent.receipt not in health.failing:
         health = replace(health, failing=(*health.failing, sent.receipt)[-FAILURES_IN_A_ROW:])
-    health = replace(health, unclear=health.unclear + isinstance(outcome, Unclear))
-    few = health.unclear < UNCLEAR_IN_A_ROW and len(health.failing) < FAILURES_IN_A_ROW
+    few = not is_unclear and len(health.failing) < FAILURES_IN_A_ROW
     if few or _is_asked_to_wait(health, now):
         return health
     said = replace(_well(health), hold_seconds=FIRST_FAILING_SECONDS, tried_at=now)
     return _hold(said, FAILING, now, FIRST_FAILING_SECONDS)
 
 
-def _is_probe(health: Health, sent: Sent) -> bool:
-    return sent.probe and health.reason_kind in PROBED
-
-
 def _probed_in_vain(health: Health, now: float) -> Health:
     if health.reason_kind == MISCONFIGURED:
         return replace(health, hold_until=now + PROBE_SECONDS)
     seconds = min(health.hold_seconds * 2, PROBE_SECONDS)
-    until = now + seconds
-    if health.tried_at is not None and now < health.tried_at + TRY_SECONDS < until:
-        until = health.tried_at + TRY_SECONDS
+    try_at = (health.tried_at or 0) + TRY_SECONDS
+    until = min(now + seconds, try_at) if try_at > now else now + seconds
     return replace(health, hold_until=until, hold_seconds=seconds, answers=False)
 
 
@@ -293,19 +301,19 @@ def _hold(health: Health, reason: str, now: float, seconds: float) -> Health:
     While it lasts, it is the hold: one for a fault would end with the fault. A fault that lasts shows
     again when the wait is over.
     """
-    until = now + seconds
-    if _is_asked_to_wait(health, now):
-        if reason.partition(":")[0] in PROBED:
-            return health
-        until = max(until, health.hold_until or 0)
-    return replace(health, hold_until=until, hold_reason=reason)
+    asked = (health.hold_until or 0) if _is_asked_to_wait(health, now) else None
+    if asked is not None and reason.partition(":")[0] in PROBED:
+        return health
+    return replace(health, hold_until=max(now + seconds, asked or 0), hold_reason=reason)
 
 
 def _no_sooner(health: Health, now: float, seconds: float) -> Health:
     """Hold for as long as a 503 asked; if there is a fault, it is probed after that."""
-    if health.reason_kind not in PROBED:
-        return _hold(health, UNAVAILABLE, now, seconds)
-    return replace(health, hold_until=max(now + seconds, health.hold_until or 0))
+    if health.reason_kind in PROBED and (health.hold_until or 0) >= now + seconds:
+        return health
+    if health.reason_kind == MISCONFIGURED:  # the one fault that would be forgotten meanwhile
+        return replace(health, hold_until=now + seconds)
+    return _hold(health, UNAVAILABLE, now, seconds)
 
 
 def _is_asked_to_wait(health: Health, now: float) -> bool:

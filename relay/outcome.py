@@ -128,6 +128,8 @@ class Seen:
 
     answers: bool
     status: int | None = None
+    after: float | None = None
+    """In how many seconds a 503 asked to come back."""
     word = "seen"
 
 
@@ -137,7 +139,8 @@ def read_look(answer: Answer | NoAnswer, now: float) -> Seen | Wait:
         return Seen(False)
     if answer.status == 429:
         return _read_limit(answer, now)
-    return Seen(answer.status not in FAILURES, answer.status)
+    after = _retry_after(answer, now) if answer.status == 503 else None
+    return Seen(answer.status not in FAILURES, answer.status, after)
 
 
 def read(answer: Answer | NoAnswer, now: float, *, is_update: bool = False) -> Outcome:

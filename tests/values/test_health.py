@@ -21,6 +21,7 @@ from relay.health import (
     Health,
     Sent,
     after,
+    at_once,
     ended,
     looked,
     paused,
@@ -473,6 +474,54 @@ def test_nothing_is_sent_earlier_than_a_503_asked(before: list[Outcome], probe: 
     assert story.hold is not None
     assert story.hold[1] == 900
     assert not story.health.may_probe(story.now + 899)
+
+
+@pytest.mark.parametrize("before", [[], [ERROR] * 2, [NO] * 20], ids=["well", "failing", "refusing"])
+@pytest.mark.parametrize("asked", [Later(503, 900, "503"), Wait(429, 900)], ids=["503", "429"])
+def test_neither_a_reload_nor_a_person_shortens_what_a_probe_was_asked(
+    before: list[Outcome], asked: Outcome
+) -> None:
+    story = Story()
+    for outcome in before:
+        story.comes(outcome)
+    waiting = (story.probe(asked) if before else story.comes(asked)).health
+    for changed in (
+        at_once(waiting, story.now),
+        resumed(waiting, story.now),
+        resumed(paused(waiting), story.now),
+    ):
+        assert changed.is_held(story.now + 899)
+        assert not changed.may_probe(story.now + 899)
+
+
+@pytest.mark.parametrize("before", [[ERROR] * 2, [NO] * 20], ids=["failing", "refusing"])
+@pytest.mark.parametrize("asked", [Later(503, 900, "503"), Wait(429, 900)], ids=["503", "429"])
+def test_a_fault_shows_again_after_a_wait_that_a_probe_was_asked(
+    before: list[Outcome], asked: Outcome
+) -> None:
+    """Else all that was held would be sent at once into a fault that lasts."""
+    story = Story()
+    for outcome in before:
+        story.comes(outcome)
+    reason = story.health.hold_reason
+    story.probe(asked).passes(900)
+    assert story.health.is_over(story.now)
+    assert story.health.is_held(story.now)
+    story.health = ended(story.health, story.now)
+    assert story.hold == (reason, 0)
+    assert story.health.may_probe(story.now)
+    assert story.probe(OK).hold is None
+
+
+def test_a_look_answered_503_comes_back_when_it_was_asked_to() -> None:
+    story = Story().times(2, ERROR).passes(5).looks(Seen(False, 503, 120))
+    assert story.hold == (UNAVAILABLE, 120)
+    story.passes(120)
+    story.health = ended(story.health, story.now)
+    assert story.hold == (FAILING, 0)
+    story.looks(Seen(False, 503, 6 * 3600))
+    assert story.hold == (UNAVAILABLE, 775), "one is tried now and then, whatever looks say"
+    assert Story().times(2, ERROR).passes(5).looks(Seen(False, 503, 3)).hold == (FAILING, 10)
 
 
 def test_a_503_that_says_nothing_is_a_failure_like_others() -> None:

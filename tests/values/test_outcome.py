@@ -240,6 +240,20 @@ def test_a_success_has_no_trace_id() -> None:
     assert read(201, body={"trace_id": "9f1c-42"}).trace_id is None
 
 
+# --- looks -----------------------------------------------------------------------------
+
+
+def test_a_look_says_whether_upstream_answers_and_when_a_503_asks_to_come_back() -> None:
+    def look(status: int, headers: dict[str, str]) -> outcome.Seen | outcome.Wait:
+        return outcome.read_look(Answer(status, headers), NOW)
+
+    assert look(503, {"retry-after": "120"}) == outcome.Seen(False, 503, 120)
+    assert look(503, {}) == outcome.Seen(False, 503)
+    assert look(502, {"retry-after": "120"}) == outcome.Seen(False, 502)
+    assert look(405, {"retry-after": "120"}) == outcome.Seen(True, 405)
+    assert look(429, {"retry-after": "7"}) == Wait(429, 7)
+
+
 # --- what remains of the quota ---------------------------------------------------------
 
 
