@@ -265,6 +265,21 @@ def test_a_call_from_before_the_token_died_does_not_end_misconfigured(proof: Out
     assert not story.health.may_probe(story.now)
 
 
+@pytest.mark.parametrize("before", [[BAD_TOKEN], [NO] * 20], ids=["misconfigured", "refusing"])
+@pytest.mark.parametrize("failure", [ERROR, SILENCE])
+def test_probes_that_fail_are_not_held_against_those_that_were_sent(
+    before: list[Outcome], failure: Outcome
+) -> None:
+    story = Story()
+    for outcome in before:
+        story.comes(outcome)
+    reason = story.health.hold_reason
+    assert not story.probe(failure).health.is_failing
+    assert story.probe(failure).health.is_failing
+    assert story.health.hold_reason == reason
+    assert not story.probe(OK).health.is_failing
+
+
 def test_failures_in_flight_leave_misconfigured_as_it_is() -> None:
     story = Story().comes(BAD_TOKEN)
     before = story.health
