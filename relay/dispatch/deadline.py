@@ -14,6 +14,8 @@ class Watch:
     def __init__(self, until: float) -> None:
         self.until = until
         self.wrote = False
+        self.status = 0
+        """Of the answer, as soon as its first line is there."""
         self.expired = False
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None

@@ -62,7 +62,8 @@ class Line:
                 timeout = (min(_CONNECT_SECONDS, deadline / 3), deadline)
                 response = self._adapter.send(request, stream=True, timeout=timeout, verify=True)
             except (requests.RequestException, HTTPError, OSError, ValueError) as problem:
-                return _no_answer(problem, watch)
+                # Whatever is wrong with what follows a status changes nothing about it.
+                return Answer(watch.status) if watch.status >= 200 else _no_answer(problem, watch)
             with response:
                 return _without(_answer(response), bearer)
 
@@ -121,6 +122,12 @@ def _why(problem: Exception, watch: "Watch") -> str:
 
 
 class _Response(http.client.HTTPResponse):
+    def _read_status(self) -> tuple[str, int, str]:
+        found: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]
+        if found[0].startswith("HTTP/1."):
+            current.watch.status = found[1]
+        return found
+
     def begin(self) -> None:
         """Read up to the final answer: the library takes 103 Early Hints for one."""
         super().begin()

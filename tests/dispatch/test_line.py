@@ -84,6 +84,36 @@ def test_nothing_is_sent_to_an_upstream_with_a_bad_certificate(door: Open, kind:
     assert held["level"] == "warning"
 
 
+BAD_HEADS = {
+    "two lengths": b"Content-Length: 2\r\nContent-Length: 5\r\n\r\n{}",
+    "too many headers": b"X: y\r\n" * 200 + b"\r\n",
+    "an endless header": b"X: " + b"y" * 100_000 + b"\r\n\r\n",
+    "a line that is no header": b"nonsense\r\n\r\n",
+    "a reset": b"Content-Le",
+}
+
+
+@pytest.mark.parametrize("kind", BAD_HEADS)
+def test_a_status_counts_whatever_is_wrong_with_what_follows(door: Open, kind: str) -> None:
+    """Else somebody who was created would be sent again, and a wait cost an attempt."""
+
+    def answer(code: int) -> Reaction:
+        def play(talk: Any) -> None:
+            if code == 201:
+                talk.create()
+            talk.raw(b"HTTP/1.1 %d Odd\r\n" % code + BAD_HEADS[kind], status=code)
+            time.sleep(0.2)  # until it is read: a reset takes with it what is not
+            talk.hang_up(reset=True)
+
+        return Reaction(f"{kind} after {code}", play)
+
+    way = door([answer(201), answer(429)])
+    row = way.attempted(way.submit())
+    assert (row["state"], row["may_be_duplicate"], row["history"][0]["status"]) == ("delivered", False, 201)
+    row = way.attempted(way.submit())
+    assert (row["attempts"], row["may_be_duplicate"], row["history"][0]["outcome"]) == (0, False, "wait")
+
+
 SLOW = {
     "drip in the head": (drip(0.2, "head"), "delivered"),
     "half a head": (raw(b"HTTP/1.1 201 Created\r\nContent-Ty", creates=True, code=201), "delivered"),
