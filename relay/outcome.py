@@ -115,6 +115,11 @@ class NotSent(Outcome):
 
 
 @dataclass(frozen=True)
+class Unreadable(Later):
+    """Our own doing: what is stored could not be read, and no call was made. It says nothing of upstream."""
+
+
+@dataclass(frozen=True)
 class Misconfigured(Outcome):
     """The token, the address or the certificate is wrong: nothing about this submission."""
 

@@ -14,6 +14,7 @@ from relay.outcome import (
     Misconfigured,
     Outcome,
     Refused,
+    Unreadable,
     Wait,
 )
 
@@ -43,7 +44,9 @@ def decide(
         )
         asks = resolved.exhausted_for or isinstance(resolved, Wait)
         sent = Sent(delivery.receipt, probe, jitter, has_room=bool(asks) and known.has_room())
-        changed = accounts.after(health, destination, resolved, sent, now)
+        changed = health
+        if not isinstance(resolved, Unreadable):
+            changed = accounts.after(health, destination, resolved, sent, now)
         reply = _reply(resolved, keep)
         box = None
         if settled.is_update and not delivery.is_update and not delivery.dropped:

@@ -23,10 +23,10 @@ from relay.outbox.errors import Unavailable
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Claim, Decision, Look, NothingYet, Turn
 from relay.outcome import (
-    Later,
     NotSent,
     Outcome,
     Unclear,
+    Unreadable,
 )
 from relay.vault import KeyMissing
 
@@ -187,7 +187,7 @@ class Lane:
     def _send(self, claim: Claim, destination: Destination, taken_at: float) -> None:
         try:
             opened = self._opened(claim)
-            if isinstance(opened, Later):
+            if isinstance(opened, Unreadable):
                 self._record(claim, destination, opened, 0.0)
             else:
                 self._record(opened, destination, *self._attempt(opened, destination, taken_at))
@@ -196,12 +196,12 @@ class Lane:
         finally:
             self._woken.set()
 
-    def _opened(self, claim: Claim) -> Claim | Later:
+    def _opened(self, claim: Claim) -> Claim | Unreadable:
         """Return a claim with its payload, or why that cannot be read now."""
         try:
             payload = self._outbox.vault.open(claim.box, claim.delivery.receipt) if claim.box else {}
         except (KeyMissing, ValueError) as problem:
-            return Later(None, None, str(problem))
+            return Unreadable(None, None, str(problem))
         return replace(claim, delivery=replace(claim.delivery, payload=payload))
 
     def _attempt(self, claim: Claim, destination: Destination, taken_at: float) -> tuple[Outcome, float]:

@@ -6,11 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from relay.config import settings
 from relay.dispatch.dispatcher import Dispatcher
 from relay.dispatch.lane import Lane
 from relay.dispatch.line import Line
+from relay.health import Health
+from relay.outbox.outbox import Outbox
+from relay.outbox.schema import deliveries
 from relay.outcome import Wait
 from tests.kit.processes import eventually
 from tests.kit.relay import NEWSLETTER, config, toml
@@ -48,6 +52,26 @@ def test_a_row_whose_sender_fell_over_is_settled_without_a_restart(
         eventually(lambda: state(outbox, receipt) == "parked", 15, "the sweeper")
     finally:
         dispatcher.stop(5)
+
+
+def test_what_cannot_be_read_is_not_upstreams_failure(store: Store, loaded: settings.Settings) -> None:
+    """Else six damaged ones would hold everybody, as if upstream were down."""
+    outbox = store.open()
+    damaged = fill(outbox, "a", "b", "c", "d", "e", "f")
+    outbox.write(lambda conn: conn.execute(sa.update(deliveries).values(payload=b"damaged")))
+    dispatcher = Dispatcher(outbox, loaded)
+    dispatcher.start()
+    try:
+        for receipt in damaged:
+            eventually(lambda of=receipt: _attempts(outbox, of) == 1, 15, "a try to read it")
+    finally:
+        dispatcher.stop(5)
+    assert outbox.health("ocamba") == Health()
+
+
+def _attempts(outbox: Outbox, receipt: str) -> int | None:
+    found = outbox.get(receipt)
+    return found.attempts if found is not None else None
 
 
 def test_after_a_429_the_oldest_in_flight_are_sent_first(store: Store) -> None:
