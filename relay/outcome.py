@@ -5,6 +5,7 @@ Upstream documents 201, 400, 500 and, in its rate-limit guide, 429 with ``Retry-
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -233,10 +234,18 @@ def _exhausted_for(answer: Answer) -> float | None:
 
 def _json(answer: Answer) -> dict[str, Any]:
     try:
-        found = json.loads(answer.body)
+        found = json.loads(answer.body, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _no_number(_: str) -> None:
+    """Read what JSON has no word for, but Python would write again as it came."""
+
+
+def _finite(text: str) -> float | None:
+    return number if math.isfinite(number := float(text)) else None
 
 
 def _trace_id(answer: Answer) -> str | None:

@@ -236,6 +236,14 @@ def test_a_trace_id_that_is_none_is_left_out(body: Any) -> None:
     assert read(400, body=body).trace_id is None
 
 
+@pytest.mark.parametrize("number", [b"NaN", b"-Infinity", b"1e999"])
+def test_a_number_that_json_has_not_is_none(number: bytes) -> None:
+    """It may be shown to a caller, whose answer must be JSON."""
+    found = read(201, body=b'{"id": "7", "cost": %s, "score": 1.5}' % number)
+    assert isinstance(found, Delivered)
+    assert found.profile == {"id": "7", "cost": None, "score": 1.5}
+
+
 def test_a_success_has_no_trace_id() -> None:
     assert read(201, body={"trace_id": "9f1c-42"}).trace_id is None
 
