@@ -6,7 +6,7 @@ from functools import partial
 
 from relay.config.settings import Settings
 from relay.delivery import DEAD, HELD, INVALID, PARKED, QUEUED
-from relay.health import Health
+from relay.health import ASKED_FOR, FAILING, Health
 from relay.operator import figures
 from relay.operator.leading import look
 from relay.operator.wording import count_of, duration, is_or_are
@@ -76,7 +76,7 @@ def found(
 
 def _meanwhile(health: Health) -> str:
     """Say what is done while upstream fails: it may make duplicates."""
-    if not health.is_failing:
+    if not (health.is_failing and health.reason_kind in (FAILING, *ASKED_FOR)):
         return ""
     return (
         "; it is looked at, and one submission is sent when it answers, or every 15 min whatever the looks "

@@ -13,6 +13,7 @@ import pytest
 from relay.config.operators import OperatorAccount
 from relay.config.settings import Settings
 from relay.delivery import HELD, INVALID
+from relay.health import Health
 from relay.operator import alerts, digest, watch
 from relay.operator.mail import Unsent, send
 from relay.operator.operator import Operator
@@ -246,6 +247,20 @@ def test_how_long_something_lasts_is_said_in_a_unit_that_fits(
     assert f"accepted for {said}" in silence(outbox, quickly)["silent:newsletter"]
     if seconds > alerts.OLD_SECONDS:
         assert f"has waited for {said}" in matters(outbox, quickly)["old:ocamba"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "looks"),
+    [("failing", True), ("unavailable", True), ("misconfigured: 401", False), ("paused", False)],
+)
+def test_only_where_it_is_done_an_alert_says_that_upstream_is_looked_at(
+    outbox: Outbox, settings: Settings, clock: Clock, reason: str, looks: bool
+) -> None:
+    """An outage may end in a wrong token, or be paused: then nothing is sent when a look is answered."""
+    outbox.change_hold("ocamba", lambda _, now: Health(now + 60, reason, tried_at=now))
+    said = matters(outbox, settings)["held:ocamba"]
+    assert said.startswith(f"destination ocamba is held: {reason}")
+    assert ("looked at" in said) == looks
 
 
 def test_what_was_replayed_waits_since_then_not_since_it_came(
