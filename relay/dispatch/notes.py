@@ -12,7 +12,8 @@ from relay.outcome import Delivered
 def note(decision: Decision, seconds: float | None) -> None:
     delivery, outcome = decision.delivery, decision.outcome
     metrics.count_delivery(delivery.destination, outcome.word, seconds)
-    quiet = isinstance(outcome, Delivered)
+    as_ever = delivery.state == states.QUEUED or delivery.reason in (None, states.KEY_REUSED)
+    quiet = isinstance(outcome, Delivered) and as_ever
     events.note(
         "delivery.attempted",
         level=logging.INFO if quiet else logging.WARNING,

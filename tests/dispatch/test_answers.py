@@ -75,6 +75,8 @@ def test_every_way_of_saying_yes_is_delivered(door: Open, kind: str) -> None:
     assert answer.json["profile"] == ({"id": profile_id} if profile_id else {})
     if way.upstream.arrivals[0].status != 201:
         assert str(way.upstream.arrivals[0].status) in row["reason"]
+    (line,) = eventually(lambda: way.logged("delivery.attempted"), 5, "the log")
+    assert line["level"] == ("info" if way.upstream.arrivals[0].status == 201 else "warning")
     assert len(way.calls) == 1
 
 
