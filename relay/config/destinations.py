@@ -1,12 +1,14 @@
 """Tables of destinations become destinations."""
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from marshmallow import fields, validate
 
 from relay import quota
-from relay.config.environment import Problem
+from relay.config.environment import Advice, Problem
 from relay.config.reading import Reference, SecretReference, Surroundings, name_problems
 from relay.config.schemas import Duration, Strict, Text, choice, load, secure_address, whole
 from relay.destination import Destination
@@ -37,17 +39,27 @@ def read_destinations(
     tables: dict[str, Any], around: Surroundings
 ) -> tuple[dict[str, Destination], list[Problem]]:
     """Return the destinations that can be used, and what is wrong with the others."""
-    found = {}
+    found: dict[str, Destination] = {}
     problems: list[Problem] = []
     for name, table in tables.items():
         destination, said = _read(name, table, around)
         problems += said
         if destination is not None:
+            problems += _shared(destination, found.values())
             found[name] = destination
     if not tables:
         what = "at least one is needed, like [destinations.ocamba] with its token"
         problems.append(Problem("destinations", what))
     return found, problems
+
+
+def _shared(one: Destination, others: Iterable[Destination]) -> Iterator[Problem]:
+    """Yield advice where two send to one account, as far as a token and a host tell."""
+    account = one.token, urlsplit(one.url).netloc
+    for other in others:
+        if account == (other.token, urlsplit(other.url).netloc) and not one.sandbox:
+            what = f"counts for itself: {other.name} sends with the same token, so give each its share"
+            yield Advice(f"destinations.{one.name}.limits", what)
 
 
 def _read(name: str, table: Any, around: Surroundings) -> tuple[Destination | None, list[Problem]]:

@@ -248,6 +248,19 @@ def test_paths_are_looked_at_wherever_they_stand(read: Read) -> None:
     assert named == {"id", "shape", "region_from", "verify.body", "fields.full_name"}
 
 
+def test_two_destinations_of_one_account_are_remarked_on(read: Read) -> None:
+    """Upstream counts the account, the relay each destination: together they would send twice as much."""
+
+    def said(url: str) -> list[str]:
+        second = f'[destinations.second]\ntoken = "env:OCAMBA_TOKEN"\nurl = "{url}"\n'
+        form = FORM.replace('"form"', '"form"\ndestination = "ocamba"')
+        return [one for one in read(DESTINATION + second, form).advice if ".limits" in one]
+
+    (one,) = said("https://api.ocamba.com/v2/hood/profiles")
+    assert one.startswith("destinations.second.limits") and "ocamba sends with the same token" in one
+    assert said("https://api.example.com/v1/hood/profiles") == []
+
+
 def test_a_site_with_www_only_is_remarked_on(read: Read) -> None:
     def said(origins: str) -> list[str]:
         form = FORM.replace('"form"', f'"form"\norigins = [{origins}]')
