@@ -30,7 +30,11 @@ def _configured(destination: Destination, outbox: Outbox, waiting: _Waiting) -> 
     count, oldest = waiting
     is_held = health.is_held(now)
     ahead, parallel = max(0, count - 1), health.lane_width(destination)
-    eta = None if is_held else round(quota.eta(destination.windows, held, ahead, 0.3, parallel, now))
+    eta = None
+    if not is_held:
+        last_due = outbox.read(lambda conn: listing.last_due(conn, destination.name))
+        by_pace = quota.eta(destination.windows, held, ahead, 0.3, parallel, now)
+        eta = round(max(by_pace, last_due - now))
     return {
         "hold_until": clock.iso(health.ends_at) if is_held else None,
         "hold_reason": health.hold_reason if is_held else None,

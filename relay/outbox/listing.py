@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 from relay.delivery import FRESH, INVALID, KEPT, QUEUED, SENDING
 from relay.outbox.figures import last_states
 from relay.outbox.schema import BY_STATE, TESTS, UNFINISHED, attempts, deliveries
-from relay.outbox.statements import DUE_RETRIES, WHOLE, in_state, own_receipt
+from relay.outbox.statements import DUE_RETRIES, LAST_DUE, WHOLE, in_state, own_receipt
 from relay.outbox.wanted import Wanted, newest_first, within_bytes
 
 PAGE_ROWS = 1000
@@ -74,6 +74,11 @@ def to_send(conn: Connection) -> dict[str, tuple[int, float | None]]:
     )
     none: tuple[int, float | None] = (0, None)
     return dict.fromkeys(names, none) | {name: (number, at) for name, number, at in conn.execute(query)}
+
+
+def last_due(conn: Connection, destination: str) -> float:
+    """Return when the last of those that are sent again is due; 0 if there is none."""
+    return float(conn.scalar(LAST_DUE, {"destination": destination}) or 0)
 
 
 def _tests_that_wait(conn: Connection) -> dict[tuple[str, str], int]:

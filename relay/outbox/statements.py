@@ -113,11 +113,13 @@ TO_CHECK = (
     .order_by(deliveries.c.due_at)
     .limit(1)
 )
-NEXT_DUE = sa.select(sa.func.min(deliveries.c.due_at)).where(
+_RETRIES = (
     deliveries.c.destination == sa.bindparam("destination"),
     deliveries.c.state == sa.literal_column("'queued'"),
     deliveries.c.lane == sa.literal_column("1"),
 )
+NEXT_DUE = sa.select(sa.func.min(deliveries.c.due_at)).where(*_RETRIES)
+LAST_DUE = sa.select(sa.func.max(deliveries.c.due_at)).where(*_RETRIES)
 DUE_RETRIES = sa.select(sa.func.count()).select_from(RETRY_DUE.subquery())
 START = (
     sa.update(deliveries)

@@ -200,6 +200,13 @@ def test_a_refusal_after_an_unclear_attempt_is_probably_delivered(way: Door) -> 
     assert row["reason"].startswith("probably delivered")
 
 
+def test_the_status_does_not_call_done_what_is_due_later(door: Open) -> None:
+    way = door([status(403)])
+    row = way.attempted(way.submit())
+    assert row["state"] == "queued"
+    assert 250 <= way.standing()["eta_seconds"] <= 301
+
+
 OTHERS = {
     "304": (status(304), "misconfigured", 0),
     "300": (status(300), "misconfigured", 0),
