@@ -7,13 +7,15 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from relay.sources import contact
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_HOST = re.compile(r"[^\s.]{1,63}(?:\.[^\s.]{1,63})*")
 
 
 def is_url(text: str) -> bool:
     if not has_good_port(text) or not text.isprintable():  # of two lines urlsplit makes one
         return False
     parts = urlsplit(text)
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
+    host = (parts.hostname or "").removesuffix(".")
+    return parts.scheme in ("http", "https") and bool(":" in host or _HOST.fullmatch(host))
 
 
 def plain_http_problem(text: str) -> str | None:

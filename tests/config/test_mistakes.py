@@ -54,6 +54,16 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str, str]] = {
         "destinations.ocamba.url",
         "https address",
     ),
+    "an address with a blank in its host": (
+        (DESTINATION + 'url = "https://api.example.com /"', FORM),
+        "destinations.ocamba.url",
+        "https address",
+    ),
+    "an address with a dot too many": (
+        (DESTINATION + 'url = "https://api..example.com/"', FORM),
+        "destinations.ocamba.url",
+        "https address",
+    ),
     "password in the address": (
         (DESTINATION + 'url = "https://a:b@api.example.com/"', FORM),
         "destinations.ocamba.url",
