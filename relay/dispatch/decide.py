@@ -11,7 +11,6 @@ from relay.outbox.records import Decide, Decision, Known
 from relay.outcome import (
     NEVER_STORED,
     Delivered,
-    Misconfigured,
     Outcome,
     Refused,
     Unreadable,
@@ -36,17 +35,16 @@ def decide(
     def of(delivery: Delivery, known: Known) -> Decision:
         health, now = known.health, known.now
         resolved = accounts.resolve(health, outcome, delivery.receipt, delivery.forbidden_at)
-        if delivery.is_update and isinstance(resolved, Misconfigured) and resolved.status == 404:
-            # The profile is gone upstream: that says nothing about our address.
-            resolved = Refused(404, trace_id=resolved.trace_id)
         settled = states.settle(
             delivery, resolved, destination, now, jitter, known.sendable_seconds(), failing=health.is_failing
         )
         asks = resolved.exhausted_for or isinstance(resolved, Wait)
         sent = Sent(delivery.receipt, probe, jitter, has_room=bool(asks) and known.has_room())
+        # A profile that is not known yet, or gone, is no failure: to a probe, upstream answers.
+        is_unknown = delivery.is_update and resolved.status == 404
         changed = health
-        if not isinstance(resolved, Unreadable):
-            changed = accounts.after(health, destination, resolved, sent, now)
+        if not isinstance(resolved, Unreadable) and (probe or not is_unknown):
+            changed = accounts.after(health, destination, Refused(404) if is_unknown else resolved, sent, now)
         reply = _reply(resolved, keep)
         box = None
         if settled.is_update and not delivery.is_update and not delivery.dropped:

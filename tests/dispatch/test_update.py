@@ -251,6 +251,18 @@ def test_seven_unclear_updates_are_not_the_end(
     assert [len(one) for one in calls(upstream, answer, relay)] == [1, 8]
 
 
+def test_profiles_that_are_not_known_yet_are_no_outage(
+    relay: RelayProcess, upstream: ScriptedUpstream, script: Script
+) -> None:
+    """Upstream answers, about those six: nobody else waits for them."""
+    script.patches = [status(404)] * 18
+    before = len(upstream.arrivals)
+    answers = [sign_up(relay) for _ in range(6)]
+    for answer in answers:
+        relay.wait_state(answer.receipt or "", "delivered", timeout=30)
+    assert [one.method for one in upstream.arrivals[before:] if one.is_look] == []
+
+
 @pytest.mark.parametrize("code", [400, 405, 409, 422])
 def test_an_update_that_is_refused_waits_for_a_person(
     relay: RelayProcess, upstream: ScriptedUpstream, script: Script, code: int
