@@ -96,8 +96,8 @@ class Outbox(Archive):
         """
 
         def take(conn: Connection) -> Claim | Look | NothingYet:
-            if not self._is_sqlite:
-                upkeep.mark_if_promoted(conn)
+            if self._tells_promotions:
+                self._tells_promotions = upkeep.mark_if_promoted(conn)
             return self._sending.claim(conn, destination, turn)
 
         claimed: Claim | Look | NothingYet = self.write(take)

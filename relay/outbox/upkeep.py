@@ -67,12 +67,17 @@ def hold_all_restored(conn: Connection, since: float) -> None:
     conn.execute(sa.update(destinations).values(hold_until=None, hold_reason=RESTORED))
 
 
-def mark_if_promoted(conn: Connection) -> None:
+def mark_if_promoted(conn: Connection) -> bool:
     """On PostgreSQL: mark what is queued where a standby took over, as a note that it was sent may be lost.
 
-    Each promotion begins a timeline of its own.
+    Each promotion begins a timeline of its own. Returns whether the server tells it: some that are hosted
+    have no log of their own to tell of.
     """
-    timeline, found = conn.execute(_TIMELINES).one()
+    try:
+        with conn.begin_nested():
+            timeline, found = conn.execute(_TIMELINES).one()
+    except (sa.exc.NotSupportedError, sa.exc.ProgrammingError):
+        return False
     now = str(timeline).encode()
     if found is None:
         put_meta(conn, _TIMELINE, now)
@@ -83,6 +88,7 @@ def mark_if_promoted(conn: Connection) -> None:
             if conn.execute(sa.update(meta).where(*is_known).values(value=now)).rowcount:
                 queued = deliveries.c.state == QUEUED
                 conn.execute(sa.update(deliveries).where(queued).values(may_be_duplicate=True))
+    return True
 
 
 def hints_given_up_to(conn: Connection) -> int | None:

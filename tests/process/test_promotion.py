@@ -57,6 +57,22 @@ def test_who_may_have_been_sent_before_a_standby_took_over_is_marked(
             assert marked == [False, *[True] * 5, False], "newest first"
 
 
+def test_a_server_that_does_not_tell_of_promotions_is_sent_from_all_the_same(
+    own_cluster: services.Postgres,
+) -> None:
+    url = own_cluster.create_database()
+    hide = "ALTER FUNCTION pg_current_wal_insert_lsn() RENAME TO hidden"
+    own_cluster.execute(hide, str(make_url(url).database))
+    with (
+        ScriptedUpstream() as upstream,
+        RelayProcess(config(upstream.url), database_url=url, env=KEYS) as relay,
+    ):
+        accepted(relay, 3, "hosted")
+        relay.wait_drained(20)
+        assert [row["may_be_duplicate"] for row in relay.rows()] == [False] * 3
+        assert len(upstream.arrivals) == 3
+
+
 def _rows(server: services.Postgres, url: str) -> int:
     found: int = server.execute("SELECT count(*) FROM deliveries", str(make_url(url).database))[0][0]
     return found
