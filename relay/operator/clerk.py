@@ -96,7 +96,7 @@ class Clerk:
         return True
 
     def _batch(self, job: Job) -> None:
-        meant = wanted(Filter(**job.filter), upto=job.upto)
+        meant = wanted(Filter(**job.filter), upto=job.upto, seen_at=job.seen_at)
         found = self._outbox.read(lambda conn: rows.oldest_first(conn, meant, job.after, BATCH))
         if not found:
             self._outbox.write(partial(self._end, job=job, state=COUNTED if job.dry_run else DONE))

@@ -51,7 +51,10 @@ class Filter:
 
 
 def wanted(
-    filter_: Filter, contact_hashes: tuple[bytes, ...] | None = None, upto: int | None = None
+    filter_: Filter,
+    contact_hashes: tuple[bytes, ...] | None = None,
+    upto: int | None = None,
+    seen_at: float | None = None,
 ) -> Wanted:
     """Return what a filter means. Raises Nonsense."""
     if filter_.state is not None and filter_.state not in STATES:
@@ -73,6 +76,7 @@ def wanted(
         named=filter_.named,
         receipt=filter_.receipt,
         upto=upto,
+        seen_at=seen_at,
     )
 
 

@@ -41,7 +41,7 @@ def make(
 ) -> Job:
     """Count and keep a new job. Raises Nonsense, Unfitting, Missing.
 
-    ``counted``: the dry run in which its rows were shown; what has come since is not meant.
+    ``counted``: the dry run in which its rows were shown; what has come, or changed, since is not meant.
     """
     if action not in ACTIONS:
         raise Unfitting(f"action must be one of {', '.join(ACTIONS)}")
@@ -52,9 +52,10 @@ def make(
     name = secrets.token_hex(8)
 
     def add(conn: Any) -> Job:
-        now, upto = outbox.now(conn), shown_.upto if shown_ else rows.newest_seq(conn)
-        total, said = rows.count(conn, wanted(filter_, upto=upto)), filter_.said()
-        job = Job(name, action, said, dry_run, by, COUNTED, 0, upto, total, 0, {}, None, now, None)
+        now, said = outbox.now(conn), filter_.said()
+        upto, seen_at = (shown_.upto, shown_.seen_at) if shown_ else (rows.newest_seq(conn), now)
+        total = rows.count(conn, wanted(filter_, upto=upto, seen_at=seen_at))
+        job = Job(name, action, said, dry_run, by, COUNTED, 0, upto, total, 0, {}, None, now, None, seen_at)
         jobs.add(conn, job)
         detail = {"job": name, "dry_run": dry_run}
         audit.note(conn, Act(by, f"{action} many", total, filter=said, detail=detail), now)

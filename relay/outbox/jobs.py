@@ -38,6 +38,8 @@ class Job:
     problem: str | None
     made_at: float
     ended_at: float | None
+    seen_at: float | None = None
+    """When its rows were counted: a row that changed later is another than was meant."""
     id: int = 0
 
     @property
@@ -47,8 +49,9 @@ class Job:
 
 def add(conn: Connection, job: Job) -> None:
     """Keep a new job."""
-    names = ("name", "action", "dry_run", "by", "state", "after", "upto", "total", "done", "made_at")
-    values = {name: getattr(job, name) for name in names}
+    left_out = ("filter", "outcomes", "id")
+    names = [name for name in Job.__dataclass_fields__ if name not in left_out]
+    values: dict[str, Any] = {name: getattr(job, name) for name in names}
     values |= {"filter": json.dumps(job.filter), "outcomes": json.dumps(job.outcomes)}
     conn.execute(sa.insert(jobs).values(values))
 

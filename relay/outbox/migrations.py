@@ -168,6 +168,10 @@ def _alias_keys(conn: Connection) -> None:
     aliases_id_index.create(conn, checkfirst=True)
 
 
+def _seen_jobs(conn: Connection) -> None:
+    _add_column(conn, jobs.c.seen_at)
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     _first,
     _sessions,
@@ -192,6 +196,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _tidied_often,
     _waiting_since,
     _alias_keys,
+    _seen_jobs,
 )
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed, but
 that an index which a later one drops is no longer made."""

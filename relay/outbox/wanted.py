@@ -25,7 +25,10 @@ _c = deliveries.c
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which rows are meant. ``since`` and ``until`` are times of receipt; ``upto`` is the last seq."""
+    """Which rows are meant. ``since`` and ``until`` are times of receipt; ``upto`` is the last seq.
+
+    ``seen_at``: what has come to its state since then is not meant.
+    """
 
     state: str | None = None
     source: str | None = None
@@ -39,6 +42,7 @@ class Wanted:
     receipt: str | None = None
     """The beginning of a receipt, which may be one that a repeat was given."""
     upto: int | None = None
+    seen_at: float | None = None
 
 
 def conditions(conn: Connection, wanted: Wanted) -> list[Any]:
@@ -58,6 +62,8 @@ def conditions(conn: Connection, wanted: Wanted) -> list[Any]:
         found.append(_c.seq.in_(_beginning_with(wanted.receipt)))
     if wanted.upto is not None:
         found.append(_c.seq <= wanted.upto)
+    if wanted.seen_at is not None:
+        found.append(_c.changed_at <= wanted.seen_at)
     return found
 
 

@@ -106,6 +106,23 @@ def test_a_counted_job_is_done_to_what_was_counted(relay: RelayProcess) -> None:
         assert relay.api("POST", "/api/jobs", wrong).status == status
 
 
+def test_what_came_to_its_state_after_the_look_is_not_meant(relay: RelayProcess) -> None:
+    seen = in_state(relay, "refused", "other")[0]
+    relay.api("POST", "/api/destinations/ocamba/pause")
+    waiting = receipt_of(relay.hook({"email": email("refused")}, "other"))
+    counted = made(relay, "discard", dry_run=True, state="refused", source="other")
+    relay.api("POST", "/api/destinations/ocamba/resume")
+    relay.wait_state(waiting, "refused")
+
+    begun = relay.api("POST", "/api/jobs", {"action": "discard", "counted": counted["job"]}).json
+
+    assert begun["count"] == counted["count"]
+    assert ended(relay, begun["job"])["outcomes"] == {"discarded": counted["count"]}
+    assert (relay.state(seen), relay.state(waiting)) == ("discarded", "refused")
+    relay.wait_job(made(relay, "discard", state="refused", source="other")["job"])
+    assert relay.state(waiting) == "discarded"
+
+
 def test_what_may_be_a_duplicate_is_meant_alone(relay: RelayProcess) -> None:
     in_state(relay, "held")
     body = {"action": "discard", "filter": {"state": "held", "duplicate": True}, "dry_run": True}
