@@ -40,9 +40,12 @@ def is_proxied(relay: Relay, environ: Environ) -> bool:
 
 
 def shown_token(environ: Environ) -> str | None:
-    """Return the bearer token of a request, as its owner has it; None if none is shown."""
+    """Return the bearer token of a request, as its owner has it; None if none is shown.
+
+    The word before it may be written in any case, as names of schemes may.
+    """
     scheme, _, token = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
-    if scheme != "Bearer":
+    if scheme.lower() != "bearer":
         return None
     # WSGI hands the bytes of a header over as if they were Latin-1.
-    return token.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
+    return token.strip().encode("latin-1", "replace").decode("utf-8", "surrogateescape")

@@ -63,12 +63,11 @@ def _is_metrics_token(relay: Relay, token: str) -> bool:
 def exposition() -> Response:
     """Prometheus text, behind a token of its own unless that is ``public``."""
     relay: Relay = current_app.relay  # type: ignore[attr-defined]
-    token = relay.settings.metrics_token
-    shown = shown_token(request.environ)
-    if token != "public" and guesses.are_too_many(relay, "metrics"):
+    is_public, shown = relay.settings.metrics_token == "public", shown_token(request.environ)
+    if not is_public and guesses.are_too_many(relay, "metrics"):
         return problem(429, "Too many wrong tokens came from here.")
-    if token != "public" and not (shown is not None and _is_metrics_token(relay, shown)):
-        if shown:
+    if not is_public and not (shown and _is_metrics_token(relay, shown)):
+        if "Authorization" in request.headers:
             guesses.note_wrong(relay, "metrics")
         response = problem(401, "Send Authorization: Bearer with the metrics token.")
         response.headers["WWW-Authenticate"] = "Bearer"

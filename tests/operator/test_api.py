@@ -168,6 +168,15 @@ def test_nothing_is_told_or_done_without_the_token(relay: RelayProcess, method: 
     assert relay.status()["ocamba"]["hold_reason"] is None
 
 
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
+def test_the_word_before_a_token_is_taken_as_any_client_writes_it(relay: RelayProcess, scheme: str) -> None:
+    tokens = relay.admin_token, relay.metrics_token
+    admin, metrics = ({"Authorization": f"{scheme} {token}"} for token in tokens)
+    assert relay.get("/api/status", admin).status == 200
+    assert relay.get("/metrics", metrics).status == 200
+    assert "failing" in relay.get("/readyz", metrics).json
+
+
 def test_a_person_is_found_without_being_named_in_an_address(relay: RelayProcess) -> None:
     receipt, address = in_state(relay, "held")
 
