@@ -6,6 +6,7 @@ Errors are one line on stderr, exit 1 (it failed) or 2 (asked wrongly).
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -64,6 +65,9 @@ for _command in (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal of some other alphabet still tells the rest
+            stream.reconfigure(errors="backslashreplace")
     try:
         return commands.main(arguments, complete_var="_RELAY_COMPLETE", standalone_mode=False) or 0
     except click.Abort:

@@ -40,7 +40,7 @@ def export(format_: str, people: bool, output: str | None, **chosen: Any) -> Non
         note(NO_MATCH)
     if output is None:
         for piece in pieces:
-            click.echo(piece, nl=False)
+            click.echo(piece.encode(), nl=False)  # UTF-8, whatever the terminal writes in
         return
     try:
         with opened_privately(Path(output)) as file:

@@ -96,6 +96,17 @@ def test_a_reader_that_has_seen_enough_is_no_error(site: Site) -> None:
     assert done.stderr == "" and done.stdout.splitlines()[-1] == "0"
 
 
+def test_a_terminal_of_another_alphabet_shows_what_it_can_and_a_file_is_whole(site: Site) -> None:
+    env = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "latin-1"}
+    export = ["export", "--people", "--format", "sheet"]
+    for words in (export, ["presets", "show", "stripe"], ["submissions", "list", "--source", "Łódź"]):
+        command = [sys.executable, "-m", "relay", *words]
+        done = subprocess.run(command, cwd=site.folder, env=env, capture_output=True, check=False)
+        assert b"Traceback" not in done.stderr, done.stderr
+        if words == export:
+            assert done.stdout.startswith(b"\xef\xbb\xbf") and done.stdout.decode()
+
+
 # --- while something is broken ----------------------------------------------------------------------------
 
 LOOKS = (["submissions", "list"], ["submissions", "list", "--json"], ["status"], ["status", "--json"])
