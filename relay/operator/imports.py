@@ -22,7 +22,7 @@ from relay.outbox.people import People
 from relay.outbox.records import Entry, Stored
 from relay.outbox.statements import stamped
 from relay.sources.body import Submission
-from relay.sources.mapping import Mapped
+from relay.sources.mapping import CONTACTS, Mapped
 from relay.sources.paths import Path
 from relay.sources.source import Source
 from relay.sources.unmapped import known_names, unmapped
@@ -81,8 +81,13 @@ class Import:
             if name not in self.source.mapping.rules and unmapped(self.source, {name: "x"}):
                 known = ", ".join(known_names(self.source))[:300]
                 raise Misnamed(f"{self.source.name} looks at no {name!r}; it looks at {known}")
-        if not self.source.mapping.has_contact_fields(dict.fromkeys(self._keys.values(), "x")):
+        keys = dict.fromkeys(self._keys.values(), "x")
+        if not (self._contacts() or self.source.mapping.has_contact_fields(keys)):
             raise Unfitting(f"no column holds a contact of {self.source.name}: map one of {columns}")
+
+    def _contacts(self) -> set[str]:
+        """Return the contacts that columns are mapped to by name, wherever their rules look."""
+        return set(CONTACTS) & set(self.source.mapping.rules) & set(self.names.values())
 
     @cached_property
     def _keys(self) -> Mapping[str, str]:
@@ -90,11 +95,11 @@ class Import:
 
         Raises Unfitting.
         """
-        mapped = {name: _place(self.source, name) or name for name in self.names.values()}
+        mapped = {name: place_of(self.source, name) or name for name in self.names.values()}
         replaced = {key for name, key in mapped.items() for key in _replaced(self.source, name, key)}
         found = {column: mapped[name] for column, name in self.names.items()}
         for column in filter(None, self.table.columns):
-            key = _place(self.source, column) or column
+            key = place_of(self.source, column) or column
             if column not in found and key not in replaced:
                 found[column] = key
         by_key: dict[str, str] = {}
@@ -162,7 +167,9 @@ class Import:
         """Return the cells of profile fields whose rules look for labels, which no body can be made for."""
         named = {self.names[column]: cell for column, cell in cells.items() if column in self.names}
         rules = self.source.mapping.rules
-        return {name: cell for name, cell in named.items() if name in rules and not _place(self.source, name)}
+        return {
+            name: cell for name, cell in named.items() if name in rules and not place_of(self.source, name)
+        }
 
     @staticmethod
     def _repeats(outbox: Outbox, entries: list[Entry], people: People) -> int:
@@ -190,7 +197,7 @@ class Import:
         return int(outbox.write(change)) if entries else 0
 
 
-def _place(source: Source, name: str) -> str | None:
+def place_of(source: Source, name: str) -> str | None:
     """Return the key of a body under which the rule of a profile field finds a value."""
     rule = source.mapping.rules.get(name)
     places = rule.places if rule is not None else ()

@@ -8,11 +8,10 @@ from typing import Any
 from relay.delivery import DISCARDED, QUEUED
 from relay.intake.entry import entry_of
 from relay.operator.errors import Unfitting
-from relay.operator.imports import submission_of
+from relay.operator.imports import place_of, submission_of
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Entry
 from relay.sources.mapping import Mapped
-from relay.sources.paths import Path
 from relay.sources.source import Source
 
 REASON = "test"
@@ -35,8 +34,7 @@ def signed_up(
     if send and not contact:
         raise Unfitting("to send it, name your own address: email, or mobile_phone_number")
     values = {**_MADE_UP, **contact} if not send else {"full_name": _MADE_UP["full_name"], **contact}
-    fields = _fields(source, values)
-    mapped = source.mapping.apply(fields)
+    fields, mapped = _mapped(source, values)
     if not mapped.ok:
         raise Unfitting(f"{source.name} cannot map a test; see errors.", mapped.errors)
     stored = outbox.put(_entry(source, fields, mapped, outbox, send, once or secrets.token_hex(8)))
@@ -49,14 +47,17 @@ def signed_up(
     }
 
 
-def _fields(source: Source, values: Mapping[str, str]) -> dict[str, Any]:
-    """Return a body in which every rule finds what it looks for, with every box ticked."""
-    fields: dict[str, Any] = {box.field: "yes" for box in source.mapping.consent.values()}
-    for name, rule in source.mapping.rules.items():
-        place = next((place for place in rule.places if isinstance(place, Path)), None)
-        if name in values and place is not None:
-            fields[place.text] = values[name]
-    return fields
+def _mapped(source: Source, values: Mapping[str, str]) -> tuple[dict[str, Any], Mapped]:
+    """Return a body in which every rule finds what it looks for, with every box ticked, and its profile.
+
+    No body can be made for rules that look for labels: there the values are taken as if they were found.
+    """
+    mapping = source.mapping
+    fields: dict[str, Any] = {box.field: "yes" for box in mapping.consent.values()}
+    wanted = {name: value for name, value in values.items() if name in mapping.rules}
+    fields |= {place_of(source, name) or name: value for name, value in wanted.items()}
+    given = {name: value for name, value in wanted.items() if not place_of(source, name)}
+    return fields, mapping.correct(fields, given) if given else mapping.apply(fields)
 
 
 def _entry(

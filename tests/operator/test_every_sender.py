@@ -1,0 +1,38 @@
+"""Whatever a sender's messages look like, its source can be tried, and old sign-ups come into it."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from relay.config.presets import preset_names
+from relay.config.settings import Settings
+from relay.operator.filter import Filter
+from relay.operator.operator import Operator
+from tests.kit.inside import offline
+
+SENDERS = preset_names()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return offline(tmp_path, {name: {"preset": name, "secret": "env:SECRET"} for name in SENDERS})
+
+
+def states(operator: Operator) -> dict[str, str]:
+    return {row["source"]: row["state"] for row in operator.submissions(Filter())}
+
+
+def test_a_test_of_a_source_is_mapped(operator: Operator) -> None:
+    for name in SENDERS:
+        contact = {"email": "own@example.com"}
+        assert operator.test(name, contact)["profile"]["email"] == "own@example.com", name
+        assert operator.test(name, contact, send=True)["state"] == "queued", name
+
+
+def test_a_table_comes_in_by_the_fields_of_a_profile(operator: Operator) -> None:
+    table = b"Mail,Who\nada@example.com,Ada Lovelace\n"
+    for name in SENDERS:
+        mapped = {"Mail": "email", "Who": "full_name"}
+        assert operator.import_table(name, io.BytesIO(table), mapped).queued == 1, name
+    assert states(operator) == dict.fromkeys(SENDERS, "queued")
