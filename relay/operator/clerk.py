@@ -116,10 +116,12 @@ class Clerk:
 
     def _end(self, conn: Any, job: Job, state: str, problem: str | None = None) -> None:
         now = self._outbox.now(conn)
+        if not jobs.is_ours(conn, job, self._owner):
+            return
         if state == DONE and (vanished := job.total - job.done) > 0 and job.total <= rows.MANY:
             jobs.progress(conn, job, {CHANGED: vanished}, job.after, now)
             job = jobs.get(conn, job.name) or job
-        ended = jobs.end(conn, job, state, now, problem)
-        if ended and not job.dry_run:
+        jobs.end(conn, job, state, now, problem)
+        if not job.dry_run:
             detail = {"job": job.name, "state": state, **job.outcomes}
             audit.note(conn, Act(job.by, f"{job.action} many: {state}", job.done, detail=detail), now)

@@ -109,15 +109,16 @@ def cancel(outbox: Outbox, name: str, by: str) -> None:
     """End a job between two batches. Raises Missing, CannotDo if it is over."""
 
     def end(conn: Any) -> bool:
-        now, job = outbox.now(conn), jobs.get(conn, name)
-        if job is None or not jobs.end(conn, job, CANCELLED, now):
+        now = outbox.now(conn)
+        if not jobs.end(conn, job, CANCELLED, now):
             return False
-        audit.note(conn, Act(by, "cancel job", job.done, detail={"job": name}), now)
+        done = (jobs.get(conn, name) or job).done  # read now that no batch can be written any more
+        audit.note(conn, Act(by, "cancel job", done, detail={"job": name}), now)
         return True
 
     job = find(outbox, name)
     if not outbox.write(end):
-        raise CannotDo(f"is over: it is {job.state}")
+        raise CannotDo(f"is over: it is {find(outbox, name).state}")
 
 
 def would_replay(outbox: Outbox, settings: Settings, filter_: Filter) -> int:

@@ -2,13 +2,21 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from relay.config import settings as configuration
+from relay.operator.errors import CannotDo
+from relay.operator.filter import Filter
+from relay.operator.operator import Operator
+from relay.process.opening import open_outbox
 from tests.kit.client import post_json
 from tests.kit.people import SETTINGS, SOURCES, TRAP, email, receipt_of
 from tests.kit.processes import eventually
-from tests.kit.relay import RelayProcess, config
+from tests.kit.relay import RelayProcess, config, toml
 from tests.kit.upstream import ScriptedUpstream
 
 COUNT = 150
@@ -25,6 +33,39 @@ def pair(postgres_url: str) -> Iterator[tuple[RelayProcess, RelayProcess, Script
             with RelayProcess(table, database_url=postgres_url, env=shared) as second:
                 second.admin_token, second.hook_secret = first.admin_token, first.hook_secret
                 yield first, second, receiver
+
+
+def test_a_cancelled_job_is_noted_with_all_that_was_done(postgres_url: str, tmp_path: Path) -> None:
+    asked = {"RELAY_DATABASE_URL": postgres_url, "RELAY_SECRET_KEYS": "ab" * 32}
+    file = tmp_path / "relay.toml"
+    file.write_text(toml(config("http://127.0.0.1:9/", SOURCES)), encoding="utf-8")
+    settings = configuration.load({**asked, "RELAY_CONFIG": str(file)}, offline=True)
+    outbox = open_outbox(settings, time.time)
+    outbox.prepare(settings.destinations)
+    operator = Operator(settings, outbox)
+    job = operator.make_job("discard", Filter(state="held"))["job"]
+    engine = sa.create_engine(postgres_url)
+
+    with engine.connect() as another, ThreadPoolExecutor() as pool:  # it is in the middle of a batch
+        another.execute(sa.text("UPDATE jobs SET done = 100, total = 100"))
+        cancelled = pool.submit(operator.cancel, job)
+        eventually(lambda: is_waiting(engine), 10, "a cancel that waits for the batch")
+        another.commit()
+
+    assert cancelled.result()["done"] == 100
+    assert operator.audit(Filter(limit=1))["audit"][0]["count"] == 100
+    with pytest.raises(CannotDo, match="is over: it is cancelled"):
+        operator.cancel(job)
+    engine.dispose()
+    outbox.stop()
+
+
+def is_waiting(engine: sa.Engine) -> bool:
+    with engine.connect() as conn:
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%jobs%'"
+        )
+        return bool(conn.scalar(sa.text(waiting)))
 
 
 def test_one_job_is_done_once_by_two_relays(
