@@ -53,11 +53,11 @@ def found(
     for name in settings.destinations:
         health = outbox.health(name)
         if health.is_held(now):
-            said = f"destination {name} is held: {health.hold_reason}{_meanwhile(health)}"
-            yield Alert(f"held:{name}", said)
+            yield _held(name, health)
     sources = _by_state(settings, outbox)
     for destination, state, count, oldest in outbox.backlog():
-        yield from _about(settings, destination, state, count, now - oldest, sources.get(state, ""))
+        whose = _to(settings, destination, sources.get(state, ()))
+        yield from _about(settings, destination, state, count, now - oldest, whose)
     yield from _unmappable(outbox, settings, mistaken)
     yield from _silent(outbox, settings, now, may_keep=not disk_is_low)
     if disk_is_low:
@@ -74,6 +74,10 @@ def found(
         yield Alert(f"limit:{source}", f"{source} is over its source_limits; what comes now is held")
 
 
+def _held(name: str, health: Health) -> Alert:
+    return Alert(f"held:{name}", f"destination {name} is held: {health.hold_reason}{_meanwhile(health)}")
+
+
 def _meanwhile(health: Health) -> str:
     """Say what is done while upstream fails: it may make duplicates."""
     if not (health.is_failing and health.reason_kind in (FAILING, *ASKED_FOR)):
@@ -84,12 +88,19 @@ def _meanwhile(health: Health) -> str:
     )
 
 
-def _by_state(settings: Settings, outbox: Outbox) -> dict[str, str]:
+def _by_state(settings: Settings, outbox: Outbox) -> dict[str, dict[str, None]]:
     """Return, by state, of which sources what waits is."""
     names: dict[str, dict[str, None]] = {}
     for group in figures.needs_you(settings, outbox):
         names.setdefault(group["state"], {})[group["source"]] = None
-    return {state: ", ".join(found) for state, found in names.items()}
+    return names
+
+
+def _to(settings: Settings, destination: str, names: Collection[str]) -> str:
+    """Return those of some sources that send there, as far as the configuration tells."""
+    known = settings.sources
+    own = [name for name in names if name not in known or known[name].destination == destination]
+    return ", ".join(own or names)
 
 
 def _about(

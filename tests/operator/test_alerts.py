@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from relay.config import settings as configuration
 from relay.config.operators import OperatorAccount
 from relay.config.settings import Settings
 from relay.delivery import HELD, INVALID
@@ -24,7 +25,7 @@ from tests.kit.canary import leaks
 from tests.kit.inside import offline
 from tests.kit.people import SETTINGS, SOURCES, TRAP, email
 from tests.kit.processes import eventually
-from tests.kit.relay import RelayProcess, config
+from tests.kit.relay import RelayProcess, config, toml
 from tests.kit.smtp import Dripping, MailServer
 from tests.kit.upstream import ScriptedUpstream
 from tests.outbox.outboxes import put, replay
@@ -195,6 +196,23 @@ def test_a_source_that_was_never_wired_up_is_silent_too(
     assert silence(again, settings) == {}
     clock.now += 3600 + 60
     assert "accepted for 2 hours" in silence(again, settings)["silent:newsletter"]
+
+
+def test_an_alert_names_the_sources_of_its_destination_alone(tmp_path: Path, clock: Clock) -> None:
+    table = config("http://127.0.0.1:9/", {name: SOURCES["hook"] | {"destination": name} for name in "ab"})
+    table["destinations"] = dict.fromkeys("ab", table["destinations"]["ocamba"])
+    file = tmp_path / "two.toml"
+    file.write_text(toml(table), encoding="utf-8")
+    variables = {"RELAY_CONFIG": str(file), "RELAY_DATABASE_URL": f"sqlite:///{tmp_path}/two.db"}
+    settings = configuration.load(variables, offline=True)
+    outbox = open_outbox(settings, clock)
+    outbox.prepare(settings.destinations)
+    for source, name in (("a", "ada"), ("b", "bob"), ("b", "ben")):
+        put(outbox, name, source=source, state=INVALID, destination=source)
+
+    said = matters(outbox, settings)
+    assert said["invalid:a"].startswith("1 submission of a is invalid")
+    assert said["invalid:b"].startswith("2 submissions of b are invalid")
 
 
 def test_bots_and_what_cannot_be_mapped_break_no_silence(
