@@ -56,6 +56,34 @@ def test_who_looks_is_let_look_while_nothing_can_be_written() -> None:
             link.execute("ROLLBACK")
 
 
+@pytest.mark.parametrize(
+    ("proxies", "public", "headers", "is_secure"),
+    [
+        ("1", None, {"X-Forwarded-Proto": "https"}, True),
+        ("1", None, {"X-Forwarded-Proto": "https, http"}, False),
+        ("2", None, {"X-Forwarded-Proto": "https, http"}, True),
+        ("2", None, {"X-Forwarded-Proto": "https"}, True),
+        ("2", None, {"X-Forwarded-Proto": "https, http, http"}, False),
+        ("2", PUBLIC, {"X-Forwarded-Proto": "http", "Host": "relay.example.com"}, True),
+        ("0", f"{PUBLIC}:443/", {"Host": "relay.example.com"}, True),
+        ("0", PUBLIC, {}, False),
+        ("1", None, {}, False),
+    ],
+)
+def test_the_cookie_is_for_tls_alone_wherever_that_ends(
+    proxies: str, public: str | None, headers: dict[str, str], is_secure: bool
+) -> None:
+    env = {"RELAY_TRUSTED_PROXIES": proxies, "RELAY_PUBLIC_URL": public}
+    with RelayProcess(settings(), env=env) as relay:
+        sent = {"Content-Type": "application/x-www-form-urlencoded", **headers}
+        answer = request(relay.port, "POST", "/dashboard/login", f"token={relay.admin_token}".encode(), sent)
+        cookie = next(value for name, value in answer.headers if name.lower() == "set-cookie")
+        found = cookie.startswith("__Host-relay_session="), "Secure" in cookie.split("; ")
+        assert found == (is_secure, is_secure)
+        shown = sent | {"Cookie": cookie.partition(";")[0]}
+        assert request(relay.port, "GET", "/dashboard", None, shown).status == 200
+
+
 def test_a_proxy_may_call_us_by_another_name() -> None:
     env = {"RELAY_PUBLIC_URL": f"{PUBLIC}:443/", "RELAY_TRUSTED_PROXIES": "1"}
     with RelayProcess(settings(), env=env) as relay:

@@ -98,10 +98,15 @@ def fingerprint(sha: bytes) -> str:
 
 
 def is_secure(relay: Relay, asked: Request) -> bool:
-    """Whether the browser came over TLS, as far as trusted proxies and the public address tell."""
-    if relay.settings.trusted_proxies:
-        return asked.headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip() == "https"
-    return asked.scheme == "https"
+    """Whether the browser came over TLS, as far as the public address and trusted proxies tell."""
+    public, proxies = relay.settings.public_url or "", relay.settings.trusted_proxies
+    here = canonical(f"https://{asked.host}")
+    if public and here in map(canonical, own_origins(relay, asked.environ)):
+        return True
+    if not proxies:
+        return asked.scheme == "https"
+    hops = asked.headers.get("X-Forwarded-Proto", "").split(",")
+    return hops[-min(proxies, len(hops))].strip() == "https"  # what the outermost of them saw
 
 
 def cookie_name(relay: Relay, asked: Request) -> str:
