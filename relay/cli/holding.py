@@ -3,7 +3,7 @@
 import click
 
 from relay.cli.failed import AskedWrongly
-from relay.cli.opening import open_to_act
+from relay.cli.opening import open_to_look
 from relay.cli.wording import moment
 
 
@@ -22,11 +22,12 @@ def resume(destination: str | None) -> None:
 
 
 def _hold(destination: str | None, verb: str) -> None:
-    operator, settings = open_to_act()
-    names = [destination] if destination else list(settings.destinations)
-    if len(names) > 1 or names[0] not in settings.destinations:
+    operator, settings = open_to_look()
+    known = operator.destinations()
+    names = [destination] if destination else known
+    if len(names) != 1 or names[0] not in known:
         unknown = f"there is no destination {destination}" if destination else "which destination?"
-        raise AskedWrongly(f"{unknown}; one of {', '.join(settings.destinations)}")
+        raise AskedWrongly(f"{unknown}; one of {', '.join(known)}")
     waits = operator.hold(names[0], verb)
     zone = settings.time_zone
     kept = f"held until {moment(waits, zone)} ({zone}): upstream asked for this wait, and it is kept"

@@ -56,7 +56,7 @@ def follow_(name: str) -> int:
 @click.argument("name", metavar="JOB")
 def cancel(name: str) -> None:
     """End a job where it is; what it has done stays done."""
-    operator, _ = open_to_act()
+    operator, _ = open_to_look()
     job = operator.cancel(name)
     click.echo(f"{name}: cancelled after {job['done']:,}")
 

@@ -21,7 +21,10 @@ def open_to_act() -> tuple["Operator", "Settings"]:
 
 
 def open_to_look() -> tuple["Operator", "Settings"]:
-    """Return the operator's view also while relay.toml is broken, which is when people look."""
+    """Return the operator's view also while relay.toml is broken, which is when people look, and pause.
+
+    For commands that ask nothing of the configuration but where the store is.
+    """
     from relay.config import settings as configuration
     from relay.config.environment import Unusable
 
@@ -30,7 +33,7 @@ def open_to_look() -> tuple["Operator", "Settings"]:
     except Unusable as unusable:
         settings = configuration.without_file()
         many = count_of(len(unusable.problems), "problem")
-        note(f"the configuration has {many}, which `relay check` names; what is stored is shown all the same")
+        note(f"the configuration has {many}, which `relay check` names; this works all the same")
     return _opened(settings)
 
 

@@ -8,7 +8,7 @@ import click
 
 from relay.cli.failed import FAILED, Failed
 from relay.cli.filtering import check_contact
-from relay.cli.opening import open_to_act
+from relay.cli.opening import open_to_act, open_to_look
 from relay.operator.wording import count_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def erase(contact: str) -> int:
 @click.argument("file", type=click.Path(path_type=Path))
 def backup(file: Path) -> None:
     """Copy the SQLite database into a new file, also while in use."""
-    operator, settings = open_to_act()
+    operator, settings = open_to_look()
     try:
         operator.backup(file)
     except FileExistsError:
@@ -49,9 +49,9 @@ def restored() -> None:
 
     A copy that `backup` made says so of itself; this is for pg_restore and other ways. Stop the server first.
     """
-    operator, settings = open_to_act()
+    operator, _ = open_to_look()
     operator.restored()
-    names = ", ".join(settings.destinations)
+    names = ", ".join(operator.destinations())
     click.echo(f"marked as restored: {names} held, what waits may exist twice upstream")
     click.echo("look at `relay submissions list --state queued`, then `relay resume`")
 

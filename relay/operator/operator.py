@@ -22,7 +22,7 @@ from relay.operator.filter import MAX_ROWS, Filter, wanted
 from relay.operator.remap import opened, revealed
 from relay.operator.status import status
 from relay.operator.whole import Whole
-from relay.outbox import audit, notices
+from relay.outbox import audit, listing, notices
 from relay.outbox import jobs as stored_jobs
 from relay.outbox.audit import Act
 from relay.outbox.moves import Expected
@@ -107,6 +107,14 @@ class Operator(Files, Whole):
         self.actor.must(VIEW)
         return status(self._settings, self._outbox)
 
+    def destinations(self) -> list[str]:
+        """Return the names of destinations; while relay.toml, which has them, is broken, of all that were."""
+        self.actor.must(VIEW)
+        if self._settings.has_file:
+            return list(self._settings.destinations)
+        found: list[str] = self._outbox.read(listing.destinations_met)
+        return found
+
     def needs_you(self) -> list[dict[str, Any]]:
         """Return what waits for a person, by state, source and reason."""
         self.actor.must(VIEW)
@@ -168,7 +176,7 @@ class Operator(Files, Whole):
         Returns until when a wait goes on that upstream asked for: no person can end it.
         """
         self.actor.must(ACT)
-        if destination not in self._settings.destinations:
+        if destination not in self.destinations():
             raise Unconfigured("there is no such destination")
         health = (self._outbox.pause if verb == "pause" else self._outbox.resume)(destination)
         waits = clock.iso(health.ends_at) if health.is_held(self._outbox.time()) else None

@@ -7,7 +7,7 @@ from sqlalchemy.engine import Connection
 
 from relay.delivery import FRESH, INVALID, KEPT, QUEUED, SENDING
 from relay.outbox.figures import last_states
-from relay.outbox.schema import BY_STATE, TESTS, UNFINISHED, attempts, deliveries
+from relay.outbox.schema import BY_STATE, TESTS, UNFINISHED, attempts, deliveries, destinations
 from relay.outbox.statements import DUE_RETRIES, LAST_DUE, WHOLE, in_state, own_receipt
 from relay.outbox.wanted import Wanted, newest_first, within_bytes
 
@@ -62,6 +62,11 @@ def destinations_waited_for(conn: Connection) -> set[str]:
     following = sa.select(sa.func.min(name)).where(UNFINISHED, name > waited_for.c.name).scalar_subquery()
     names = waited_for.union_all(sa.select(following).where(waited_for.c.name.is_not(None)))
     return set(conn.scalars(sa.select(names.c.name).where(names.c.name.is_not(None))))
+
+
+def destinations_met(conn: Connection) -> list[str]:
+    """Return every destination that a server was ever configured with."""
+    return list(conn.scalars(sa.select(destinations.c.name).order_by(destinations.c.name)))
 
 
 def to_send(conn: Connection) -> dict[str, tuple[int, float | None]]:

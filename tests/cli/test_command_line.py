@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -128,9 +129,21 @@ def test_commands_that_only_look_work_while_the_configuration_is_broken(
 
 def test_commands_that_act_do_not(site: Site) -> None:
     site.configure("[sources.x]\nkind = 1\n")
-    for words in (["pause"], ["submissions", "discard", *site.receipts["held"]]):
-        said = site.run(*words)
-        assert said.status == 2 and "relay.toml" in said.err
+    said = site.run("submissions", "discard", *site.receipts["held"])
+    assert said.status == 2 and "relay.toml" in said.err
+
+
+def test_what_asks_nothing_of_the_configuration_is_done_while_it_is_broken(site: Site) -> None:
+    done = site.run("submissions", "replay", "--all", "--state", "held")
+    (job,) = set(re.findall("[0-9a-f]{16}", done.out))
+    site.configure("[sources.x]\nkind = 1\n")
+    assert site.run("resume").out == site.run("resume", "ocamba").out == "ocamba: resumed\n"
+    assert site.run("pause").out == "ocamba: paused\n"
+    said = site.run("pause", "elsewhere")
+    assert said.status == 2 and "there is no destination elsewhere; one of ocamba" in said.err
+    assert site.run("backup", "copy.db").status == 0 and (site.folder / "copy.db").exists()
+    assert "ocamba held" in site.run("restored").out
+    assert "is over" in site.run("jobs", "cancel", job).err
 
 
 def test_while_the_configuration_is_broken_only_what_is_true_is_said(site: Site) -> None:
