@@ -26,8 +26,19 @@ def shown(row: Mapping[str, Any], vault: Vault) -> dict[str, Any]:
         "trace_id": row["trace_id"],
         "contact_hint": opened_hint(row, vault),
         "dropped": [*_listed(row["dropped"]), *_listed(row["ignored_files"])],
-        "consent": json.loads(row["consent"]) if row["consent"] else None,
+        "consent": _proof(row),
         "fence": row["fence"],
+    }
+
+
+def _proof(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the proof of consent. Nobody knows when that of a table was given, only when it came."""
+    found: dict[str, Any] | None = json.loads(row["consent"]) if row["consent"] else None
+    if not (found and row["is_imported"]):
+        return found
+    return {
+        name: {"imported_at" if key == "at" else key: value for key, value in said.items()}
+        for name, said in found.items()
     }
 
 

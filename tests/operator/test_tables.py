@@ -184,14 +184,15 @@ def test_a_missing_consent_is_never_overridden(operator: Operator) -> None:
     assert [email for email, _, _ in profiles(operator)] == ["ada@example.com"]
 
 
-def test_the_proof_of_consent_says_when_it_came_in(operator: Operator) -> None:
+def test_the_proof_of_consent_says_when_it_came_in_and_not_that_it_was_given_then(operator: Operator) -> None:
     before = time.time()
 
     taken(operator, "email,news\nada@example.com,yes\n", "asking")
 
     (found,) = operator.page(Filter())["submissions"]
     proof = found["consent"]["email"]
-    assert proof["ticked"] and datetime.fromisoformat(proof["at"]).timestamp() >= before - 1
+    assert proof["ticked"] and datetime.fromisoformat(proof["imported_at"]).timestamp() >= before - 1
+    assert "at" not in proof
 
 
 def test_what_cannot_be_used_is_said_by_line_and_given_back(operator: Operator) -> None:
