@@ -18,18 +18,21 @@ from relay.outbox.wanted import count as count_rows
 class Files(Desk):
     """The verbs about files."""
 
-    def export(self, filter_: Filter, format_: str, *, people: bool = False) -> Iterator[str]:
+    def export(
+        self, filter_: Filter, format_: str, *, people: bool = False, is_read: bool = True
+    ) -> Iterator[str]:
         """Return a file of what a filter shows, piece by piece. ``people``: with names and contacts.
 
-        Raises Nonsense.
+        ``is_read``: False where nobody gets any of it, which is nothing to write down. Raises Nonsense.
         """
         self.actor.must(REVEAL if people else VIEW)
         if format_ not in exports.FORMATS:
             raise Nonsense(f"format must be one of {', '.join(exports.FORMATS)}")
         rows = self._all(filter_, whole=people)
-        detail = {"format": format_, "people": people}
-        count = self._outbox.read(partial(count_rows, wanted=self._meant(filter_)))
-        self._note("export", count=min(count, MANY), filter=filter_.said(), detail=detail)
+        if is_read:
+            detail = {"format": format_, "people": people}
+            count = self._outbox.read(partial(count_rows, wanted=self._meant(filter_)))
+            self._note("export", count=min(count, MANY), filter=filter_.said(), detail=detail)
         return exports.written(rows, format_, self._settings, self._outbox.vault, people=people)
 
     def import_table(

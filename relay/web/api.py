@@ -200,7 +200,8 @@ def export() -> Response:
     if people not in ("true", "false"):
         raise Nonsense("people must be true or false")
     filter_ = asked.listed(*asked.FILTERS, "duplicate", ignored=("format", "people"))
-    pieces = _operator().export(filter_, format_, people=people == "true")
+    is_read = request.method != "HEAD"
+    pieces = _operator().export(filter_, format_, people=people == "true", is_read=is_read)
     return saved(pieces, format_)
 
 

@@ -27,7 +27,8 @@ def body(*known: str) -> dict[str, Any]:
     except BadBody as problem:
         raise Nonsense(str(problem)) from None
     if unknown := sorted(set(found) - set(known)):
-        raise Nonsense(f"knows no {json.dumps(unknown[0][:40])}; one of {', '.join(known)}")
+        takes = f"one of {', '.join(known)}" if known else "it takes nothing"
+        raise Nonsense(f"knows no {json.dumps(unknown[0][:40])}; {takes}")
     return found
 
 

@@ -324,6 +324,22 @@ def test_who_acts_on_what_has_changed_is_told_and_nothing_is_done(relay: RelayPr
     assert relay.api("POST", f"/api/submissions/{receipt}/{verb}", {"expect": seen}).status == 200
 
 
+def test_what_nobody_read_is_not_written_down(relay: RelayProcess) -> None:
+    before = relay.api("GET", "/api/audit?limit=1").json["audit"]
+    headers = {"Authorization": f"Bearer {relay.admin_token}"}
+    asked = request(relay.port, "HEAD", "/api/export?people=true", headers=headers)
+    assert asked.status == 200 and not asked.body
+    assert relay.api("GET", "/api/audit?limit=1").json["audit"] == before
+    assert request(relay.port, "HEAD", "/api/export?format=pdf", headers=headers).status == 400
+
+
+def test_what_takes_nothing_says_so(relay: RelayProcess) -> None:
+    receipt, _ = in_state(relay, "held")
+    for body in ({"expect": {"state": "held", "fence": 0}}, {"why": "curious"}):
+        answer = relay.api("POST", f"/api/submissions/{receipt}/reveal", json=body)
+        assert answer.status == 400 and answer.json["detail"].endswith("; it takes nothing")
+
+
 def test_what_was_done_is_written_down(relay: RelayProcess) -> None:
     receipt, address = in_state(relay, "held")
     relay.api("POST", f"/api/submissions/{receipt}/discard")
