@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from relay.operator.operator import Operator
 
 NO_MATCH = "no submission matches"
+_SHORTEST = 4
+"""Characters of a beginning of a receipt."""
 
 
 def check_contact(ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
@@ -94,8 +96,10 @@ def is_narrow(chosen: Mapping[str, Any]) -> bool:
 
 def whole_receipt(operator: "Operator", beginning: str) -> str:
     """Return the one receipt that begins so, or the text as it is where none does."""
-    if not re.fullmatch(r"[0-9a-f]{4,31}", beginning):
+    if not re.fullmatch(r"[0-9a-f]{1,31}", beginning):
         return beginning
+    if len(beginning) < _SHORTEST:
+        raise AskedWrongly(f"{beginning} may begin many receipts; give at least {_SHORTEST} characters of it")
     found = operator.submissions(filter_of({"receipt": beginning, "limit": 2}))
     if len(found) > 1:
         raise AskedWrongly(f"several receipts begin with {beginning}; give more of it")

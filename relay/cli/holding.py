@@ -2,7 +2,7 @@
 
 import click
 
-from relay.cli.failed import AskedWrongly
+from relay.cli.failed import AskedWrongly, Failed
 from relay.cli.opening import open_to_look
 from relay.cli.wording import moment
 
@@ -24,6 +24,8 @@ def resume(destination: str | None) -> None:
 def _hold(destination: str | None, verb: str) -> None:
     operator, settings = open_to_look()
     known = operator.destinations()
+    if not known:
+        raise Failed("no server ran here yet, so no destination is known but by relay.toml")
     names = [destination] if destination else known
     if len(names) != 1 or names[0] not in known:
         unknown = f"there is no destination {destination}" if destination else "which destination?"

@@ -51,13 +51,14 @@ def export(format_: str, people: bool, output: str | None, **chosen: Any) -> Non
 
 
 def _names(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    pairs = [text.partition("=") for text in given]
-    if wrong := next((column for column, equals, name in pairs if not (equals and name)), None):
+    """Return what each column is called. The last equals sign divides: headings have some, too."""
+    pairs = [(column.strip(), name) for column, _, name in (text.rpartition("=") for text in given)]
+    if wrong := next((text for text, pair in zip(given, pairs, strict=True) if not all(pair)), None):
         raise click.BadParameter(f"takes 'Column=field', not {wrong!r}")
-    columns = [column for column, _, _ in pairs]
+    columns = [column for column, _ in pairs]
     if twice := next((column for column in columns if columns.count(column) > 1), None):
         raise click.BadParameter(f"names {twice!r} twice")
-    return {column: name for column, _, name in pairs}
+    return dict(pairs)
 
 
 @click.command("import")

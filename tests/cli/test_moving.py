@@ -79,6 +79,14 @@ def test_what_was_not_read_is_said_however_many_problems_stand_before_it(site: S
     assert "nothing from line 32 on was read" in done.out
 
 
+def test_a_heading_may_have_blanks_around_it_and_equals_signs_within(site: Site) -> None:
+    (site.folder / "old.csv").write_text(" My = Mail ,b\nada@example.com,Ada\n")
+    done = site.run("import", "newsletter", "old.csv", "--dry-run", "--map", " My = Mail =email")
+    assert done.status == 0 and "1 would be queued" in done.out
+    for wrong in ("=email", "Mail=", "=", ""):
+        assert site.run("import", "newsletter", "old.csv", "--map", wrong).status == 2
+
+
 def test_a_column_or_source_that_is_not_there_is_named(site: Site) -> None:
     (site.folder / "old.csv").write_text(TABLE)
     for wrong, said in (("Mail=email", "there is no column 'Mail'"), ("phone=frist", "looks at no 'frist'")):

@@ -127,6 +127,13 @@ def test_a_receipt_is_known_by_a_beginning_that_no_other_has(site: Site) -> None
     assert site.run("submissions", "discard", receipt[:12]).out == f"{receipt} discarded\n"
 
 
+def test_a_beginning_that_is_too_short_is_said_to_be(site: Site) -> None:
+    (receipt,) = site.receipts["invalid"]
+    for words in (["show"], ["replay"], ["discard"]):
+        said = site.run("submissions", *words, receipt[:3])
+        assert said.status == 2 and "give at least 4 characters" in said.err
+
+
 def test_a_beginning_that_nobody_has_is_no_submission(site: Site) -> None:
     said = site.run("submissions", "show", "00000000")
     assert said.status == 1 and "no such submission" in said.err
