@@ -12,7 +12,9 @@ from gunicorn.workers.gthread import TConn
 from relay.server.framing import WHOLE, Arriving
 
 WRITE_SECONDS = 15.0
-"""The client must have taken the answer within so long."""
+"""The client must have taken the answer, or the next part of it, within so long."""
+_PART_BYTES = 64 * 1024
+"""So much is a part: a client that reads slowly is given its time again for each."""
 _SENT_TOGETHER_BYTES = 64 * 1024
 _KEPT_BYTES = 1024 * 1024
 """Only a stream longer than this waits for its reader in the thread that makes it."""
@@ -22,6 +24,8 @@ class Outgoing(socket.socket):
     """A socket that keeps what its client does not take at once; the main loop sends it later."""
 
     unsent = b""
+    _left = 0
+    """How much was unsent when the client's time began."""
     is_ended = False
     """Whether a thread that reads meets the end, although the client may send on. The main loop still sees
     what comes: shut down for reading, the socket would be closed on a client that has not read its answer."""
@@ -43,11 +47,19 @@ class Outgoing(socket.socket):
                 self.unsent = self.unsent[self.send(self.unsent, socket.MSG_DONTWAIT) :]
         return not self.unsent
 
+    def is_to_wait(self, *, anew: bool) -> bool:
+        """Whether the client's time begins: ``anew``, or because it has taken another part of the answer."""
+        begins = anew or self._left - len(self.unsent) >= _PART_BYTES
+        if begins:
+            self._left = len(self.unsent)
+        return begins
+
     def _wait(self) -> None:
-        until = time.monotonic() + WRITE_SECONDS
-        ready = select.poll()
+        ready, until = select.poll(), 0.0
         ready.register(self, select.POLLOUT)
         while len(self.unsent) > _KEPT_BYTES:
+            if self.is_to_wait(anew=not until):
+                until = time.monotonic() + WRITE_SECONDS
             left = until - time.monotonic()
             if left <= 0 or not ready.poll(1000 * left):
                 raise TimeoutError("the client does not read")
@@ -60,6 +72,8 @@ class Connection(TConn):  # type: ignore[misc]
     def __init__(self, cfg: Any, plain: socket.socket, peer: Any, server: Any, network: str) -> None:
         """``network``: what the client is counted by."""
         super().__init__(cfg, Outgoing(fileno=plain.detach()), peer, server)
+        with contextlib.suppress(OSError):  # else the kernel takes megabytes, and the client no part for long
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _SENT_TOGETHER_BYTES)
         self.init()
         self.network = network
         self.seat: str | None = None

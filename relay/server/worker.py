@@ -173,7 +173,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._close(conn)
             return
         if not is_sent:
-            if conn not in self._watched:
+            if conn.sock.is_to_wait(anew=conn not in self._watched):
                 then = partial(self._send_rest, goes_on=goes_on)
                 self._watch(conn, selectors.EVENT_WRITE, WRITE_SECONDS, then, "did not read the answer")
             return

@@ -9,7 +9,8 @@ import pytest
 
 from relay.server.framing import Arriving
 from tests.kit.client import Raw, encoded
-from tests.kit.relay import NEWSLETTER, RelayProcess, config
+from tests.kit.processes import eventually
+from tests.kit.relay import HOOK, NEWSLETTER, RelayProcess, config
 
 HEAD = (
     b"POST /submit/newsletter HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -217,6 +218,35 @@ def test_clients_that_never_read_keep_nobody_out(relay):
     finally:
         for sock in sockets:
             sock.close()
+
+
+def test_who_reads_slowly_gets_all_of_it_and_who_does_not_is_let_go():
+    sources = {"hook": HOOK | {"max_field": "256KiB"}}
+    with RelayProcess(config("http://127.0.0.1:9/", sources)) as relay, contextlib.ExitStack() as open_ones:
+        for number in range(12):
+            assert relay.hook({"email": "none", "note": "x" * 250_000, "number": number}).receipt
+        slow, _ = [open_ones.enter_context(_asking_for_all(relay)) for _ in range(2)]
+        received = b""
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            received += slow.recv(20_000)
+            time.sleep(1)
+        while not received.endswith(b"\r\n0\r\n\r\n"):
+            piece = slow.recv(1_000_000)
+            assert piece, "it was cut off"
+            received = received[-10:] + piece
+        assert eventually(lambda: "did not read the answer" in relay.output(), 20)
+        assert relay.output().count("did not read the answer") == 1
+
+
+def _asking_for_all(relay: RelayProcess) -> socket.socket:
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.settimeout(10)
+    sock.connect(("127.0.0.1", relay.port))
+    head = "GET /api/export?people=true HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    sock.sendall(f"{head}Authorization: Bearer {relay.admin_token}\r\n\r\n".encode())
+    return sock
 
 
 def _send_all(sock: socket.socket, data: bytes) -> None:
