@@ -24,6 +24,7 @@ from relay.outbox.statements import stamped
 from relay.sources.body import Submission
 from relay.sources.mapping import CONTACTS, Mapped
 from relay.sources.paths import Path
+from relay.sources.rules import Rule
 from relay.sources.source import Source
 from relay.sources.unmapped import known_names, unmapped
 from relay.vault import Vault
@@ -200,8 +201,12 @@ class Import:
 def place_of(source: Source, name: str) -> str | None:
     """Return the key of a body under which the rule of a profile field finds a value."""
     rule = source.mapping.rules.get(name)
-    places = rule.places if rule is not None else ()
-    return next((place.text for place in places if isinstance(place, Path)), None)
+    return first_place(rule) if rule is not None else None
+
+
+def first_place(rule: Rule) -> str | None:
+    """Return the first key of a body that a rule looks at; None if it looks for labels."""
+    return next((place.text for place in rule.places if isinstance(place, Path)), None)
 
 
 def _replaced(source: Source, name: str, key: str) -> Iterator[str]:
