@@ -8,9 +8,8 @@ from relay.operator.actor import REVEAL, VIEW
 from relay.operator.desk import Desk
 from relay.operator.erasure import Erased
 from relay.operator.errors import CannotDo
+from relay.operator.filter import Filter
 from relay.operator.wording import count_of, is_or_are
-
-_MANY = 100_000
 
 
 class Whole(Desk):
@@ -52,7 +51,7 @@ class Whole(Desk):
         if not erasure.is_contact(text):
             raise CannotDo(erasure.NO_CONTACT)
         hashes = finding.hashes(text, self._settings, self._outbox.vault)
-        rows = self._outbox.rows(contact_hashes=hashes, limit=_MANY)
+        rows = list(self._all(Filter(hashes=hashes)))
         mentioned = erasure.Mentioned(text, finding.readings(text, self._settings))
         rows += erasure.that_mention(self._outbox.with_payloads(), mentioned, self._outbox.vault)
         found = {row["receipt"]: row for row in rows}

@@ -6,11 +6,18 @@ import sqlite3
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from relay.operator.filter import Filter
+from relay.operator.operator import Operator
+from relay.outbox.schema import deliveries
+from relay.process.opening import open_outbox
+from tests.kit.inside import offline
 from tests.kit.people import SOURCES, TRAP, Moods, email, failed, in_state, ran, receipt_of
-from tests.kit.relay import RelayProcess, config
+from tests.kit.relay import NEWSLETTER, RelayProcess, config
 from tests.kit.upstream import ScriptedUpstream
 
 # --- erasing --------------------------------------------------------------------------------------------
@@ -72,6 +79,27 @@ def test_what_is_no_contact_erases_nothing(relay: RelayProcess, text: str) -> No
         relay, "erase", f"--contact={text}", code=2
     )
     assert len(relay.rows(history=False)) == before
+
+
+@pytest.mark.long
+def test_however_many_there_are_of_a_person_none_is_left(tmp_path: Path) -> None:
+    settings = offline(tmp_path, {"newsletter": NEWSLETTER})
+    outbox = open_outbox(settings, time.time)
+    outbox.prepare(settings.destinations)
+    operator = Operator(settings, outbox)
+    operator.test("newsletter", {"email": "many@example.com"}, send=True)
+
+    def copy(conn: Any) -> None:
+        copied = [column.name for column in deliveries.c if column.name not in ("seq", "receipt", "payload")]
+        names = ", ".join(copied)
+        values = ", ".join("NULL" if name in ("repeat_key", "twin_key") else name for name in copied)
+        numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100100) "
+        receipts = f"SELECT printf('%032x', i), {values} FROM n, deliveries"
+        conn.execute(sa.text(f"INSERT INTO deliveries (receipt, {names}) {numbers} {receipts}"))
+
+    outbox.write(copy)
+    assert operator.erase("many@example.com").count == 100_101
+    assert operator.submissions(Filter()) == []
 
 
 def test_one_that_is_being_sent_is_erased_the_next_time(relay: RelayProcess, moods: Moods) -> None:
