@@ -309,4 +309,4 @@ def _leading(result: Taken, page: str | None) -> Taken:
 
 def _reason(mapped: Mapped) -> str:
     """Name the fields that were wrong, by the configuration's names for them: no values."""
-    return "unmappable: " + ", ".join(sorted(mapped.errors))[:200]
+    return f"unmappable: {', '.join(sorted(mapped.errors))[:200]}".strip()

@@ -82,16 +82,20 @@ def live_needs_you() -> Response:
 def groups() -> list[dict[str, Any]]:
     """Return what needs somebody, the most urgent state first, the largest group first."""
     found = [
-        {**group, "told": words.state(group["state"]), "acts": _acts(group["state"])}
+        {**group, "told": words.state(group["state"]), "acts": _acts(group)}
         for group in the_operator().needs_you()
     ]
     order = {state: place for place, state in enumerate(("parked", "dead", "invalid", "refused", "held"))}
     return sorted(found, key=lambda group: (order[group["state"]], -group["count"]))
 
 
-def _acts(state: str) -> list[tuple[str, str]]:
-    """Return the actions that fit a group, each with the words that fit the state."""
-    if not the_actor().may(ACT) or state not in WAITING:
+def _acts(group: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the actions that fit a group, each with the words that fit the state.
+
+    None without a reason: all of that state and source would be meant, whatever theirs.
+    """
+    state = group["state"]
+    if not the_actor().may(ACT) or state not in WAITING or not group["reason"]:
         return []
     return [(REPLAY, _REPLAY_WORDS[state]), (DISCARD, _DISCARD_WORDS.get(state, "Discard all …"))]
 
