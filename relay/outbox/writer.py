@@ -49,17 +49,18 @@ class Write:
     One lock instead of the library's Future: this is on the way of every submission.
     """
 
-    __slots__ = ("_done", "_error", "_result", "work")
+    __slots__ = ("_done", "_error", "_result", "is_open", "work")
 
     def __init__(self, work: Any) -> None:
         self.work = work
+        self.is_open = True
         self._done = threading.Lock()
         self._done.acquire()
         self._result: Any = None
         self._error: BaseException | None = None
 
     def finish(self, result: Any = None, error: BaseException | None = None) -> None:
-        self._result, self._error = result, error
+        self._result, self._error, self.is_open = result, error, False
         self._done.release()
 
     def result(self) -> Any:
@@ -86,6 +87,7 @@ class Writer:
         self._on_death = on_death
         self._on_full = on_full
         self._queue: queue.SimpleQueue[Write] = queue.SimpleQueue()
+        self._batch: list[Write] = []
         self._closing = threading.Lock()
         self._closed = False
         self._recent: deque[float] = deque(maxlen=_BUSY_BATCHES)
@@ -120,14 +122,17 @@ class Writer:
             raise
 
     def _refuse_what_waits(self, death: BaseException) -> None:
-        """Nobody waits for ever for a thread that is gone."""
+        """Nobody waits for ever for a thread that is gone: neither in its batch nor behind it."""
         with self._closing:
             self._closed = True
+            waiting = [write for write in self._batch if write.is_open]
             while not self._queue.empty():
-                self._queue.get().finish(error=Unavailable(f"the writer has died: {type(death).__name__}"))
+                waiting.append(self._queue.get())
+            for write in waiting:
+                write.finish(error=Unavailable(f"the writer has died: {type(death).__name__}"))
 
     def _take_batch(self, conn: Connection) -> bool:
-        batch = [self._queue.get()]
+        batch = self._batch = [self._queue.get()]
         if not callable(batch[0].work):
             self._gather()
         while len(batch) < _BATCH and not self._queue.empty():

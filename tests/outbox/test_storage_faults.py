@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,10 @@ from relay.outbox import migrations, postgresql
 from relay.outbox.database import engine_for
 from relay.outbox.errors import Full, Unavailable
 from relay.outbox.outbox import Outbox
+from relay.outbox.sqlite import sqlite_module
+from relay.outbox.writer import CHECKPOINT, Writer
 from tests.kit import services
+from tests.kit.processes import eventually
 from tests.outbox.outboxes import Store, bring_to, count, entry, put, row, state
 
 FULL = """
@@ -80,6 +84,44 @@ def test_what_comes_after_the_end_is_refused_and_waits_for_nobody(sqlite_store: 
 
     assert not stored[10]
     assert count(sqlite_store.open()) == sum(stored)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_everybody_in_a_batch_is_told_when_the_storage_fails_in_it(tmp_path: Path) -> None:
+    """One change is wrong, so all are done one by one; the next finds the disk broken."""
+    broken = sqlite_module().OperationalError("disk I/O error")
+    deaths: list[BaseException] = []
+    writer = Writer(engine_for(f"sqlite:///{tmp_path / 'relay.db'}"), lambda *_: [], deaths.append)
+    is_at_work, go_on = threading.Event(), threading.Event()
+
+    def hold_up(_: Any) -> None:
+        is_at_work.set()
+        go_on.wait(30)
+
+    def be_wrong(_: Any) -> None:
+        raise ValueError
+
+    def find_the_disk_broken(_: Any) -> None:
+        raise sa.exc.OperationalError("COMMIT", None, broken)
+
+    with ThreadPoolExecutor(5) as crowd:
+        crowd.submit(writer.submit, hold_up)
+        assert is_at_work.wait(30)
+        told = []
+        for work in (be_wrong, find_the_disk_broken, lambda _: None, CHECKPOINT):
+            told.append(crowd.submit(writer.submit, work))
+            eventually(lambda: writer._queue.qsize() == len(told), 10, "the next in the batch")
+        go_on.set()
+        errors = [one.exception(30) for one in told]
+    writer._thread.join(30)
+
+    assert [type(error) for error in errors] == [
+        ValueError,
+        sa.exc.OperationalError,
+        Unavailable,
+        Unavailable,
+    ]
+    assert [type(death) for death in deaths] == [sa.exc.OperationalError]
 
 
 @pytest.mark.postgres
