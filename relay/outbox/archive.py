@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from relay.delivery import (
     Delivery,
 )
-from relay.outbox import audit, jobs, listing, migrations, moves, storing, upkeep
+from relay.outbox import audit, jobs, listing, migrations, moves, rights, storing, upkeep
 from relay.outbox.audit import Act
 from relay.outbox.errors import Unavailable, Unfit
 from relay.outbox.moves import Changed, Expected, Mended, Moved, Near, Same
@@ -253,6 +253,8 @@ class Archive(Store):
 
         def change(conn: Connection) -> None:
             if not self._is_sqlite:  # where rights and locks are of a table
+                if lacking := rights.lacking(conn):
+                    raise Unavailable(lacking)
                 conn.execute(_AS_A_SUBMISSION)
             put_meta(conn, "pinged", b"1")
 

@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
+from relay.outbox import rights
 from relay.outbox.columns import metadata
 from relay.outbox.database import unhurried
 from relay.outbox.errors import Unfit
@@ -231,6 +232,8 @@ def _migrated(engine: Engine, steps: tuple[Callable[[Connection], None], ...]) -
             conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         if not _has_our_tables(conn):  # who may change rows only can use what another role made
             conn.execute(sa.text("CREATE TABLE schema_version (version INTEGER NOT NULL)"))
+        if lacking := rights.lacking(conn):
+            raise Unfit(lacking)
         before = version(conn)
         if before > len(steps):
             raise Newer(

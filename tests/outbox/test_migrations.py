@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -17,7 +18,7 @@ import sqlalchemy as sa
 from relay.clock import SteadyClock
 from relay.outbox.columns import metadata
 from relay.outbox.database import engine_for
-from relay.outbox.errors import Unfit
+from relay.outbox.errors import Unavailable, Unfit
 from relay.outbox.migrations import STEPS, Newer, migrate, version
 from relay.outbox.outbox import Outbox
 from relay.outbox.schema import deliveries
@@ -231,6 +232,10 @@ def test_tables_of_another_program_are_named_and_left_alone(engine: sa.Engine, m
     assert sa.inspect(engine).get_table_names() == [name]
 
 
+ROWS = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clerk"
+NUMBERS = "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO clerk"
+
+
 @pytest.mark.postgres
 def test_a_role_that_may_change_rows_uses_what_another_has_made(postgres_url: str) -> None:
     engine = engine_for(postgres_url)
@@ -238,13 +243,25 @@ def test_a_role_that_may_change_rows_uses_what_another_has_made(postgres_url: st
     with engine.begin() as conn:
         conn.execute(sa.text("DROP ROLE IF EXISTS clerk"))
         conn.execute(sa.text("CREATE ROLE clerk LOGIN"))
-        conn.execute(sa.text("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clerk"))
-    engine.dispose()
+        conn.execute(sa.text(ROWS))
 
     outbox = outbox_of(postgres_url.replace("postgres@", "clerk@"))
+    with pytest.raises(Unfit, match=re.escape(NUMBERS)):  # each sign-up would be answered 503
+        outbox.prepare(sandbox=False)
+    with engine.begin() as conn:
+        conn.execute(sa.text(NUMBERS))
     outbox.prepare(sandbox=False)
     outbox.ping()
+    for table in metadata.tables:
+        with engine.begin() as conn:
+            conn.execute(sa.text(f"REVOKE DELETE ON {table} FROM clerk"))
+        with pytest.raises(Unavailable, match=re.escape(ROWS)):
+            outbox.ping()
+        with engine.begin() as conn:
+            conn.execute(sa.text(ROWS))
+    outbox.ping()
     outbox.stop()
+    engine.dispose()
 
 
 # --- real processes -------------------------------------------------------------------------------------

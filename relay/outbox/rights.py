@@ -1,0 +1,40 @@
+"""Rights: whether a PostgreSQL role may do with tables and sequences what storing a submission does."""
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from relay.outbox.columns import metadata
+
+_RIGHTS = "SELECT, INSERT, UPDATE, DELETE"
+_LACKS = sa.text(
+    """
+    SELECT quote_ident(current_user), quote_ident(current_schema()),
+      EXISTS (SELECT FROM unnest(CAST(:tables AS text[])) AS name, unnest(CAST(:rights AS text[])) AS needed
+              WHERE NOT has_table_privilege(to_regclass(name), needed))
+      OR NOT has_table_privilege('schema_version', 'SELECT'),
+      EXISTS (SELECT FROM unnest(CAST(:numbered AS text[]), CAST(:by AS text[])) AS numbered (name, number)
+              WHERE to_regclass(name) IS NOT NULL
+              AND NOT has_sequence_privilege(pg_get_serial_sequence(name, number), 'USAGE, UPDATE'))
+    """
+)
+
+
+def lacking(conn: Connection) -> str | None:
+    """Return what a role lacks on PostgreSQL, and who gives it how. SQLite has files' rights alone."""
+    if conn.dialect.name != "postgresql":
+        return None
+    tables = metadata.tables.values()
+    numbered = [column for table in tables if (column := table.autoincrement_column) is not None]
+    asked = {
+        "tables": [table.name for table in tables],
+        "rights": _RIGHTS.split(", "),
+        "numbered": [column.table.name for column in numbered],
+        "by": [column.name for column in numbered],
+    }
+    role, schema, tables_lack, sequences_lack = conn.execute(_LACKS, asked).one()
+    grants = []
+    if tables_lack:
+        grants.append(f"GRANT {_RIGHTS} ON ALL TABLES IN SCHEMA {schema} TO {role}")
+    if sequences_lack:
+        grants.append(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {role}")
+    return f"the database's role {role} lacks rights: {'; '.join(grants)}" if grants else None
