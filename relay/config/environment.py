@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from relay import vault
 from relay.config.addresses import database_url, has_good_port, is_url, mail_address, mail_addresses, smtp_url
+from relay.config.files import read_text
 
 SEE = "see docs/configuration.md"
 
@@ -240,7 +241,7 @@ def is_set(environ: Mapping[str, str], name: str) -> bool:
 def read_secret_file(path: str) -> str:
     """Return what a file holds, without the newline that ends it. Raises ValueError."""
     try:
-        return Path(path).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+        return read_text(path).removesuffix("\n").removesuffix("\r")
     except (OSError, UnicodeDecodeError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else "not UTF-8"
         raise ValueError(f"cannot read {path}: {reason}") from None

@@ -24,6 +24,7 @@ from relay.config.environment import (
     sqlite_path,
     suggest,
 )
+from relay.config.files import read_text
 from relay.config.operators import OperatorAccount, read_operators
 from relay.config.reading import Surroundings
 from relay.config.sources import read_sources
@@ -176,7 +177,7 @@ def _lacks_token(config: dict[str, Any] | None, environ: Mapping[str, str]) -> b
 def _read_toml(path: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
     """Return what a file says; None if it cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8")), []
+        return tomllib.loads(read_text(path)), []
     except OSError as problem:
         what = f"cannot be read: {problem.strerror}; set RELAY_CONFIG, or let `relay init` write one"
     except UnicodeDecodeError:

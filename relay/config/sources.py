@@ -1,7 +1,6 @@
 """Tables of sources become sources."""
 
 import re
-from pathlib import Path as File
 from typing import Any
 
 from marshmallow import ValidationError, fields, post_load
@@ -9,6 +8,7 @@ from marshmallow import ValidationError, fields, post_load
 from relay.config.contradictions import contradictions
 from relay.config.environment import Problem, suggest
 from relay.config.fields import Consent, EntriesSchema, profile_rules, update_rules
+from relay.config.files import read_text
 from relay.config.handshakes import HandshakeSchema, HeaderSchema, PingSchema
 from relay.config.pages import PageSchema, Utm
 from relay.config.presets import with_preset
@@ -254,7 +254,7 @@ def _disposable(loaded: dict[str, Any], where: str) -> tuple[frozenset[str], lis
     if "disposable" not in loaded:
         return frozenset(), []
     try:
-        text = File(loaded["disposable"]).read_text(encoding="utf-8")
+        text = read_text(loaded["disposable"])
     except (OSError, UnicodeDecodeError, ValueError):
         return frozenset(), [Problem(where, f"cannot read {loaded['disposable']}")]
     lines = (line.strip().lower() for line in text.splitlines())

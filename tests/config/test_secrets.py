@@ -1,5 +1,7 @@
 """Secrets, operators and their tokens: how they are given, and that they stay secret."""
 
+import os
+from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -59,6 +61,30 @@ def test_a_secrets_file_is_checked_in_the_same_way(problems: Any, tmp_path: Path
 def test_the_newline_that_ends_a_file_is_not_part_of_the_secret(read: Read, tmp_path: Path, end: str) -> None:
     (tmp_path / "secret").write_bytes((SECRET + end).encode())
     found = read(DESTINATION, HOOK.replace("env:CRM_SECRET", f"file:{tmp_path}/secret"))
+    assert found.sources["crm"].secrets == (SECRET.encode(),)
+
+
+@pytest.mark.parametrize("end", ["nobody writes", "is written and kept open", "is a folder"])
+def test_a_secrets_file_that_never_ends_is_a_problem(problems: Any, tmp_path: Path, end: str) -> None:
+    """A reload would wait for it for ever, and everything behind it."""
+    (os.mkdir if end == "is a folder" else os.mkfifo)(tmp_path / "secret")
+    with ExitStack() as stack:
+        if end == "is written and kept open":
+            handle = os.open(tmp_path / "secret", os.O_RDWR)
+            stack.callback(os.close, handle)
+            os.write(handle, b"half")
+        said = problems(DESTINATION, HOOK.replace("env:CRM_SECRET", f"file:{tmp_path}/secret"))
+    why = "Is a directory" if end == "is a folder" else "is a pipe that nobody writes to"
+    assert why in said["sources.crm.secret"]
+
+
+def test_a_secret_may_come_through_a_pipe(read: Read) -> None:
+    """As a shell makes them of ``<(…)``."""
+    ours, theirs = os.pipe()
+    os.write(theirs, SECRET.encode() + b"\n")
+    os.close(theirs)
+    found = read(DESTINATION, HOOK.replace("env:CRM_SECRET", f"file:/dev/fd/{ours}"))
+    os.close(ours)
     assert found.sources["crm"].secrets == (SECRET.encode(),)
 
 

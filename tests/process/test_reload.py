@@ -1,5 +1,6 @@
 """SIGHUP reads the configuration again, whatever the relay is doing, and lets nobody past its limits."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -59,6 +60,23 @@ def test_a_reload_is_heard_while_the_outbox_is_waited_for() -> None:
             second.wait_ready()
             eventually(lambda: "config.reloaded" in second.output(), 5, "the reload")
             assert second.form({"email": "added@example.com"}, "added").status == 202
+
+
+def test_a_file_that_cannot_be_read_keeps_no_later_reload_out(upstream: ScriptedUpstream) -> None:
+    settings = config(upstream.url, {"newsletter": NEWSLETTER})
+    with RelayProcess(settings) as relay:
+        for make in (os.mkfifo, os.mkdir):
+            relay.config_path.unlink()
+            make(relay.config_path)
+            kept = relay.output().count("config.kept")
+            relay.hup()
+            eventually(lambda kept=kept: relay.output().count("config.kept") > kept, 20, "a complaint")
+            assert relay.form({"email": "ada@example.com"}).status == 202
+            (os.rmdir if make is os.mkdir else os.unlink)(relay.config_path)
+            relay.configure(settings)
+        reloaded = relay.output().count("config.reloaded")
+        relay.hup()
+        eventually(lambda: relay.output().count("config.reloaded") > reloaded, 20, "the reload")
 
 
 def test_an_episode_goes_on_over_a_reload(upstream: ScriptedUpstream) -> None:
