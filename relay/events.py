@@ -189,6 +189,15 @@ def where_from(error: BaseException) -> str:
     return f"{type(error).__name__} at {place}"
 
 
+def keep_streams() -> None:
+    """Open what is closed of the three streams: else the next file or line is one, and gets the log."""
+    while (stream := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(stream, True)
+    os.close(stream)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(_STDERR, "w", closefd=False)
+
+
 def configure(level: str = "INFO", *, background: bool = False) -> None:
     """Log to standard error as JSON lines. ``background``: this process serves, see ``_Sink``."""
     _sink.level = logging.getLevelNamesMapping()[level]

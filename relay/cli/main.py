@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 import relay
+from relay import events
 from relay.cli import (
     checking,
     following,
@@ -65,6 +66,7 @@ for _command in (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
+    events.keep_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal of some other alphabet still tells the rest
             stream.reconfigure(errors="backslashreplace")

@@ -3,8 +3,10 @@
 import os
 from typing import Any
 
+from relay import events
 from relay.server import hooks
 
+events.keep_streams()
 settings = hooks.load_or_exit()
 
 bind = f"{'[' + settings.host + ']' if ':' in settings.host else settings.host}:{settings.port}"

@@ -1,9 +1,13 @@
 """A log that nobody reads stops no intake."""
 
+import os
+import subprocess
+
 from tests.kit.client import request
-from tests.kit.relay import NEWSLETTER, RelayProcess, config
+from tests.kit.relay import NEWSLETTER, RELAY, ROOT, RelayProcess, config
 
 UNREAD = ["sh", "-c", '"$@" 2>&1 | sleep 60', "sh"]
+CLOSED = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -14,3 +18,16 @@ def test_submissions_are_taken_while_the_log_is_full() -> None:
             answer = request(relay.port, "POST", "/submit/newsletter", b"email=%", FORM)
             assert answer.status == 400, number
         assert relay.form({"email": "ada@example.com"}).status == 202
+
+
+def test_a_relay_whose_streams_are_closed_works_and_writes_its_log_into_nothing_else() -> None:
+    """As some starters of services leave it: the next file that is opened would be standard error."""
+    table = config("http://127.0.0.1:9/", {"newsletter": NEWSLETTER})
+    with RelayProcess(table, wrap=CLOSED) as relay:
+        assert request(relay.port, "POST", "/submit/newsletter", b"email=%", FORM).status == 400
+        assert relay.form({"email": "ada@example.com"}).status == 202
+        for pid in relay.pids():
+            streams = [os.readlink(f"/proc/{pid}/fd/{number}") for number in range(3)]
+            assert streams == [os.devnull] * 3
+        assert relay.term(20) == 0
+        subprocess.run([*CLOSED, *RELAY, "check"], env=relay.env, cwd=ROOT, check=True)
