@@ -75,6 +75,9 @@ class Clerk:
         except Unavailable as problem:
             events.note("job.waits", level=logging.WARNING, problem=str(problem))
             return False
+        except Exception as fault:  # noqa: BLE001 - the thread must live; the process would end with it
+            events.note("clerk.fault", level=logging.ERROR, error=events.where_from(fault))
+            return False
 
     def step(self) -> bool:
         """Do a batch of the next job; return whether there was one."""

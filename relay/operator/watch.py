@@ -121,6 +121,8 @@ class Watch:
                         break
             except Unavailable as problem:
                 events.note("alert.unsent", level=logging.ERROR, problem=str(problem))
+            except Exception as fault:  # noqa: BLE001 - the other channels are told, and this one the next time
+                events.note("alert.fault", level=logging.ERROR, error=events.where_from(fault))
 
     def _tell_next(self, channel: str) -> bool:
         """Tell the oldest of a channel, in order; what cannot be told is tried again the next time."""
