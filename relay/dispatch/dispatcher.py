@@ -80,6 +80,8 @@ class Dispatcher:
         """Do what a reload owes the outbox; what cannot be done while it is away is tried again."""
         with self._paying:
             for name in sorted(self._owed):
+                if self._stopping.is_set():  # the next start knows what is configured
+                    return
                 destination = self._settings.destinations.get(name)
                 try:
                     if destination is not None:

@@ -69,6 +69,21 @@ def test_what_cannot_be_read_is_not_upstreams_failure(store: Store, loaded: sett
     assert outbox.health("ocamba") == Health()
 
 
+def test_a_reload_that_comes_with_the_end_opens_nothing_and_complains_of_nothing(
+    store: Store, loaded: settings.Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outbox = store.open()
+    dispatcher = Dispatcher(outbox, loaded)
+    dispatcher.start()
+    dispatcher.stop(5)
+    store.close()
+
+    dispatcher.reload(replace(loaded, destinations={**loaded.destinations, "added": OCAMBA}))
+
+    assert dispatcher.missing() == {"added"}
+    assert "config.owed" not in capsys.readouterr().err
+
+
 def _attempts(outbox: Outbox, receipt: str) -> int | None:
     found = outbox.get(receipt)
     return found.attempts if found is not None else None
