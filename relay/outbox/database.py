@@ -9,10 +9,13 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
 from relay.config.environment import is_sqlite
+from relay.outbox.errors import is_crowded
 from relay.outbox.sqlite import BUSY_SECONDS, sqlite_module
 
 LOOK_SECONDS = 5.0
 """How long one question of somebody who looks may take."""
+_CROWDED_SECONDS = 5.0
+_CROWDED_PAUSE = 0.05
 _LOOKERS = 2
 _LOOKER_WAITS = 3.0
 _STEPS_BETWEEN = 20_000  # of SQLite's machine: some milliseconds
@@ -52,6 +55,18 @@ def engine_for(url: str, *, reading: bool = False, **pool: Any) -> Engine:
             raise sa.exc.OperationalError(statement, None, problem) from None
 
     return engine
+
+
+def connected(engine: Engine) -> Connection:
+    """Return a connection. Where the server has none to spare, one of ours is waited for that comes back."""
+    gives_up_at = time.monotonic() + _CROWDED_SECONDS
+    while True:
+        try:
+            return engine.connect()
+        except sa.exc.OperationalError as problem:
+            if not is_crowded(problem) or time.monotonic() > gives_up_at:
+                raise
+        time.sleep(_CROWDED_PAUSE)
 
 
 def _postgresql(url: str, *rest: Any, **pool: Any) -> Engine:

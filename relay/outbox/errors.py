@@ -39,6 +39,12 @@ def is_fatal(problem: BaseException) -> bool:
     )
 
 
+def is_crowded(problem: SQLAlchemyError) -> bool:
+    """Whether PostgreSQL, or a pooler before it, has no connection more to give."""
+    text = str(getattr(problem, "orig", problem)).lower()
+    return any(said in text for said in ("too many", "connection slots are reserved", "no more connections"))
+
+
 def took_too_long(problem: SQLAlchemyError) -> bool:
     """Whether a question was ended, or never got a connection."""
     text = str(getattr(problem, "orig", problem)).lower()

@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from relay.outbox.database import connected
+
 
 class Look:
     """One page's reading. A connection is taken for its first question and kept until it is over.
@@ -23,7 +25,7 @@ class Look:
         """Return the answer to a question; after one that failed the next begins anew."""
         try:
             if self._conn is None:
-                self._conn = engine.connect()
+                self._conn = connected(engine)
                 self._conn.begin()
             return question(self._conn)
         except SQLAlchemyError:  # the transaction may be of no use any more

@@ -20,6 +20,7 @@ from relay.health import Health, at_once, paused, resumed
 from relay.outbox import listing, moves, upkeep
 from relay.outbox.archive import Archive
 from relay.outbox.claiming import ledger, locked, next_due
+from relay.outbox.database import connected
 from relay.outbox.errors import OverBudget, Unavailable
 from relay.outbox.holds import health_of, save_health
 from relay.outbox.records import (
@@ -61,7 +62,7 @@ class Outbox(Archive):
             if self._writer is not None:
                 stored = self._writer.submit(entry)
             else:
-                with self._engine.begin() as conn:
+                with connected(self._engine) as conn, conn.begin():
                     stored = self._store_batch(conn, [entry])[0]
         except SQLAlchemyError as problem:
             raise self._translated(problem) from None

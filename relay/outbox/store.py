@@ -13,7 +13,7 @@ from relay.destination import Destination
 from relay.outbox import migrations, storing, timekeeping, upkeep
 from relay.outbox.arrivals import Arrivals
 from relay.outbox.claiming import Sending
-from relay.outbox.database import engine_for, lookers_engine_for
+from relay.outbox.database import connected, engine_for, lookers_engine_for
 from relay.outbox.errors import Busy, Damaged, Full, Unavailable, Unfit, is_fatal, took_too_long, translate
 from relay.outbox.looking import LOOK
 from relay.outbox.records import (
@@ -142,7 +142,7 @@ class Store:
         try:
             if self._writer is not None:
                 return self._writer.submit(change)
-            with self._engine.begin() as conn:
+            with connected(self._engine) as conn, conn.begin():
                 result = change(conn)
         except SQLAlchemyError as problem:
             raise self._translated(problem) from None
@@ -159,7 +159,7 @@ class Store:
         try:
             if page is not None:
                 return page.read(self._lookers, look)
-            with self._reader.begin() as conn:
+            with connected(self._reader) as conn, conn.begin():
                 return look(conn)
         except SQLAlchemyError as problem:
             if page is not None and took_too_long(problem):

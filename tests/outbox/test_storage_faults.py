@@ -14,6 +14,7 @@ from relay.outbox import migrations, postgresql
 from relay.outbox.database import engine_for
 from relay.outbox.errors import Full, Unavailable
 from relay.outbox.outbox import Outbox
+from relay.outbox.records import Entry
 from relay.outbox.sqlite import sqlite_module
 from relay.outbox.writer import CHECKPOINT, Writer
 from tests.kit import services
@@ -122,6 +123,33 @@ def test_everybody_in_a_batch_is_told_when_the_storage_fails_in_it(tmp_path: Pat
         Unavailable,
     ]
     assert [type(death) for death in deaths] == [sa.exc.OperationalError]
+
+
+@pytest.mark.postgres
+def test_who_comes_while_the_server_has_no_connection_to_spare_waits_for_one_of_ours(
+    postgres_url: str,
+) -> None:
+    engine = sa.create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    role = f"few_{sa.make_url(postgres_url).database}"
+    with engine.connect() as conn:
+        conn.execute(sa.text(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 2"))
+        conn.execute(sa.text(f"ALTER DATABASE {engine.url.database} OWNER TO {role}"))
+        conn.execute(sa.text(f"GRANT ALL ON SCHEMA public TO {role}"))
+    engine.dispose()
+    store = Store(postgres_url.replace("postgres@", f"{role}@"))
+    outbox = store.open()
+    entries = [entry(outbox, f"n{number}") for number in range(20)]
+    together = threading.Barrier(20)
+
+    def sign_up(one: Entry) -> str:
+        together.wait()
+        return outbox.put(one).delivery.receipt
+
+    with ThreadPoolExecutor(20) as crowd:
+        receipts = set(crowd.map(sign_up, entries, timeout=60))
+
+    assert len(receipts) == count(outbox) == 20
+    store.close()
 
 
 @pytest.mark.postgres
