@@ -16,6 +16,10 @@ NONE = "none"
 """``verify = "none"``: anybody may post."""
 
 
+def _beginning(text: str) -> str:
+    return header_name(text).lower()
+
+
 class VerifySchema(Strict):
     """``[sources.x.verify]``"""
 
@@ -34,6 +38,7 @@ class VerifySchema(Strict):
     timestamp_unit = choice("s", "ms")
     tolerance = Duration(1, 86400)
     id_header = Text(header_name)
+    families = fields.List(Text(_beginning))
     secret_encoding = choice(*SECRET_ENCODINGS)
     issuer = fields.String()
     body_claim = fields.String()
@@ -69,7 +74,7 @@ class VerifySchema(Strict):
     def build(self, verify: dict[str, Any], **_: Any) -> Verifier:
         if verify["scheme"] == "basic":
             verify = {"header": "Authorization", **verify}
-        return Verifier(**verify)
+        return Verifier(**{**verify, "families": tuple(verify.get("families", ()))})
 
 
 class Verify(fields.Nested):

@@ -66,6 +66,8 @@ class Verifier:
     timestamp_unit: str = "s"
     tolerance: float = 300
     id_header: str | None = None
+    families: tuple[str, ...] = ()
+    """Beginnings under which the same headers may come: ``webhook-id`` and ``svix-id``."""
     secret_encoding: str = "utf8"
     issuer: str | None = None
     body_claim: str | None = None
@@ -83,6 +85,24 @@ class Verifier:
     def covers_time(self) -> bool:
         """Whether it says of itself until when a proof is good."""
         return self.signs and "{timestamp}" in self.signed
+
+    def as_named(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """Return headers under the names that are configured, whichever of its families a sender uses.
+
+        The one that has the proof is taken whole: an id of another would be one that nobody signed.
+        """
+        proof = (self.header or "").lower()
+        own = next((one for one in self.families if proof.startswith(one)), None)
+        if own is None or proof in headers:
+            return headers
+        rest = proof.removeprefix(own)
+        other = next((one for one in self.families if one + rest in headers), None)
+        if other is None:
+            return headers
+        kept = {name: text for name, text in headers.items() if not name.startswith(own)}
+        return kept | {
+            own + name.removeprefix(other): text for name, text in headers.items() if name.startswith(other)
+        }
 
     def covers_id(self, header: str | None) -> bool:
         """Whether the id of a message, which stands in this header, is signed with it."""

@@ -173,6 +173,10 @@ class Source:
         body = read(raw, content_type, self.limits, self.json_fields, unwrap=self.keeps_invalid)
         return dataclasses.replace(body, fields=unfolded(body.fields)) if self.outlined else body
 
+    def as_named(self, headers: abc.Mapping[str, str]) -> abc.Mapping[str, str]:
+        """Return headers under the names that this source knows."""
+        return self.verifier.as_named(headers) if self.verifier else headers
+
     def admits(self, evidence: Evidence, now: float) -> bool:
         """Whether the sender has proven itself; a source without a verifier admits everybody."""
         if self.handshake and self.handshake.signs(evidence.body):

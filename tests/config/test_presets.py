@@ -7,6 +7,7 @@ senders themselves published, and what a site owner can read about each sender.
 import time
 import urllib.parse
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from relay.sources import body as submission
 from relay.sources.proof import Evidence, Verifier
 from relay.sources.source import Source
 from tests.config.presets import CASES
-from tests.config.presets.case import NOW, PUBLIC_URL, Case
+from tests.config.presets.case import NOW, PUBLIC_URL, Case, base64_mac
 from tests.config.presets.vectors import VECTORS, Vector
 from tests.kit.client import Answer, request
 from tests.kit.processes import eventually
@@ -315,6 +316,32 @@ def test_a_sign_up_arrives_once_and_is_answered_as_its_sender_needs(
     assert again.status == status_of(case.preset, 200) and again.json["repeat"] is True
     assert again.receipt == answer.receipt and len(upstream.arrivals) == before + 1
     assert relay.submission(answer.receipt or "")["reason"] is None
+
+
+def test_svixs_own_header_names_are_those_of_the_specification(relay: RelayProcess) -> None:
+    case = next(case for case in SIGN_UPS if case.preset == "standard-webhooks")
+    case = replace(case, body=case.body.replace(b"ludovica@", b"svix@"), headers={"webhook-id": "msg_svix"})
+    key, at = b"twenty-four bytes of key", str(int(time.time()))
+    proof = "v1," + base64_mac(key, f"msg_svix.{at}.".encode() + case.body)
+
+    def sent(**headers: str) -> Answer:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        named["Content-Type"] = case.content_type
+        return request(relay.port, "POST", "/submit/standard-webhooks", case.body, named)
+
+    svix = {"svix_id": "msg_svix", "svix_timestamp": at, "svix_signature": proof}
+    taken = sent(**svix)
+    assert taken.status == 201, taken.text
+    again = [sent(**svix, webhook_id="msg_other", webhook_timestamp="1")]
+    again += [sent(webhook_id="msg_svix", webhook_timestamp=at, webhook_signature=proof)]
+    assert [(one.status, one.receipt) for one in again] == [(200, taken.receipt)] * 2
+    mixed = {
+        "an id of the other's": {"svix_signature": proof, "svix_timestamp": at, "webhook_id": "msg_svix"},
+        "a time of the other's": {"svix_signature": proof, "svix_id": "msg_svix", "webhook_timestamp": at},
+        "a proof of the other's": {**svix, "webhook_signature": "v1,AAAA"},
+        "another id": {**svix, "svix_id": "msg_other"},
+    }
+    assert {what: sent(**headers).status for what, headers in mixed.items()} == dict.fromkeys(mixed, 401)
 
 
 @pytest.mark.parametrize("case", NO_SIGN_UPS, ids=case_id)
