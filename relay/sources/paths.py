@@ -7,10 +7,10 @@ from functools import cache, lru_cache
 from typing import Any, ClassVar, Protocol
 
 import jmespath
-from jmespath.functions import Functions
 from jmespath.visitor import TreeInterpreter
 
 from relay.sources.form_body import steps_of
+from relay.sources.leaving import Known
 from relay.sources.text import is_blank, normal
 
 _DIGITS = "0123456789"
@@ -87,15 +87,15 @@ class Path:
         return self.text in body or self.find(body) is not None
 
 
-_INTERPRETER = TreeInterpreter()
+_INTERPRETER = TreeInterpreter(jmespath.Options(custom_functions=Known()))
 
 
 def unknown_function(expression: Any) -> str | None:
-    """Return a function that a compiled expression calls and JMESPath does not have: it finds nothing."""
+    """Return a function that a compiled expression calls and nobody knows: it finds nothing."""
     waiting = [expression.parsed]
     while waiting:
         node = waiting.pop()
-        if node["type"] == "function_expression" and node["value"] not in Functions.FUNCTION_TABLE:
+        if node["type"] == "function_expression" and node["value"] not in Known.FUNCTION_TABLE:
             return str(node["value"])
         waiting += [child for child in node["children"] if isinstance(child, dict)]
     return None

@@ -389,7 +389,9 @@ def test_what_an_event_tells_beside_is_not_taken_for_its_kind(sources: dict[str,
     "told",
     [
         {"unsubscribed": True}, {"unsubscribed": "1"}, {"status": "unsubscribed"}, {"status": "cleaned"},
-        {"event": "contact.unsubscribed"}, {"type": "Unsubscribe"},
+        {"event": "contact.unsubscribed"}, {"type": "Unsubscribe"}, {"event": "contact.deleted"},
+        {"event_type": "CONTACT_OPTED_OUT"}, {"eventName": "emailBounced"}, {"event": {"type": "a.removed"}},
+        {"status": "Opted-Out"}, {"opted_out": "yes"}, {"deleted_at": "2026-01-01"}, {"subscribed": "no"},
     ],
 )  # fmt: skip
 def test_who_left_is_not_signed_up_by_who_passes_it_on(
@@ -399,6 +401,7 @@ def test_who_left_is_not_signed_up_by_who_passes_it_on(
     for body in ({"email": OWN, **told}, {inside: {"email": OWN, **told}}):
         assert is_out(sources[preset], body)
     assert not is_out(sources[preset], {"email": OWN, "unsubscribed": False, "status": "subscribed"})
+    assert not is_out(sources[preset], {"email": OWN, "event": "Cancel culture, a talk in two parts"})
 
 
 LEFT: dict[str, dict[str, Any]] = {

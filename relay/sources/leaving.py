@@ -1,0 +1,68 @@
+"""Leaving: whether a sender tells of a person who left or said no. Two functions for JMESPath."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from jmespath.functions import Functions, signature
+
+from relay.sources.text import is_blank
+
+_LONG = 200
+_WORDS = re.compile(
+    r"delet|remov|erase|erasure|bounce|complain|cancel|revok|suppress|deactivat|archived|opt(?:ed)?[ _-]?out"
+)
+_ANYWHERE = "unsubscri"
+"""Is said of nothing else; the other words may stand in a title, like "Cancel culture, a talk"."""
+_FLAGS = ("unsubscribed", "opted_out", "deleted")
+_TIMES = ("unsubscribed_at", "deleted_at")
+_STATES = frozenset(
+    [
+        *("unsubscribed", "optedout", "suppressed", "deleted", "cleaned"),
+        *("bounced", "complained", "canceled", "cancelled"),
+    ]
+)
+_YES = frozenset(["true", "1", "yes"])
+_NO = frozenset(["false", "0", "no"])
+
+
+def tells_of_leaving(kind: Any) -> bool:
+    """Whether the kind of an event, or one of several, speaks of leaving, like ``contact.deleted``."""
+    if isinstance(kind, list):
+        return any(map(tells_of_leaving, kind))
+    if not isinstance(kind, str):
+        return False
+    said = kind[:_LONG].lower()
+    return _ANYWHERE in said or _WORDS.search(" ".join(said.split()[-2:])) is not None
+
+
+def has_left(person: Any) -> bool:
+    """Whether a contact is marked as one who left: by a flag, a status, or the time of it."""
+    if not isinstance(person, Mapping):
+        return False
+    return (
+        any(_plain(person.get(name)) in _YES for name in _FLAGS)
+        or _plain(person.get("subscribed")) in _NO
+        or _plain(person.get("status")).translate({ord("_"): None, ord("-"): None}) in _STATES
+        or any(_is_time(person.get(name)) for name in _TIMES)
+    )
+
+
+def _plain(value: Any) -> str:
+    return str(value).strip().lower() if isinstance(value, str | bool | int | float) else ""
+
+
+def _is_time(value: Any) -> bool:
+    return not is_blank(value) and _plain(value) not in (*_NO, "null")
+
+
+class Known(Functions):
+    """What expressions of the configuration may call: JMESPath's own functions and these."""
+
+    @signature({"types": []})
+    def _func_tells_of_leaving(self, kind: Any) -> bool:
+        return tells_of_leaving(kind)
+
+    @signature({"types": []})
+    def _func_has_left(self, person: Any) -> bool:
+        return has_left(person)

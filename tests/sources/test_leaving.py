@@ -1,0 +1,108 @@
+"""Who left: by what kind of event, and how a contact is marked."""
+
+from typing import Any
+
+import jmespath
+import pytest
+
+from relay.sources.leaving import has_left, tells_of_leaving
+from relay.sources.paths import Path, search
+
+LEAVING = [
+    *(
+        "contact.deleted",
+        "contact_delete",
+        "contactDeleted",
+        "a.DELETED",
+        "contact/removed",
+        "Contact deleted",
+    ),
+    *("user.erased", "erasure.requested", "email.bounced", "email.complained", "subscription.cancelled"),
+    *("consent.revoked", "contact.suppressed", "user.deactivated", "contact.archived", "opt-out", "opt out"),
+    *("CONTACT_OPTED_OUT", "optOut", "OptedOut", "contact.opted_out.v1", "Somebody unsubscribed from a list"),
+    ["contact.created", "contact.deleted"],
+    [None, 5, ["Unsubscribe"]],
+]
+STAYING = [
+    *(
+        "contact.created",
+        "user.updated",
+        "cameras.ordered",
+        "subscription.renewed",
+        "",
+        "Cancel culture, a talk",
+    ),
+    *(
+        None,
+        5,
+        True,
+        {},
+        {"type": "contact.deleted"},
+        [],
+        [None],
+        "subscribed",
+        "adopted",
+        "x" * 300 + "deleted",
+    ),
+]
+
+
+@pytest.mark.parametrize("kind", LEAVING, ids=str)
+def test_an_event_that_speaks_of_leaving_is_known(kind: Any) -> None:
+    assert tells_of_leaving(kind)
+
+
+@pytest.mark.parametrize("kind", STAYING, ids=str)
+def test_any_other_event_is_not(kind: Any) -> None:
+    assert not tells_of_leaving(kind)
+
+
+@pytest.mark.parametrize(
+    "marked",
+    [
+        *(
+            {name: yes}
+            for name in ("unsubscribed", "opted_out", "deleted")
+            for yes in (True, "True", "1", 1, " yes")
+        ),
+        *({"subscribed": no} for no in (False, "FALSE", 0, "0", "no")),
+        *({"status": state} for state in ("Unsubscribed", "opted_out", "OPTED-OUT", "cleaned", "canceled")),
+        *({name: "2026-01-01"} for name in ("unsubscribed_at", "deleted_at")),
+        {"deleted_at": 1790000000},
+    ],
+    ids=str,
+)
+def test_a_contact_that_is_marked_as_gone_has_left(marked: dict[str, Any]) -> None:
+    assert has_left({"email": "ada@example.org", **marked})
+
+
+@pytest.mark.parametrize(
+    "marked",
+    [
+        *(
+            {name: no}
+            for name in ("unsubscribed", "opted_out", "deleted")
+            for no in (False, "false", "0", 0, None, [])
+        ),
+        *({"subscribed": yes} for yes in (True, "true", "", None)),
+        *({"status": state} for state in ("subscribed", "active", "", None, 1, ["unsubscribed"])),
+        *({"deleted_at": at} for at in ("", None, 0, "0", False, "null", [])),
+        {},
+    ],
+    ids=str,
+)
+def test_any_other_contact_has_not(marked: dict[str, Any]) -> None:
+    assert not has_left({"email": "ada@example.org", **marked})
+
+
+@pytest.mark.parametrize("what", [None, "unsubscribed", ["unsubscribed"], 1])
+def test_what_is_no_contact_has_not_left(what: Any) -> None:
+    assert not has_left(what)
+
+
+def test_expressions_may_ask_for_both() -> None:
+    body = {"event": "contact.deleted", "contact": {"status": "bounced"}}
+    for text in ("tells_of_leaving(event)", "has_left(contact)", "[@, contact][?has_left(@)] | [0]"):
+        assert search(jmespath.compile(text), body)
+        assert Path(text).fault is None
+    assert Path("has_gone(contact)").fault == "knows no function has_gone()"
