@@ -80,7 +80,7 @@ def boxes(form: Iterable[Input]) -> list[str]:
 
 def roles(form: Iterable[Input], labels: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Return which field is what, by role. ``labels``: what people call a field, by role."""
-    from relay.sources.guessing import names_another
+    from relay.sources.whose import names_another
 
     texts = [one for one in form if one.type not in ("checkbox", "radio")]
     found: dict[str, str] = {}

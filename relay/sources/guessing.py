@@ -7,41 +7,14 @@ one, even where it is the only address there is.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, ClassVar
 
 from relay.sources.paths import Path
-from relay.sources.text import is_blank, normal
+from relay.sources.text import is_blank
+from relay.sources.whose import names_another
 
 # Short, as every text of a body is looked at.
 _ADDRESS = re.compile(r"[^@\s<>,;:/]{1,64}@[^@\s<>,;:/]{1,250}\.[^@\s<>,;:/.]{2,63}")
-_LONG_NAME = 200
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\W_]+")
-_ANOTHER = re.compile(
-    r"\b(?:"
-    # who they are to the visitor
-    r"friends?|buddy|partners?|spouse|husband|wife|fianc|colleague|cowork|co work|emergenc|next of kin|"
-    r"relative|guardian|beneficiar|recipient|addressee|gift|invite[ed]|referr|refer a|refer e|referee|"
-    r"freund|bekannte|ehe(?:mann|frau|partner|gatt)|notfall|kolleg|empf[aä]n|empfaen|beschenkt|geworben|werber|"
-    r"amie?s?\b|conjoint|urgence|coll[eè]gue|destinataire|parrain|filleul|"
-    r"amig[oa]s?\b|pareja|c[oó]nyuge|emerg[eê]nc|compa[nñ]er|destinatari|referid|padrin|"
-    r"amic(?:o|a|i|he)\b|coniuge|emergenza|collega|vriend|vriendin|noodgeval|ontvanger|"
-    r"child|kids?\b|kindes|enfant|hij[oa]s?\b|figli[oa]?\b|"
-    # who runs the site
-    r"owners?|admins?|administrator|site mail|supervisor|manager|boss|assistant|inhaber|vorgesetzt|chef|"
-    # who looks after the visitor, or brought them
-    r"agente?s?\b|realtor|brokers?\b|sales ?(?:reps?|person|man)\b|reps?\b|advis[eo]r|consultant|makler|"
-    r"berater|conseiller|courtier|asesor|corredor|consulent|nominee|nominat(?:e|ed|ion)\b|references?\b|"
-    r"affiliate|"
-    # who gets a copy
-    r"b?cc\b"
-    r")"
-    r"|^(?:q[0-9]+)? ?(?:(?:send|copy|forward|e ?mail|mail) to|to|to e ?mail|notif\w* e ?mail|ref)"
-    r"(?: address)? ?$"
-)
-"""The beginnings of words that say that a field is about somebody else."""
-_OF_PROGRAMS = "__"
-"""What begins so is what a form builder says of itself: Fluent Forms names its own user there."""
 
 
 @dataclass(frozen=True)
@@ -132,14 +105,3 @@ def _of_others(tree: Any) -> set[str]:
     return set().union(
         *(_leaves(one) if names_another(key) else _of_others(one) for key, one in tree.items())
     )
-
-
-def names_another(label: str) -> bool:
-    """Whether a field is called after somebody who is not the visitor, or by the program itself."""
-    return label.startswith(_OF_PROGRAMS) or _names_another(label[:_LONG_NAME])
-
-
-# The same names come with every message of a form.
-@lru_cache(4096)
-def _names_another(label: str) -> bool:
-    return bool(_ANOTHER.search(_HUMP.sub(" ", normal(label)).casefold()))

@@ -1,10 +1,8 @@
-"""Leaving: whether a sender tells of a person who left or said no. Two functions for JMESPath."""
+"""Leaving: whether a sender tells of a person who left or said no."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
-
-from jmespath.functions import Functions, signature
 
 from relay.sources.text import is_blank
 
@@ -54,15 +52,3 @@ def _plain(value: Any) -> str:
 
 def _is_time(value: Any) -> bool:
     return not is_blank(value) and _plain(value) not in (*_NO, "null")
-
-
-class Known(Functions):
-    """What expressions of the configuration may call: JMESPath's own functions and these."""
-
-    @signature({"types": []})
-    def _func_tells_of_leaving(self, kind: Any) -> bool:
-        return tells_of_leaving(kind)
-
-    @signature({"types": []})
-    def _func_has_left(self, person: Any) -> bool:
-        return has_left(person)

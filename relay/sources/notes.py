@@ -96,6 +96,12 @@ def _country(note: str) -> str | None:
     return next((found for word in words if (found := _names().get(_bare(word)))), None)
 
 
+def country_called(text: str) -> str | None:
+    """Return the country that a whole text is the name of, as ``Austria`` or ``United States``."""
+    words = re.findall(r"[^\W\d_]+", text)
+    return None if _count(text) else _names().get(_bare("".join(words)))
+
+
 def _bare(word: str) -> str:
     """Return a word in lower case, without its accents."""
     parts = normal(word, _LONG_WORD, "NFKD").casefold()

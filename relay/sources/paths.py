@@ -10,7 +10,7 @@ import jmespath
 from jmespath.visitor import TreeInterpreter
 
 from relay.sources.form_body import steps_of
-from relay.sources.leaving import Known
+from relay.sources.functions import Known
 from relay.sources.text import is_blank, normal
 
 _DIGITS = "0123456789"

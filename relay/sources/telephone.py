@@ -101,8 +101,8 @@ def holds_none(text: str) -> bool:
 
 
 def region_of(text: str) -> str | None:
-    """Return the country that a country or dial code names: ``DE``, ``+49``, ``0049``, ``49``,
-    ``Germany (+49)``; None if it names none."""
+    """Return the country that a name, a country code or a dial code names: ``Austria``, ``DE``, ``+49``,
+    ``0049``, ``49``, ``Germany (+49)``; None if it names none."""
     text = _plain(text)
     if len(text) > _LONGEST:
         return None
@@ -111,7 +111,7 @@ def region_of(text: str) -> str | None:
         return code
     written = _DIAL_CODE.fullmatch(text)
     digits = _digits(written[1]) if written else text if text.isdigit() else ""
-    return _regions_by_dial_code().get(digits)
+    return _regions_by_dial_code().get(digits) or notes.country_called(text)
 
 
 def is_region(code: str) -> bool:

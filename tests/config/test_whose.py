@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from relay.config import presets, settings
-from relay.sources.guessing import names_another
 from relay.sources.source import Source
+from relay.sources.whose import names_another
 from tests.kit.relay import config, toml
 
 JSON = "application/json"
@@ -301,6 +301,35 @@ def test_a_customers_number_is_one_of_the_country_of_its_address(
 ) -> None:
     found = profile(german[shop], customers(phone, country)[shop])
     assert found == {"email": OWN, **({"mobile_phone_number": number} if number else {})}
+
+
+VIENNA, PARIS = {"city": "Wien", "country": "Austria"}, {"city": "Paris", "country": "France"}
+AUSTRIAN, GERMAN = "+436641234567", "+496641234567"
+
+
+@pytest.mark.parametrize(
+    ("fields", "number"),
+    [
+        ({"q6_address": VIENNA}, AUSTRIAN),
+        ({"q6_address": {"postal": "1010", "country": "Österreich"}, "q7_friendsAddress": PARIS}, AUSTRIAN),
+        ({"q6_recipientAddress": PARIS}, GERMAN),
+        ({"q6_address": VIENNA, "q7_billing": PARIS}, GERMAN),
+        ({"q6_address": {"city": "Vaduz", "country": ""}}, GERMAN),
+        ({"q6_address": {"city": "Strelsau", "country": "Ruritania"}}, GERMAN),
+        ({"q6_address": {"city": "Berlin", "country": ["Germany"]}}, GERMAN),
+    ],
+)
+def test_jotforms_numbers_are_of_the_country_of_the_one_address(
+    german: dict[str, Source], fields: dict[str, Any], number: str
+) -> None:
+    for phone in ({"full": "0664 1234567"}, "0664 1234567", {"area": "0664", "phone": "1234567"}):
+        raw = json.dumps({"q1_email": OWN, "q2_phone": phone, **fields})
+        assert profile(german["jotform"], {"rawRequest": raw}) == {
+            "email": OWN,
+            "mobile_phone_number": number,
+        }
+    raw = json.dumps({"q1_email": OWN, "q2_phone": {"full": "0151 12345678", "country": "DE"}, **fields})
+    assert profile(german["jotform"], {"rawRequest": raw})["mobile_phone_number"] == OWN_PHONE
 
 
 def test_a_gift_is_sent_to_somebody_else(sources: dict[str, Source]) -> None:

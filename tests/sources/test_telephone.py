@@ -189,7 +189,18 @@ def test_what_holds_a_number_or_something_else_is_no_blank(typed: str) -> None:
     [
         *(("+49", "DE"), ("0049", "DE"), ("49", "DE"), ("DE", "DE"), ("de", "DE"), ("Germany (+49)", "DE")),
         *(("+1", "US"), ("+1 684", "AS"), ("1684", "AS"), ("UK", "GB"), ("GB", "GB"), ("(+44)", "GB")),
-        *(("", None), ("Germany", None), ("+49 30", None), ("999", None), ("030", None), ("XX", None)),
+        *(("Northern Ireland", None), ("United Kingdom", "GB"), ("Austria 2", None), ("me at home", None)),
+        *(
+            ("", None),
+            ("Germany", "DE"),
+            ("österreich ", "AT"),
+            ("United States", "US"),
+            ("Ruritania", None),
+            ("+49 30", None),
+            ("999", None),
+            ("030", None),
+            ("XX", None),
+        ),
         ("+" + "4" * 1000, None),
     ],
 )
