@@ -490,6 +490,9 @@ def test_a_contact_is_somebody(sources: dict[str, Source], body: dict[str, Any])
         ("clickfunnels", {"event_type": "contact.created", "data": {"email": OWN}}),
         ("clickfunnels", {"event_type": "contact.created", "data": None}),
         ("intercom", {"topic": "contact.user.created", "data": {"item": {"mail": OWN}}}),
+        ("stripe", {"type": "customer.created", "data": {"object": {"mail": OWN}}}),
+        ("stripe", {"type": "checkout.session.completed", "data": {"object": {"customer_details": {}}}}),
+        ("paddle", {"event_type": "customer.created", "data": {"mail": OWN}}),
     ],
 )
 def test_what_the_sender_renamed_is_kept(
@@ -498,8 +501,44 @@ def test_what_the_sender_renamed_is_kept(
     assert not is_out(sources[preset], body)
 
 
-def test_a_visitor_without_a_contact_is_left_out_as_before(sources: dict[str, Source]) -> None:
-    item = {"email": None, "phone": None}
-    assert is_out(sources["intercom"], {"topic": "contact.user.created", "data": {"item": item}})
-    data = {"email_address": None, "phone_number": None}
-    assert is_out(sources["clickfunnels"], {"event_type": "contact.created", "data": data})
+def nobodies(email: Any, phone: Any) -> dict[str, list[dict[str, Any]]]:
+    """What each shop tells of a customer with these contacts."""
+    details = {"email": email, "phone": phone}
+    return {
+        "intercom": [{"topic": "contact.user.created", "data": {"item": details}}],
+        "clickfunnels": [
+            {"event_type": "contact.created", "data": {"email_address": email, "phone_number": phone}}
+        ],
+        "shopify": [{"id": 7, **details}, {"id": 7, "email": email, "default_address": {"phone": phone}}],
+        "stripe": [
+            {"type": "customer.created", "data": {"object": {"object": "customer", **details}}},
+            {"type": "checkout.session.completed", "data": {"object": {"customer_details": details}}},
+        ],
+        "woocommerce": [{"id": 7, "email": email, "billing": details}],
+        "paddle": [{"event_type": "customer.created", "data": {"email": email or phone}}],
+    }
+
+
+@pytest.mark.parametrize("preset", nobodies("", ""))
+def test_a_customer_without_a_contact_is_nobody(
+    sources: dict[str, Source], preset: str, tmp_path: Path
+) -> None:
+    own = every_preset(tmp_path, only="type(@) == 'object'")[preset]
+    for blank in (None, ""):
+        for body in nobodies(blank, blank)[preset]:
+            assert sources[preset].leaves_out(body) and own.leaves_out(body), body
+    for email, phone in ((OWN, None), ("", OWN_PHONE), (OWN, OWN_PHONE)):
+        for body in nobodies(email, phone)[preset]:
+            assert not sources[preset].leaves_out(body), body
+
+
+def test_an_order_may_name_its_contact_where_a_site_looks_for_it(sources: dict[str, Source]) -> None:
+    order = {"email": "", "phone": None, "line_items": [{}], "billing_address": {"phone": OWN_PHONE}}
+    assert not sources["shopify"].leaves_out(order)
+    assert not sources["woocommerce"].leaves_out({"billing": {"email": "", "phone": ""}, "meta_data": []})
+
+
+def test_a_customer_with_no_contact_that_may_be_written_to_is_nobody(sources: dict[str, Source]) -> None:
+    said_no = {"sms_marketing_consent": {"state": "unsubscribed"}}
+    assert sources["shopify"].leaves_out({"email": None, "phone": OWN_PHONE, **said_no})
+    assert not sources["shopify"].leaves_out({"email": OWN, "phone": OWN_PHONE, **said_no})
