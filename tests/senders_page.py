@@ -26,6 +26,11 @@ your own with `python -m relay try SOURCE FILE` before you rely on one.
 
 When you narrow a preset with `only` or `test` of your own: JMESPath reads `!a.b` as `(!a).b`, which is never
 what is meant. Write `!(a.b)`. Whom the preset's `unless` leaves out (who left, or said no) stays out.
+
+What somebody edits at the sender comes again under its old id with other content: a Jotform submission, or a
+shop's `customers/update` where you name that topic. It is a new submission, marked `key_reused`, and becomes
+a second profile, as Create Profile cannot change the first. Where that is not wanted, switch editing off at
+the sender, or leave its topic out.
 """
 
 
