@@ -21,6 +21,8 @@ from relay.outcome import Answer
 from relay.sources.source import Captcha
 from relay.vault import KeyMissing
 
+NOT_PASSED = "captcha"
+TOO_LATE = "captcha: too late"
 AGAIN_SECONDS = 15.0
 """After how long a submission is checked again about which the service said nothing."""
 _IDLE_SECONDS = 2.0
@@ -30,7 +32,10 @@ _LAST_SECONDS = _DEADLINE_SECONDS + 1
 _AWAY_SECONDS = 10.0
 # No token is good for so long: what is not known by then never will be.
 _PATIENCE_SECONDS = 600.0
-_USED_UP = "timeout-or-duplicate"
+_LATE = frozenset({"timeout-or-duplicate", "expired-input-response", "already-seen-response"})
+"""Codes of Turnstile, reCAPTCHA and hCaptcha for a token that was good once: also that of a person who
+took long to correct a mistake on the relay's page."""
+_USED_UP = _LATE | {"invalid-or-already-seen-response"}
 _OUR_FAULT = frozenset({"missing-input-secret", "invalid-input-secret", "internal-error"})
 """Error codes of the siteverify protocol that say nothing about the visitor."""
 
@@ -96,12 +101,12 @@ class Checker:
             return False
         source = self.settings.sources.get(taken.source)
         verdict: bool | None = True
-        reason = "captcha"
+        reason = NOT_PASSED
         if source is None:  # and with it whom to ask
             verdict, reason = False, "captcha: source removed"
         elif source.captcha is not None:
             try:
-                verdict = self._ask(source.captcha, taken)
+                verdict, reason = self._ask(source.captcha, taken)
             except (KeyMissing, ValueError):  # nobody can ask about it, now or later
                 verdict, reason = False, "captcha: unreadable"
         if verdict is None and not (taken.again and taken.age_seconds > _PATIENCE_SECONDS):
@@ -137,8 +142,11 @@ class Checker:
         away = {captcha for captcha, until in self._away.items() if time.monotonic() < until}
         return [source.name for source in self.settings.sources.values() if source.captcha in away]
 
-    def _ask(self, captcha: Captcha, taken: ToCheck) -> bool | None:
-        """Return what the service says, None if it says nothing. Raises KeyMissing, ValueError."""
+    def _ask(self, captcha: Captcha, taken: ToCheck) -> tuple[bool | None, str]:
+        """Return what the service says, None if it says nothing, and why it is held if it says no.
+
+        Raises KeyMissing, ValueError.
+        """
         payload = self._outbox.vault.open(taken.box, taken.receipt)
         body = {
             "secret": captcha.secret,
@@ -147,23 +155,33 @@ class Checker:
             "idempotency_key": str(uuid.UUID(taken.receipt)),
         }
         answer = self._line.call("POST", captcha.url, body, _DEADLINE_SECONDS, form=True)
-        verdict = None
+        verdict, reason = None, NOT_PASSED
         if isinstance(answer, Answer) and answer.status == 200:
-            verdict = verdict_of(answer, taken.again)
+            verdict, reason = verdict_of(answer, taken.again), reason_of(answer)
         self._away[captcha] = time.monotonic() + _AWAY_SECONDS if verdict is None else 0
-        return verdict
+        return verdict, reason
 
 
 def verdict_of(answer: Answer, again: bool) -> bool | None:
     """Return what the service says; None if it says nothing about the visitor."""
+    success, named = _said(answer)
+    unknown = named & _OUR_FAULT or (again and named & _USED_UP)
+    return None if unknown and not success else success
+
+
+def reason_of(answer: Answer) -> str:
+    """Return why a visitor is held whom the service does not confirm."""
+    return TOO_LATE if _said(answer)[1] & _LATE else NOT_PASSED
+
+
+def _said(answer: Answer) -> tuple[bool | None, set[str]]:
+    """Return whether a service confirms a visitor, None if it speaks of something else, and its codes."""
     try:
         said = json.loads(answer.body)
     except (ValueError, RecursionError):
-        return None
+        return None, set()
     success = said.get("success") if isinstance(said, dict) else None
     if not isinstance(success, bool):
-        return None
+        return None, set()
     codes = said.get("error-codes")
-    named = {code for code in codes if isinstance(code, str)} if isinstance(codes, list) else set()
-    unknown = named & _OUR_FAULT or (again and _USED_UP in named)
-    return None if unknown and not success else success
+    return success, {code for code in codes if isinstance(code, str)} if isinstance(codes, list) else set()

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from relay.delivery import CHECK
-from relay.dispatch.captcha import verdict_of
+from relay.dispatch.captcha import reason_of, verdict_of
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Entry, Stored
 from relay.outcome import Answer
@@ -42,11 +43,35 @@ def put(outbox: Outbox, token: str, name: str = "ada") -> Stored:
     return stored
 
 
-@pytest.mark.parametrize("codes", [["timeout-or-duplicate"], ["timeout-or-duplicate", "bad-request"]])
+@pytest.mark.parametrize(
+    "codes",
+    [
+        *(["timeout-or-duplicate"], ["timeout-or-duplicate", "bad-request"], ["already-seen-response"]),
+        ["invalid-or-already-seen-response"],
+    ],
+)
 def test_a_token_that_is_used_up_says_nothing_when_it_was_asked_about_before(codes: list[str]) -> None:
     said = Answer(200, {}, json.dumps({"success": False, "error-codes": codes}).encode())
     assert verdict_of(said, again=True) is None
     assert verdict_of(said, again=False) is False
+
+
+@pytest.mark.parametrize(
+    ("codes", "reason"),
+    [
+        (["timeout-or-duplicate"], "captcha: too late"),
+        (["expired-input-response"], "captcha: too late"),
+        (["already-seen-response", "bad-request"], "captcha: too late"),
+        (["invalid-or-already-seen-response"], "captcha"),
+        (["invalid-input-response"], "captcha"),
+        ([], "captcha"),
+        (None, "captcha"),
+        ([{}], "captcha"),
+    ],
+)
+def test_who_is_only_late_is_told_from_who_is_none(codes: Any, reason: str) -> None:
+    said = Answer(200, {}, json.dumps({"success": False, "error-codes": codes}).encode())
+    assert reason_of(said) == reason
 
 
 def test_what_else_a_service_says_stands_whenever_it_is_asked() -> None:

@@ -57,6 +57,16 @@ def is_unknown(relay: RelayProcess, verify: SiteVerify, upstream: ScriptedUpstre
     assert upstream.arrivals == []
 
 
+def test_who_corrects_a_mistake_after_the_token_ran_out_is_held_as_late(
+    relay: RelayProcess, upstream: ScriptedUpstream
+) -> None:
+    relay.wait_state(signed_up(relay, "solved"), "delivered")
+    form = {"email": "grace@example.com", "cf-turnstile-response": "solved"}
+    row = relay.wait_state(relay.form(form, "checked").receipt or "", "held", timeout=30)
+    assert row["reason"] == "captcha: too late"
+    assert len(upstream.arrivals) == 1
+
+
 @pytest.mark.parametrize(("word", "state"), [("human", "delivered"), ("robot", "held")])
 def test_a_verdict_that_could_not_be_written_at_first_is_the_verdict(
     relay: RelayProcess, verify: SiteVerify, word: str, state: str
