@@ -12,7 +12,8 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def canonical(origin: str) -> str:
-    """Return an origin in lower case, its host in ASCII, without the port that goes without saying.
+    """Return an origin in lower case, its host in ASCII, without the port that goes without saying and
+    without the dot that ends a whole name.
 
     What is no origin comes back as it is: it equals none.
     """
@@ -20,7 +21,7 @@ def canonical(origin: str) -> str:
         return origin
     try:
         parts = urlsplit(origin.strip())
-        host, port = ascii_host(parts.hostname or ""), parts.port
+        host, port = ascii_host(parts.hostname or "").removesuffix("."), parts.port
     except ValueError:
         return origin
     if not host or not parts.scheme or parts.path or _has_more(parts):

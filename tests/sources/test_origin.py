@@ -17,6 +17,9 @@ from relay.sources.origin import canonical, covers, lonely_www, problem
         ("https://straße.example", "https://xn--strae-oqa.example"),
         ("https://MÜNCHEN.example", "https://xn--mnchen-3ya.example"),
         ("http://[::1]:8000", "http://[::1]:8000"),
+        ("https://www.example.com.", "https://www.example.com"),
+        ("https://www.example.com.:443", "https://www.example.com"),
+        ("http://MÜNCHEN.example.:8443", "http://xn--mnchen-3ya.example:8443"),
         ("https://*.example.com", "https://*.example.com"),
     ],
 )
@@ -27,7 +30,7 @@ def test_an_origin_is_written_in_one_way(written: str, same: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "null", "*", "https://", "https://a:b", "https://[::1", "x" * 10_000, "https://a..ü", "ü://ü"],
+    ["", "null", "*", "https://", "https://a:b", "https://[::1", "x" * 10_000, "https://a..ü", "ü://ü", "https://."],
 )
 def test_what_is_no_origin_equals_none(text: str) -> None:
     assert canonical(text) == text
