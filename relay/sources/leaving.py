@@ -10,8 +10,8 @@ _LONG = 200
 _WORDS = re.compile(
     r"delet|remov|erase|erasure|bounce|complain|cancel|revok|suppress|deactivat|archived|opt(?:ed)?[ _-]?out"
 )
-_ANYWHERE = "unsubscri"
-"""Is said of nothing else; the other words may stand in a title, like "Cancel culture, a talk"."""
+_UNSUBSCRIBED = re.compile(r"unsubscribed|^unsubscri|unsubscri\w*$")
+"""A title may have such a word in it: "Cancel culture, a talk", "Lower your unsubscribe rate"."""
 _FLAGS = ("unsubscribed", "opted_out", "deleted")
 _TIMES = ("unsubscribed_at", "deleted_at")
 _STATES = frozenset(
@@ -31,7 +31,8 @@ def tells_of_leaving(kind: Any) -> bool:
     if not isinstance(kind, str):
         return False
     said = kind[:_LONG].lower()
-    return _ANYWHERE in said or _WORDS.search(" ".join(said.split()[-2:])) is not None
+    words = _WORDS.search(" ".join(said.split()[-2:]))
+    return words is not None or _UNSUBSCRIBED.search(said.strip()) is not None
 
 
 def has_left(person: Any) -> bool:
@@ -51,4 +52,5 @@ def _plain(value: Any) -> str:
 
 
 def _is_time(value: Any) -> bool:
-    return not is_blank(value) and _plain(value) not in (*_NO, "null")
+    """Whether somebody left then; some databases write 0 for never, or a date of zeros."""
+    return not is_blank(value) and _plain(value) not in (*_NO, "null") and not _plain(value).startswith("00")

@@ -433,6 +433,32 @@ def test_who_left_is_not_signed_up_by_who_passes_it_on(
     assert not is_out(sources[preset], {"email": OWN, "event": "Cancel culture, a talk in two parts"})
 
 
+@pytest.mark.parametrize(
+    "title", ["How to lower your unsubscribe rate", "Bounce House Party", "Cancel culture, a talk"]
+)
+def test_who_signs_up_for_something_with_such_a_name_has_not_left(
+    sources: dict[str, Source], title: str
+) -> None:
+    for preset in ("zapier", "make", "github", "standard-webhooks"):
+        for body in ({"event": title}, {"event": {"name": title}}, {"event_name": title}, {"topic": title}):
+            assert not is_out(sources[preset], {"email": OWN, **body})
+    for kind in ("Contact Unsubscribed", "Email unsubscribed", "EMAIL UNSUBSCRIBED", "contact.unsubscribed"):
+        assert is_out(sources["standard-webhooks"], {"event": kind, "email": OWN})
+    for kind in ("Contact Unsubscribed", "Unsubscribe of a contact", "contact.unsubscribed"):
+        assert is_out(sources["zapier"], {"event": kind, "email": OWN})
+
+
+@pytest.mark.parametrize("never", [0, "0", "0000-00-00 00:00:00", "", None, False, "null"])
+def test_a_time_that_says_never_is_no_time_at_which_somebody_left(
+    sources: dict[str, Source], never: Any
+) -> None:
+    for name in ("unsubscribed_at", "deleted_at"):
+        user = {"type": "user.created", "data": {"email": OWN, name: never}}
+        assert not is_out(sources["standard-webhooks"], user)
+        for left in ("01/09/2026", "2026-09-01T00:00:00Z", 1790000000):
+            assert is_out(sources["standard-webhooks"], {"data": {"email": OWN, name: left}})
+
+
 LEFT: dict[str, dict[str, Any]] = {
     "standard-webhooks": {"data": {"email": OWN, "unsubscribed": True}},
     "stripe": {"type": "t", "data": {"object": {"email": OWN, "consent": {"promotions": "opt_out"}}}},

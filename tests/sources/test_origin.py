@@ -30,7 +30,18 @@ def test_an_origin_is_written_in_one_way(written: str, same: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "null", "*", "https://", "https://a:b", "https://[::1", "x" * 10_000, "https://a..ü", "ü://ü", "https://."],
+    [
+        "",
+        "null",
+        "*",
+        "https://",
+        "https://a:b",
+        "https://[::1",
+        "x" * 10_000,
+        "https://a..ü",
+        "ü://ü",
+        "https://.",
+    ],
 )
 def test_what_is_no_origin_equals_none(text: str) -> None:
     assert canonical(text) == text
