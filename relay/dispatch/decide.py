@@ -6,7 +6,7 @@ from relay import delivery as states
 from relay import health as accounts
 from relay.delivery import Delivery
 from relay.destination import Destination
-from relay.health import Sent
+from relay.health import Health, Sent
 from relay.outbox.records import Decide, Decision, Known
 from relay.outcome import (
     NEVER_STORED,
@@ -35,16 +35,14 @@ def decide(
     def of(delivery: Delivery, known: Known) -> Decision:
         health, now = known.health, known.now
         resolved = accounts.resolve(health, outcome, delivery.receipt, delivery.forbidden_at)
+        # An outage is no reason why something cannot be read: else it would be the next probe for ever.
+        failing = health.is_failing and not isinstance(resolved, Unreadable)
         settled = states.settle(
-            delivery, resolved, destination, now, jitter, known.sendable_seconds(), failing=health.is_failing
+            delivery, resolved, destination, now, jitter, known.sendable_seconds(), failing=failing
         )
         asks = resolved.exhausted_for or isinstance(resolved, Wait)
         sent = Sent(delivery.receipt, probe, jitter, has_room=bool(asks) and known.has_room())
-        # A profile that is not known yet, or gone, is no failure: to a probe, upstream answers.
-        is_unknown = delivery.is_update and resolved.status == 404
-        changed = health
-        if not isinstance(resolved, Unreadable) and (probe or not is_unknown):
-            changed = accounts.after(health, destination, Refused(404) if is_unknown else resolved, sent, now)
+        changed = _changed(health, destination, delivery, resolved, sent, now)
         reply = _reply(resolved, keep)
         box = None
         if settled.is_update and not delivery.is_update and not delivery.dropped:
@@ -54,6 +52,22 @@ def decide(
         return Decision(settled, changed, resolved, reply, box)
 
     return of
+
+
+def _changed(
+    health: Health, destination: Destination, delivery: Delivery, outcome: Outcome, sent: Sent, now: float
+) -> Health:
+    """Return what an outcome says about the destination."""
+    if isinstance(outcome, Unreadable):  # nothing was sent: another one is the probe
+        return accounts.at_once(health, now) if sent.probe else health
+    if not (delivery.is_update and outcome.status == 404):
+        return accounts.after(health, destination, outcome, sent, now)
+    # A profile that is not known yet, or gone, is no failure: to a probe, upstream answers. Where our
+    # address is wrong it says so too, and proves nothing.
+    if not sent.probe:
+        return health
+    is_wrong = health.hold_reason == f"{accounts.MISCONFIGURED}: 404"
+    return accounts.after(health, destination, outcome if is_wrong else Refused(404), sent, now)
 
 
 def _reply(outcome: Outcome, keep: tuple[str, ...]) -> dict[str, Any] | None:

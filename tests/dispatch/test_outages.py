@@ -16,7 +16,7 @@ from relay.destination import Destination
 from relay.dispatch.decide import decide
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Claim, Entry, Look, NothingYet, Turn
-from relay.outcome import Answer, NoAnswer, read, read_look
+from relay.outcome import Answer, NoAnswer, Outcome, Unreadable, read, read_look
 from relay.quota import parse_windows
 from relay.vault import Vault, new_key, parse_key
 
@@ -45,6 +45,8 @@ class Night:
     sends: Counter[str] = field(default_factory=Counter)
     looks: int = 0
     calls: list[float] = field(default_factory=list)
+    damaged: set[str] = field(default_factory=set)
+    """Those that cannot be read."""
 
     def clock(self) -> float:
         return self.now
@@ -94,7 +96,11 @@ class Night:
         self.calls.append(self.now)
         answer, seconds = FAULTS[self.fault] if self.is_down else (YES, 0.1)
         self.now += seconds
-        made = decide(read(answer, self.now), OCAMBA, probe=claim.probe, jitter=0.5, vault=self.outbox.vault)
+        if claim.delivery.receipt in self.damaged:
+            outcome: Outcome = Unreadable(None, None, "damaged")
+        else:
+            outcome = read(answer, self.now)
+        made = decide(outcome, OCAMBA, probe=claim.probe, jitter=0.5, vault=self.outbox.vault)
         self.outbox.record(claim, seconds, made, end_known=isinstance(answer, Answer))
 
 
@@ -163,3 +169,12 @@ def test_what_was_sent_in_vain_too_often_waits_for_a_person(night: Night) -> Non
     night.pass_until_done(48 * HOUR)
     assert night.states() == {"parked": 1}
     assert night.sends["r0"] == 13
+
+
+@pytest.mark.parametrize("night", [(MINUTE, "502", "honest")], indirect=True)
+def test_what_cannot_be_read_keeps_nobody_in_an_outage_that_is_over(night: Night) -> None:
+    """It was never sent in vain, so that it would be every probe."""
+    night.queue(21)
+    night.damaged = {f"r{number}" for number in range(1, 21)}
+    night.pass_until_done(20 * MINUTE)
+    assert night.states() == {"delivered": 1, "queued": 20}
