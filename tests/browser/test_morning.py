@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.test_front import faults
 from tests.kit.processes import eventually
@@ -312,6 +312,52 @@ def test_what_somebody_opened_stays_open_when_the_page_brings_itself_up_to_date(
 
     expect(page.get_by_text("1 submission needs you")).to_be_visible()
     expect(region.get_by_text("Days ago")).to_be_visible()
+
+
+def test_what_somebody_came_to_while_news_was_on_its_way_is_kept(relay: RelayProcess, visit: Visit) -> None:
+    held(relay, "in-focus")
+    page = log_in(relay, visit)
+    page.goto(f"{relay.url}/dashboard/needs-you")
+    asked: list[Route] = []
+    page.route("**/live/**", lambda route: asked.append(route))  # noqa: PLW0108 - it takes no builtin
+    part = "{target: '[data-live]', source: '[data-live]'}"
+    page.evaluate(f"void htmx.ajax('GET', '/dashboard/live/needs-you', {part})")
+    page.wait_for_timeout(200)
+    button = page.get_by_role("button", name="Not spam: send all")
+    button.focus()
+
+    with page.expect_response("**/live/**"):
+        asked[0].continue_()
+    page.wait_for_timeout(500)
+
+    expect(button).to_be_focused()
+
+
+def test_a_form_of_an_earlier_session_leads_to_its_page(relay: RelayProcess, visit: Visit) -> None:
+    receipt = held(relay, "earlier")
+    page = log_in(relay, visit)
+    page.goto(f"{relay.url}/dashboard/submissions/{receipt}")
+    other = page.context.new_page()
+    other.goto(f"{relay.url}/dashboard")
+    other.get_by_role("button", name="Log out").click()
+    other.get_by_label("Your operator's token").fill(relay.admin_token)
+    other.get_by_role("button", name="Log in").click()
+    expect(other.get_by_role("heading", level=1)).to_have_text("Overview")
+
+    page.get_by_role("button", name="Send it").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Nothing was done")
+    assert relay.state(receipt) == "held"
+    page.get_by_role("link", name="Look at it again, then do it").click()
+    page.get_by_role("button", name="Send it").click()
+
+    relay.wait_state(receipt, "delivered")
+
+
+def test_without_script_there_is_no_button_that_does_nothing(relay: RelayProcess, visit: Visit) -> None:
+    receipt = held(relay, "copied")
+    page = log_in(relay, visit, javascript=False)
+    page.goto(f"{relay.url}/dashboard/submissions/{receipt}")
+    expect(page.get_by_role("button", name="Copy")).to_have_count(0)
 
 
 PAGES = (

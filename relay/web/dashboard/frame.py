@@ -16,7 +16,6 @@ from relay.outbox import figures, listing
 from relay.process.relay import Relay
 from relay.web import looking
 from relay.web.dashboard import guard, returning, words
-from relay.web.problems import shown
 
 blueprint = Blueprint("dashboard", __name__, url_prefix=returning.PREFIX)
 blueprint.before_request(guard.require_session)
@@ -143,8 +142,9 @@ def surroundings() -> dict[str, Any]:
 
 @blueprint.errorhandler(CSRFError)
 def stale_form(_: CSRFError) -> Response:
-    """A form of a session that is over, or of another page."""
-    return shown(403, "This form is not of your present session; nothing was done. Load the page again.")
+    """A form of an earlier session, which is no other site's: its page has one of this session."""
+    why = "This form is not of your present session, and nothing was done"
+    return page("refused.html", "", 403, why=why, receipt=None, again=returning.page_of(request.path))
 
 
 @blueprint.errorhandler(CannotDo)

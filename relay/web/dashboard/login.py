@@ -18,11 +18,10 @@ from relay.outbox.sessions import Sessions
 from relay.process.relay import Relay
 from relay.web import guesses
 from relay.web.dashboard import guard
-from relay.web.dashboard.frame import stale_form
 from relay.web.dashboard.returning import PREFIX, page_of
+from relay.web.problems import shown
 
 blueprint = Blueprint("login", __name__, url_prefix=PREFIX)
-blueprint.register_error_handler(CSRFError, stale_form)
 _LONGEST_TOKEN = 500
 _UNDONE = "Your session was over, and nothing was done. Log in, look at it again, then do it."
 
@@ -70,6 +69,12 @@ def leave() -> Response:
     guard.set_cookie(relay, response, "")  # type: ignore[arg-type]
     response.headers["Clear-Site-Data"] = '"cache"'
     return response  # type: ignore[return-value]
+
+
+@blueprint.errorhandler(CSRFError)
+def stale_form(_: CSRFError) -> Response:
+    """Who logs out by a form of an earlier session is still in this one."""
+    return shown(403, "This form is not of your present session; nothing was done. Load the page again.")
 
 
 def _form(status: int, problem: str = "") -> Response:

@@ -27,6 +27,7 @@
   });
 
   document.addEventListener("htmx:beforeSwap", (event) => {
+    if (isBusy(event.target)) event.detail.shouldSwap = false; // since it was asked for
     opened = [...event.target.querySelectorAll("details[open]")].map((one) => one.id);
   });
 
