@@ -7,7 +7,7 @@ from flask import Blueprint, Response, current_app, g, request
 from relay.operator import actor, finding
 from relay.operator.actions import REPLAY
 from relay.operator.errors import CannotDo, Changed, Missing, Nonsense, NotAllowed, Unfitting
-from relay.operator.filter import Filter
+from relay.operator.filter import MAX_ROWS, Filter
 from relay.operator.operator import Operator
 from relay.process.relay import Relay
 from relay.web import asked, guesses, looking
@@ -91,15 +91,16 @@ def list_submissions() -> Response:
 
 @blueprint.post("/find")
 def find() -> Response:
-    """The submissions of a person, or of an id; who is meant stands in the body and in no address."""
-    sent = asked.body(*finding.WAYS)
+    """The submissions of a person, or of an id, a page at a time; who is meant stands in no address."""
+    sent = asked.body(*finding.WAYS, "before", "limit")
     named = {way: text for way in finding.WAYS if (text := asked.text(sent, way))}
     if len(named) != 1:
         raise Unfitting(
             f"one of {', '.join(finding.WAYS)} is needed; contact: an e-mail address or a phone number"
         )
     ((way, text),) = named.items()
-    return _json(_operator().find(text, way))
+    limit = asked.number(sent, "limit", MAX_ROWS)
+    return _json(_operator().find(text, way, before=asked.text(sent, "before"), limit=limit))
 
 
 @blueprint.get("/submissions/<receipt>")

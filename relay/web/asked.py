@@ -43,6 +43,14 @@ def text(sent: dict[str, Any], name: str) -> str | None:
     return value
 
 
+def number(sent: dict[str, Any], name: str, default: int) -> int:
+    """Return a whole number. Raises Nonsense."""
+    value = sent.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Nonsense(f"{name} must be a whole number")
+    return value
+
+
 def flag(sent: dict[str, Any], name: str) -> bool:
     """Return true or false, false where it is absent. Raises Nonsense."""
     value = sent.get(name, False)

@@ -124,6 +124,8 @@ class Contact(Asked):
     receipt = fields.String(validate=validate.Length(min=4))
     profile_id = fields.String(validate=validate.Length(min=4))
     trace_id = fields.String(validate=validate.Length(min=4))
+    before = fields.String(metadata={"description": "`next` of the page before"})
+    limit = fields.Integer(validate=validate.Range(1, 1000), metadata={"description": "1000 if absent"})
 
 
 class Personal(Described):

@@ -189,6 +189,26 @@ def test_a_person_is_found_without_being_named_in_an_address(relay: RelayProcess
     assert relay.api("POST", "/api/find", {"contact": "12"}).status == 400
 
 
+def test_whoever_signed_up_often_is_found_a_page_at_a_time(relay: RelayProcess) -> None:
+    address = email("often")
+    receipts = [relay.form({"email": address, "last_name": str(n)}).receipt for n in range(3)]
+    found, following = [], {}
+    while following is not None and len(found) < 9:
+        page = relay.api("POST", "/api/find", {"contact": address, "limit": 2, **following}).json
+        found += [row["receipt"] for row in page["submissions"]]
+        following = {"before": page["next"]} if page["next"] else None
+    assert found == receipts[::-1]
+    for wrong in (
+        {"limit": 0},
+        {"limit": 1001},
+        {"limit": "2"},
+        {"limit": True},
+        {"before": 7},
+        {"before": "x"},
+    ):
+        assert relay.api("POST", "/api/find", {"contact": address, **wrong}).status == 400, wrong
+
+
 def test_one_submission_is_found_by_each_of_its_ids(relay: RelayProcess) -> None:
     receipt = str(relay.form({"email": email("ids")}).receipt)
     refused, _ = in_state(relay, "refused")
