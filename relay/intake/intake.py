@@ -31,7 +31,6 @@ from relay.intake.waiting import Patience
 from relay.outbox.errors import OverBudget
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Entry, Stored
-from relay.sources import stamp
 from relay.sources.body import BadBody, Body, Submission
 from relay.sources.mapping import Mapped
 from relay.sources.source import Source
@@ -242,7 +241,7 @@ class Intake:
 
     def _owners_mistake(self, source: Source, incoming: Incoming, sent: Submission) -> Stored | None:
         """Keep a post of a form that has none of the mapped contact fields; None if it is no such post."""
-        if not set(sent.fields) - {stamp.FIELD} or source.mapping.has_contact_fields(sent.fields):
+        if visitor.is_empty(source, sent.fields) or source.mapping.has_contact_fields(sent.fields):
             return None
         own = "mistake", source.name, incoming.client or ""
         if self._doorkeeper.retry_after(OF_MANY if incoming.is_near else OF_ONE, *own):

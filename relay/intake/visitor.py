@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from relay.sources import contact
+from relay.sources import contact, stamp
 from relay.sources.origin import ascii_address
 from relay.sources.source import Source
 
@@ -19,6 +19,12 @@ ASK = "ask"
 OWN_FIELDS = (PAGE, SHOWN, SUGGEST)
 _LONGEST_PAGE, _LONGEST_NEXT = 500, 2000
 _LONGEST_CODE = 8
+
+
+def is_empty(source: Source, fields: Mapping[str, Any]) -> bool:
+    """Whether a form holds nothing but what the relay's script and pages add, and an unseen field."""
+    own = {stamp.FIELD, NEXT, "_charset_", source.honeypot, *OWN_FIELDS, *source.utm.values()}
+    return own.issuperset(fields)
 
 
 def page_of(headers: Mapping[str, str], fields: Mapping[str, Any]) -> str | None:

@@ -140,6 +140,15 @@ def test_a_form_without_any_mapped_field_is_the_owners_mistake(
     (line,) = eventually(lambda: events(relay, "source.misconfigured", receipt=answer.receipt), 5, "the log")
     assert line["level"] == "error" and line["source"] == "form"
     assert relay.form({}, "form").status == 422, "an empty body"
+    # What relay.js posts of a form in which nothing is.
+    before = newest(relay)
+    for added in (
+        {"relay_suggest": "ask"},
+        {"relay_page": "x", "_next": ""},
+        {"relay_ts": "1", "relay_shown": "de"},
+    ):
+        assert relay.form(added, "form").status == 422, added
+    assert newest(relay) == before
     assert relay.form({"email": "", "name": "Ada"}, "form").status == 422, "the field is there"
 
 
