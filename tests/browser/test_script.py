@@ -46,6 +46,23 @@ def test_a_form_is_sent_without_leaving_the_page(
     assert arrived(upstream, "stay@example.com") == {"email": "stay@example.com"}
 
 
+def test_a_button_outside_the_form_sends_nothing_more_after_the_thanks(
+    relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit
+) -> None:
+    fields = FIELDS.replace("<button", "<span").replace("</button", "</span")
+    outside = form(relay, more='id="f"', fields=fields) + '<button form="f">Join</button>'
+    page = visit(site.serve("/outside", with_script(relay, outside)))
+    page.get_by_label("E-mail").fill("outside@example.com")
+    page.get_by_role("button").click()
+    expect(page.get_by_role("status")).to_be_visible()
+    expect(page.get_by_role("button")).to_be_enabled()
+    page.get_by_role("button").click()
+    page.wait_for_timeout(700)
+    assert page.get_by_role("alert").count() == 0 and page.url == site.url + "/outside"
+    expect(page.get_by_role("status")).to_have_text("We have received your sign-up.")
+    assert arrived(upstream, "outside@example.com")
+
+
 def test_errors_stand_beside_the_fields_until_they_are_corrected(
     relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit
 ) -> None:

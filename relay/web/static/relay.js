@@ -149,13 +149,15 @@
     }
   };
 
-  const thank = ({ form, texts }) => {
+  const thank = (state) => {
+    const { form, texts } = state;
     const { relayRedirect, relayThanks } = form.dataset;
     link.href = relayRedirect;
     if (relayRedirect && (link.protocol == "https:" || link.origin == origin)) location.assign(link.href);
     const text = speak("relay-thanks", "status", relayThanks || texts.thanks);
     text.tabIndex = -1;
     form.replaceChildren(text);
+    state.thanks = text;
     return text;
   };
 
@@ -191,7 +193,8 @@
     if (!url || event.defaultPrevented) return;
     event.preventDefault();
     const state = stateOf(form);
-    if (state.busy) return;
+    // A button outside the form is still there when it has been thanked for.
+    if (state.busy || form.contains(state.thanks)) return;
     state.busy = true;
     state.button = button;
     // What was filled in when it was sent: what the page does to its fields from here on is its own affair.
