@@ -278,7 +278,8 @@ def _logo(page: dict[str, Any], where: str, around: Surroundings) -> tuple[dict[
 
 def _source(loaded: dict[str, Any], proof: Proof) -> Source:
     is_form = loaded["kind"] == "form"
-    values = {"suggest": is_form, **(FORM if is_form or proof.is_open else WEBHOOK), **loaded}
+    signed_id = {"id_header": proof.verifier.id_header} if proof.verifier else {}
+    values = {"suggest": is_form, **(FORM if is_form or proof.is_open else WEBHOOK), **signed_id, **loaded}
     most = {
         name: values.pop(f"max_{name}") for name in ("body", "fields", "field") if f"max_{name}" in values
     }

@@ -38,6 +38,7 @@ SOURCES: dict[str, Any] = {
     "covered": HOOK
     | WAITING
     | {"verify": SIGNED | {"signed": "{id}.{body}", "id_header": "X-Delivery"}, "id_header": "X-Delivery"},
+    "once": HOOK | WAITING | {"verify": SIGNED | {"signed": "{id}.{body}", "id_header": "X-Delivery"}},
 }
 
 
@@ -57,7 +58,8 @@ def body(address: str, **more: Any) -> bytes:
 
 def post(relay: RelayProcess, source: str, raw: bytes, **headers: str) -> Answer:
     named = {name.replace("_", "-"): text for name, text in headers.items()}
-    start = {"covered": named.get("X-Delivery", "") + ".", "timed": named.get("X-Time", "") + "."}
+    identity = named.get("X-Delivery", "") + "."
+    start = {"covered": identity, "once": identity, "timed": named.get("X-Time", "") + "."}
     message = start.get(source, "").encode() + raw
     proof = hmac.new(relay.hook_secret.encode(), message, hashlib.sha256).hexdigest()
     sent = {"Content-Type": "application/json", "X-Signature": proof, **named}
@@ -128,11 +130,15 @@ def test_other_bytes_under_another_id_are_another_submission(
     assert profiles(upstream, address) == 2
 
 
-def test_an_id_that_is_signed_is_believed(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
+@pytest.mark.parametrize("source", ["covered", "once"])
+def test_an_id_that_is_signed_is_believed(
+    relay: RelayProcess, upstream: ScriptedUpstream, source: str
+) -> None:
+    """Whether its header is named for the source, or for the proof alone."""
     address = person()
     for n in range(2):
-        assert post(relay, "covered", body(address), X_Delivery=f"c-{n}").status == 201
-        assert post(relay, "covered", body(address), X_Delivery=f"c-{n}", Idempotency_Key="x").status == 200
+        assert post(relay, source, body(address), X_Delivery=f"c-{n}").status == 201
+        assert post(relay, source, body(address), X_Delivery=f"c-{n}", Idempotency_Key="x").status == 200
     assert profiles(upstream, address) == 2
 
 
