@@ -15,6 +15,8 @@ _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n")
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n")
 _FORWARDED = re.compile(rb"\r\nx-forwarded-for:([^\r\n]*)")
 _CONTINUE = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.IGNORECASE)
+_NEXT = re.compile(rb"[\r\n]*(?:[A-Z]+(?: |\Z)|\Z)")
+"""What may stand behind a body: empty lines of old browsers, and the beginning of another request."""
 _CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 
 
@@ -31,6 +33,7 @@ CUT = Verdict(False)
 """It is not all here, or nobody can tell where it ends: the server's parser says what is wrong."""
 NO_END = Verdict(False, 400, "The head of the request is malformed.")
 LONG_HEAD = Verdict(False, 431, "The headers are too long.")
+LONG_BODY = Verdict(False, 400, "The body is longer than announced.")
 MANY_CHUNKS = Verdict(False, 413, "The body comes in too many pieces.")
 
 Steps = Generator[int, None, Verdict]
@@ -94,7 +97,10 @@ class Arriving:
         is_old = head.partition(b"\r\n")[0].endswith(b"http/1.0")
         self.must_ask = self._expects and len(data) < at + size and not is_old
         yield at + size
-        return (yield from self._chunks(at)) if is_chunked else WHOLE
+        if is_chunked:
+            return (yield from self._chunks(at))
+        # Who counts letters for bytes would have the end of the last field, perhaps an address, cut off.
+        return WHOLE if length is None or _NEXT.match(data, at + size) else LONG_BODY
 
     def _chunks(self, at: int) -> Steps:
         """Step over chunks: their sizes, their bytes, the ends of their lines."""

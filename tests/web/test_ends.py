@@ -116,6 +116,33 @@ def test_a_body_cut_at_a_field_boundary_is_not_taken(relay: RelayProcess) -> Non
 @pytest.mark.usefixtures("unharmed")
 @pytest.mark.parametrize(
     ("content_type", "whole"),
+    [(FORM, b"first_name=Zo\xc3\xab&email=ada@example.community"), (JSON, b'{"email": "a@example.com"}}}}')],
+    ids=["form", "JSON"],
+)
+def test_a_body_longer_than_announced_is_not_taken(
+    relay: RelayProcess, content_type: str, whole: bytes
+) -> None:
+    """Its sender counted letters for bytes; what is announced may be a whole sign-up of somebody else."""
+    headers = {"Content-Type": content_type, "Content-Length": str(len(whole) - 3)}
+    with Raw(relay.port) as raw:
+        raw.send(head("POST", "/submit/newsletter", headers) + whole)
+        assert answered_or_closed(raw) == 400
+        assert raw.read_all(1.5) == b""
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n", b"\r\n\r\n"])
+def test_empty_lines_after_a_body_do_no_harm(relay: RelayProcess, end: bytes) -> None:
+    """Old browsers add one that they do not count."""
+    whole = encoded({"email": person()})
+    headers = {"Content-Type": FORM, "Content-Length": str(len(whole))}
+    with Raw(relay.port) as raw:
+        raw.send(head("POST", "/submit/newsletter", headers) + whole + end)
+        assert answered_or_closed(raw) == 201
+
+
+@pytest.mark.usefixtures("unharmed")
+@pytest.mark.parametrize(
+    ("content_type", "whole"),
     [
         (FORM, b"first_name=" + b"x" * (CAP - 26) + b"&email=ada@example.com"),
         (JSON, b'{"first_name": "' + b"x" * (CAP - 40) + b'", "email": "ada@example.com"}'),
