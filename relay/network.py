@@ -40,3 +40,11 @@ def is_near(address: str) -> bool:
     except ValueError:
         return False
     return known.is_loopback or known.is_private
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or address is of this machine itself, without asking anybody."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

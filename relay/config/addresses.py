@@ -4,9 +4,9 @@ import email.utils
 import re
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from relay.network import is_loopback
 from relay.sources import contact
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _HOST = re.compile(r"[^\s.]{1,63}(?:\.[^\s.]{1,63})*")
 
 
@@ -23,7 +23,7 @@ def plain_http_problem(text: str) -> str | None:
     if not is_url(text):
         return "must be an https address"
     parts = urlsplit(text)
-    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
         return "must be https; http is for a loopback host only"
     if parts.username or parts.password:
         return "must not hold a user name or password"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from relay.config import filesystem
-from relay.config.addresses import LOOPBACK
 from relay.config.destinations import is_sendable, read_destinations
 from relay.config.environment import (
     Advice,
@@ -29,6 +28,7 @@ from relay.config.operators import OperatorAccount, read_operators
 from relay.config.reading import Surroundings
 from relay.config.sources import read_sources
 from relay.destination import Destination
+from relay.network import is_loopback
 from relay.sources.source import Source
 
 SANDBOX_DATABASE = "sqlite:///var/sandbox.db"
@@ -235,7 +235,7 @@ def _check_together(values: Mapping[str, Any], around: Surroundings) -> list[Pro
         found.append(Problem("FLASK_DEBUG", "must not be set with a real token"))
     if around.offline:
         return found
-    if around.is_sandbox and values["HOST"] not in LOOPBACK:
+    if around.is_sandbox and not is_loopback(values["HOST"]):
         what = "sandbox mode listens on 127.0.0.1 only; set OCAMBA_TOKEN for real use"
         found.append(Problem("HOST", what))
     if is_sqlite(url):

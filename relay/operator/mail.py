@@ -10,9 +10,9 @@ from email.utils import formatdate, make_msgid, parseaddr
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from relay.config.addresses import LOOPBACK
 from relay.config.settings import Settings
 from relay.dispatch import deadline
+from relay.network import is_loopback
 from relay.sources.origin import ascii_host
 
 _STEP_SECONDS = 10.0
@@ -108,7 +108,7 @@ def _connected(url: str) -> smtplib.SMTP:
         if parts.scheme == "smtp" and server.has_extn("starttls"):
             server.starttls(context=context)
             server.ehlo()
-        elif parts.scheme == "smtp" and parts.password and host not in LOOPBACK:
+        elif parts.scheme == "smtp" and parts.password and not is_loopback(host):
             raise smtplib.SMTPNotSupportedError("the password would be sent in clear")
         if parts.username and parts.password:
             server.login(unquote(parts.username), unquote(parts.password))

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, abort, current_app, render_template, request, send_file
 
 from relay import clock
-from relay.config.addresses import LOOPBACK
 from relay.delivery import REFUSED
 from relay.intake import receipt as receipts
 from relay.intake import visitor
 from relay.intake.incoming import Refusal
+from relay.network import is_loopback
 from relay.process.relay import Relay
 from relay.sources import stamp as timestamp
 from relay.sources.origin import ANY
@@ -76,7 +76,7 @@ def front_page() -> Response:
     relay = _relay()
     if not relay.settings.is_sandbox:
         return _page("plain.html", ENGLISH, has_dashboard=bool(relay.settings.operators))
-    if _host_name() not in LOOPBACK:  # a page elsewhere must not read this one through a name of its own
+    if not is_loopback(_host_name()):  # a page elsewhere must not read this one through a name of its own
         return shown(400, "The sandbox is for this machine only; use http://127.0.0.1.")
     base = relay.settings.public_url or f"http://{request.environ['HTTP_HOST']}"
     sources = relay.settings.sources.values()

@@ -379,6 +379,17 @@ def test_sandbox_mode_listens_on_loopback_only(problems: Any) -> None:
     assert "OCAMBA_TOKEN" in found["HOST"]
 
 
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.53", "[::1]"])
+def test_plain_http_is_for_every_address_of_this_machine(read: Read, host: str) -> None:
+    url = f"http://{host}:8900/x"
+    assert read(f'{DESTINATION}url = "{url}"', FORM).destinations["ocamba"].url == url
+
+
+def test_a_name_that_begins_like_an_address_of_this_machine_is_none(problems: Any) -> None:
+    found = problems(f'{DESTINATION}url = "http://127.1.example:8900/x"', FORM)
+    assert "must be https" in found["destinations.ocamba.url"]
+
+
 def test_without_a_sandbox_a_missing_token_is_a_problem(problems: Any) -> None:
     assert problems(OCAMBA_TOKEN=None) == {
         "destinations.ocamba.token": "the environment variable OCAMBA_TOKEN is not set"
