@@ -60,7 +60,7 @@ def _waiting(response: Response) -> Response:
 
 def wants_page() -> bool:
     """Whether the caller would rather read HTML than JSON."""
-    if "text/html" not in request.environ.get("HTTP_ACCEPT", ""):
+    if "text/" not in request.environ.get("HTTP_ACCEPT", ""):
         return False
     best = request.accept_mimetypes.best_match(["application/json", "text/html"])
     return best == "text/html"

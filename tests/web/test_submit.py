@@ -43,7 +43,14 @@ def test_a_source_has_one_address_with_small_liberties(relay, path, status):
 
 @pytest.mark.parametrize(
     ("accept", "status", "place"),
-    [("text/html", 303, "/forms/newsletter"), ("application/json", 405, None), ("*/*", 405, None)],
+    [
+        ("text/html", 303, "/forms/newsletter"),
+        ("text/*;q=0.5, image/*", 303, "/forms/newsletter"),
+        ("text/plain, */*", 405, None),
+        ("text/html;q=0.1, application/json", 405, None),
+        ("application/json", 405, None),
+        ("*/*", 405, None),
+    ],
 )
 def test_a_person_who_opens_the_address_is_shown_the_form(relay, accept, status, place):
     answer = relay.get("/submit/newsletter", {"Accept": accept})
