@@ -30,7 +30,7 @@ class Forecast:
         own = max(0, self._waiting.get(source, 0) - 1)
         if ahead_of_it is not None:  # others may have come since it was counted
             own = min(own, ahead_of_it)
-        waiting = list(self._waiting.items())  # at once: other threads add to it
+        waiting = self._waiting.copy().items()  # at once, as other threads add to it; a list of pairs is not
         others = sum(min(count, own + 1) for name, count in waiting if name not in ("", source))
         ahead = own + others
         ahead += min(self._waiting.get("", 0), ahead // 9)
