@@ -108,7 +108,9 @@ class Doorkeeper:
 
     def _connected(self, url: str) -> MovingWindowRateLimiter:
         """Return what counts in Redis. Raises StorageError: a cluster is asked for its nodes at once."""
-        options: Any = {"socket_timeout": 0.25, "socket_connect_timeout": 0.25}
+        options: Any = {"socket_timeout": 0.25, "socket_connect_timeout": 0.25, "retry": None}
+        if url.startswith("redis+sentinel:"):  # they are asked first, with limits of their own
+            options |= {"sentinel_kwargs": dict(options)}
         try:
             storage = storage_from_string(url, wrap_exceptions=True, **options)
         except Exception as problem:  # noqa: BLE001 - of the library, of the driver, of a cluster: three kinds

@@ -1,6 +1,7 @@
 """Upstream's windows as numbers, and the limits at the door."""
 
 import random
+import socket
 import threading
 import time
 import tracemalloc
@@ -457,4 +458,15 @@ def test_when_redis_is_back_it_is_used_again(own_redis: services.Redis) -> None:
 def test_a_redis_that_is_not_there_at_the_start_stops_nobody(url: str) -> None:
     door = Doorkeeper(url)
     assert door.retry_after(RULE, "client", "1") is None
+    assert door.degraded
+
+
+@pytest.mark.parametrize("url", ["redis://{}/0", "redis+cluster://{}", "redis+sentinel://{},{}/relay"])
+def test_a_redis_that_says_nothing_at_the_start_costs_a_request_a_moment(url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        door = Doorkeeper(url.format(address, address))
+        started = time.perf_counter()
+        assert door.retry_after(RULE, "client", "1") is None
+        assert time.perf_counter() - started < 3
     assert door.degraded
