@@ -174,6 +174,20 @@ class Archive(Store):
 
         self.write(old)
 
+    def forget_strays(self, after: int, limit: int = 500) -> int:
+        """Delete some of the attempts that belong to nothing and count in no window any more.
+
+        Return the number after which the next time is to begin: the whole table is looked through in turns.
+        """
+        windows = [window.seconds for one in self._destinations.values() for window in one.windows]
+        kept = max(upkeep.STRAYS_SECONDS, *windows)
+        found: tuple[list[int], int] = self.read(
+            lambda conn: upkeep.strays(conn, after, self.now(conn) - kept, limit)
+        )
+        if found[0]:
+            self.write(lambda conn: upkeep.forget_attempts(conn, found[0]))
+        return found[1]
+
     def checkpoint(self) -> bool:
         """Copy the WAL into the database and empty it, so that erased payloads are gone from both.
 

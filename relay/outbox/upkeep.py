@@ -11,12 +11,14 @@ from relay.health import RESTORED
 from relay.outbox.database import unhurried
 from relay.outbox.errors import Unfit
 from relay.outbox.hints import resealed, sealed_hint
-from relay.outbox.schema import BY_STATE, LEFT, deliveries, destinations, holds, meta
+from relay.outbox.schema import BY_STATE, LEFT, attempts, deliveries, destinations, holds, meta
 from relay.outbox.statements import IS_SENDING, get_meta, insert_ignoring, put_meta
 from relay.outbox.wanted import Wanted, oldest_first
 from relay.vault import KeyMissing, Vault
 
 _AT_ONCE = 1000
+STRAYS_SECONDS = 30 * 86400.0
+"""Attempts that belong to nothing are kept for so long, and as long as a window may count them."""
 _UNSEEN_SECONDS = 30.0
 _EPISODE = "alert:"
 _HINTS = "hints"
@@ -158,6 +160,20 @@ def sources_that_keep(conn: Connection) -> list[str]:
     """Return the sources, also former ones, of which something is kept that retention ends."""
     kept = sa.select(deliveries.c.source).where(BY_STATE, deliveries.c.state.in_(KEPT))
     return list(conn.scalars(kept.union(sa.select(deliveries.c.source).where(LEFT))))
+
+
+def strays(conn: Connection, after: int, before: float, limit: int) -> tuple[list[int], int]:
+    """Look through some attempts that follow a number; return those that were over before a time and belong
+    to nothing, as looks do and what was sent of a row that is gone, and from where to go on."""
+    past = sa.select(attempts.c.id, attempts.c.held_until, deliveries.c.seq)
+    past = past.outerjoin(deliveries, deliveries.c.receipt == attempts.c.receipt)
+    rows = conn.execute(past.where(attempts.c.id > after).order_by(attempts.c.id).limit(limit)).all()
+    return [row.id for row in rows if row.seq is None and row.held_until < before], rows[-1].id if rows else 0
+
+
+def forget_attempts(conn: Connection, numbers: Sequence[int]) -> None:
+    """Delete attempts."""
+    conn.execute(sa.delete(attempts).where(attempts.c.id.in_(numbers)))
 
 
 def erase(conn: Connection, receipts: Sequence[str]) -> list[str | None]:

@@ -37,6 +37,7 @@ class Housekeeping:
         self._watch = Watch(relay.outbox, lambda: relay.settings)
         self._stopping = threading.Event()
         self._expires_from = 0.0
+        self._strays_after = 0
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="housekeeping", daemon=True).start()
@@ -140,3 +141,4 @@ class Housekeeping:
         for source, count in outbox.expire(retention, RETENTION_SECONDS).items():
             events.note("retention.expired", source=source, count=count)
         outbox.forget()
+        self._strays_after = outbox.forget_strays(self._strays_after)

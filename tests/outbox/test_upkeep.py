@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,18 +21,21 @@ from relay.delivery import (
     REFUSED,
     SENDING,
 )
-from relay.outbox import audit, jobs, moves, operating
+from relay.outbox import audit, jobs, moves, operating, upkeep
 from relay.outbox.audit import Act
 from relay.outbox.database import engine_for
 from relay.outbox.errors import Unavailable
 from relay.outbox.hints import opened_hint
 from relay.outbox.outbox import Outbox
+from relay.outbox.schema import attempts
 from relay.outbox.sqlite import sqlite_module
 from relay.outcome import Later, Refused
+from relay.quota import Window
 from relay.vault import new_key
 from tests.kit.processes import eventually
 from tests.outbox.outboxes import (
     KEY,
+    OCAMBA,
     Store,
     bring_to,
     claim,
@@ -82,6 +86,37 @@ def test_acts_and_jobs_that_are_over_go_after_a_while(store: Store, outbox: Outb
     store.pass_time(audit.KEPT_SECONDS - jobs.KEPT_SECONDS)
     outbox.forget()
     assert left() == ({"new"}, {"old open", "new open"})
+
+
+def test_attempts_that_belong_to_nothing_go_once_no_window_counts_them(store: Store, outbox: Outbox) -> None:
+    def numbers() -> list[str]:
+        every = sa.select(attempts.c.receipt).order_by(attempts.c.id)
+        return list(outbox.read(lambda conn: conn.scalars(every).all()))
+
+    wide = replace(OCAMBA, windows=(Window(100_000, int(2 * upkeep.STRAYS_SECONDS), "wide"),))
+    kept, erased, late = (bring_to(outbox, DELIVERED, name) for name in ("ada", "bob", "eve"))
+    look = {"receipt": "", "destination": "ocamba", "kind": "look", "probe": True}
+    now = outbox.time()
+    outbox.write(
+        lambda conn: conn.execute(sa.insert(attempts).values(**look, started_at=now, held_until=now))
+    )
+    outbox.erase([erased])
+    store.pass_time(upkeep.STRAYS_SECONDS + 60)
+    outbox.erase([late])
+
+    def swept() -> list[str]:
+        after = outbox.forget_strays(0, limit=2)
+        while after:
+            after = outbox.forget_strays(after, limit=2)
+        return numbers()
+
+    outbox.meet(wide)
+    assert swept() == [kept, erased, late, ""]
+    assert len(outbox.ledger(wide)[1]) == 4
+
+    outbox.meet(OCAMBA)
+    assert swept() == [kept]
+    assert [send["receipt"] for send in outbox.history(kept)] == [kept]
 
 
 # --- retention and keys -------------------------------------------------------------------------------
