@@ -48,7 +48,11 @@ def database_url(text: str) -> str:
         return text
     said = text.removeprefix("postgresql+psycopg://")
     host, _, query = _WHO.sub("", said, count=1).partition("?")
-    if said == text or not has_good_port(f"//{host}") or host.partition("/")[0].endswith(":"):
+    servers = host.partition("/")[0]
+    if said != text and "," in servers and ":" in servers.rpartition(",")[0]:
+        form = "postgresql+psycopg://user:password@/name?host=first:5432&host=second:5432"
+        raise ValueError(f"names several servers, which stand behind the question mark: {form}")
+    if said == text or not has_good_port(f"//{host}") or servers.endswith(":"):
         raise ValueError(
             "must be sqlite:///path/to/relay.db or postgresql+psycopg://user:password@host:port/name"
         )
