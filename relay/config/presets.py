@@ -1,6 +1,8 @@
 """The presets: what is known of a sender, one TOML file each."""
 
 import tomllib
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -25,13 +27,13 @@ def preset_names() -> list[str]:
 
 def refused() -> dict[str, dict[str, str]]:
     """Return the senders that cannot have a preset: why, and what to do instead."""
-    return _read("_refused")
+    return deepcopy(_read("_refused"))
 
 
 def preset(name: str) -> dict[str, Any]:
     """Return what is known of a sender. Raises KeyError, its text saying what would do."""
     if name in preset_names():
-        return _read(name)
+        return deepcopy(_read(name))  # what one source makes of it is no other's
     known = refused().get(name)
     if known is not None:
         raise KeyError(f'"{name}" cannot work: {known["why"]}. {known["instead"]}'.strip())
@@ -79,5 +81,6 @@ def _over(base: Any, own: Any) -> Any:
     return {**base, **own} if own.get("scheme", scheme) == scheme else own
 
 
+@cache
 def _read(name: str) -> dict[str, Any]:
     return tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
