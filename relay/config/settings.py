@@ -142,6 +142,22 @@ _VALUES = {
 """Which setting is which variable, as it was read."""
 
 
+_FOR_GOOD = (
+    *("database_url", "limits_url", "secret_keys", "role"),
+    *("log_level", "host", "port", "threads"),
+)
+
+
+def reloaded(before: Settings, now: Settings) -> tuple[Settings, list[str]]:
+    """Return new settings with what a process began with, and the variables that need a restart to change.
+
+    They change meanwhile where they are read from files (``NAME_FILE``).
+    """
+    changed = [name for name in _FOR_GOOD if getattr(now, name) != getattr(before, name)]
+    kept: dict[str, Any] = {name: getattr(before, name) for name in changed}
+    return dataclasses.replace(now, **kept), [_VALUES[name] for name in changed]
+
+
 def without_file(environ: Mapping[str, str] | None = None) -> Settings:
     """Return what the environment alone says, for looking at what is stored while relay.toml is broken.
 

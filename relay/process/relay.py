@@ -9,7 +9,7 @@ from collections.abc import Callable
 from relay import events, metrics
 from relay.clock import JUMP_SECONDS, SteadyClock, boot
 from relay.config import environment
-from relay.config.settings import Settings
+from relay.config.settings import Settings, reloaded
 from relay.dispatch.captcha import Checker
 from relay.dispatch.dispatcher import Dispatcher
 from relay.intake.episodes import Crowds
@@ -122,10 +122,13 @@ class Relay:
         """Read the configuration again; with a bad one the old stays in force. Returns whether it changed."""
         with self._reloading:
             try:
-                settings = self._load()
+                settings, changed = reloaded(self.settings, self._load())
             except environment.Unusable as problem:
                 configuration_kept(problem.problems)
                 return False
+            for name in changed:
+                warning = f"{name} was changed: that needs a restart"
+                events.note("relay.warning", level=logging.WARNING, warning=warning)
             self.crowds.mistaken.forget(self.settings.sources, settings.sources)
             # One assignment: a request sees the old settings or the new, never a mixture.
             self.settings = settings

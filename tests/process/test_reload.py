@@ -4,10 +4,12 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from relay.operator.alerts import EVERY_SECONDS as WATCH_SECONDS
+from relay.vault import new_key
 from tests.kit.client import Answer
 from tests.kit.processes import eventually
 from tests.kit.relay import HOOK, NEWSLETTER, RelayProcess, config
@@ -77,6 +79,21 @@ def test_a_file_that_cannot_be_read_keeps_no_later_reload_out(upstream: Scripted
         reloaded = relay.output().count("config.reloaded")
         relay.hup()
         eventually(lambda: relay.output().count("config.reloaded") > reloaded, 20, "the reload")
+
+
+def test_what_needs_a_restart_stays_and_is_said(upstream: ScriptedUpstream, tmp_path: Path) -> None:
+    url = tmp_path / "url"
+    url.write_text(f"sqlite:///{tmp_path}/relay.db")
+    env = {"RELAY_DATABASE_URL": None, "RELAY_DATABASE_URL_FILE": str(url), "RELAY_SECRET_KEYS": new_key()}
+    with RelayProcess(config(upstream.url, {"newsletter": NEWSLETTER}), env=env) as relay:
+        url.write_text("postgresql+psycopg://relay:canary-password@127.0.0.1:9/relay")
+        relay.hup()
+        eventually(lambda: "config.reloaded" in relay.output(), 20, "the reload")
+        assert "RELAY_DATABASE_URL was changed: that needs a restart" in relay.output()
+        assert relay.form({"email": "ada@example.com"}).status == 202
+        time.sleep(2)  # housekeeping goes on as on SQLite
+        assert relay.readyz() == 200
+        assert "housekeeping.failed" not in relay.output() and "canary" not in relay.output()
 
 
 def test_an_episode_goes_on_over_a_reload(upstream: ScriptedUpstream) -> None:
