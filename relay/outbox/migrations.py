@@ -1,6 +1,6 @@
 """The steps that bring a database up to date: forward only, refused when it is newer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -253,13 +253,27 @@ def _migrated(engine: Engine, steps: tuple[Callable[[Connection], None], ...]) -
 def _has_our_tables(conn: Connection) -> bool:
     """Whether there are tables, all of them made by a relay. Raises Unfit if others have their names."""
     names = {"schema_version", *metadata.tables}
-    found = names.intersection(sa.inspect(conn).get_table_names())
-    if found and not {"schema_version", deliveries.name} <= found:
+    looked = sa.inspect(conn)
+    found = names.intersection(looked.get_table_names())
+    theirs = found
+    if {"schema_version", deliveries.name} <= found:
+        theirs = {name for name in found if not _is_ours(name, looked.get_columns(name))}
+    if theirs:
+        said = ", ".join(sorted(theirs))
         raise Unfit(
-            f"the database has tables of another program ({', '.join(sorted(found))}); they were left alone. "
+            f"the database has tables of another program ({said}); they were left alone. "
             "Give the relay a database of its own, or a schema (?options=-c%20search_path%3D…)"
         )
     return bool(found)
+
+
+def _is_ours(name: str, columns: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a table has the columns that the first relay to make it gave it; others came by steps."""
+    if name not in metadata.tables:
+        return True
+    own = metadata.tables[name].columns
+    needed = {one.name for one in own if not one.nullable and one.server_default is None}
+    return needed <= {one["name"] for one in columns}
 
 
 def version(conn: Connection) -> int:
