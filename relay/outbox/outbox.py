@@ -97,8 +97,10 @@ class Outbox(Archive):
         """
 
         def take(conn: Connection) -> Claim | Look | NothingYet:
+            if self._tells_promotions is None:
+                self._tells_promotions = upkeep.tells_promotions(conn)
             if self._tells_promotions:
-                self._tells_promotions = upkeep.mark_if_promoted(conn)
+                upkeep.mark_if_promoted(conn)
             return self._sending.claim(conn, destination, turn)
 
         claimed: Claim | Look | NothingYet = self.write(take)

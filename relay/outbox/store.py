@@ -45,7 +45,7 @@ class Store:
         self.vault = vault
         self._clock = clock
         self._is_sqlite = is_sqlite(url)
-        self._tells_promotions = not self._is_sqlite
+        self._tells_promotions = False if self._is_sqlite else None
         self._engine = engine_for(url)
         self._reader = engine_for(url, reading=True) if self._is_sqlite else self._engine
         self._lookers = lookers_engine_for(url)

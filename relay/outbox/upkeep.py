@@ -69,17 +69,22 @@ def hold_all_restored(conn: Connection, since: float) -> None:
     conn.execute(sa.update(destinations).values(hold_until=None, hold_reason=RESTORED))
 
 
-def mark_if_promoted(conn: Connection) -> bool:
-    """On PostgreSQL: mark what is queued where a standby took over, as a note that it was sent may be lost.
-
-    Each promotion begins a timeline of its own. Returns whether the server tells it: some that are hosted
-    have no log of their own to tell of.
-    """
+def tells_promotions(conn: Connection) -> bool:
+    """Whether a PostgreSQL tells of promotions: some that are hosted have no log of their own to tell of."""
     try:
         with conn.begin_nested():
-            timeline, found = conn.execute(_TIMELINES).one()
+            conn.execute(_TIMELINES)
     except (sa.exc.NotSupportedError, sa.exc.ProgrammingError):
         return False
+    return True
+
+
+def mark_if_promoted(conn: Connection) -> None:
+    """On PostgreSQL: mark what is queued where a standby took over, as a note that it was sent may be lost.
+
+    Each promotion begins a timeline of its own.
+    """
+    timeline, found = conn.execute(_TIMELINES).one()
     now = str(timeline).encode()
     if found is None:
         put_meta(conn, _TIMELINE, now)
@@ -90,7 +95,6 @@ def mark_if_promoted(conn: Connection) -> bool:
             if conn.execute(sa.update(meta).where(*is_known).values(value=now)).rowcount:
                 queued = deliveries.c.state == QUEUED
                 conn.execute(sa.update(deliveries).where(queued).values(may_be_duplicate=True))
-    return True
 
 
 def hints_given_up_to(conn: Connection) -> int | None:

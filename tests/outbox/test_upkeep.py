@@ -27,6 +27,7 @@ from relay.outbox.database import engine_for
 from relay.outbox.errors import Unavailable
 from relay.outbox.hints import opened_hint
 from relay.outbox.outbox import Outbox
+from relay.outbox.records import Turn
 from relay.outbox.schema import attempts
 from relay.outbox.sqlite import sqlite_module
 from relay.outcome import Later, Refused
@@ -327,3 +328,18 @@ def test_where_no_submission_could_be_stored_a_look_says_so(one_postgres_url: st
     outbox.ping()
     store.close()
     engine.dispose()
+
+
+@pytest.mark.postgres
+def test_a_claim_asks_for_a_promotion_in_one_statement(one_postgres_url: str) -> None:
+    """It is on the way of every one that is sent; whether the server can tell is asked once."""
+    store = Store(one_postgres_url)
+    outbox = store.open()
+    outbox.claim(OCAMBA, Turn())
+    asked: list[str] = []
+    sa.event.listen(outbox._engine, "before_cursor_execute", lambda *said: asked.append(said[2]))
+    outbox.claim(OCAMBA, Turn())
+    assert [said for said in asked if "SAVEPOINT" in said] == []
+    assert len([said for said in asked if "pg_walfile_name" in said]) == 1
+    store.close()
+    empty(one_postgres_url)
