@@ -6,7 +6,7 @@ from itertools import accumulate
 from typing import Any
 
 from relay.destination import Destination
-from relay.health import FORBIDDEN_SECONDS, RARE_TRY_SECONDS
+from relay.health import RARE_TRY_SECONDS
 from relay.outcome import (
     Delivered,
     Forbidden,
@@ -38,6 +38,7 @@ FRESH, RETRY, CHECK = 0, 1, 2
 
 KEY_REUSED = "key_reused"
 """The reason of a submission whose key an earlier one with other content had."""
+FORBIDDEN_SECONDS = 300.0
 MAX_SILENT = 3
 MAX_ERRORS = 6
 MAX_UNCLEAR = 12

@@ -1,5 +1,6 @@
 """Health: what recent answers said about a destination, and its one hold."""
 
+import math
 from dataclasses import dataclass, replace
 
 from relay.destination import Destination
@@ -16,7 +17,6 @@ TRY_SECONDS = 900.0
 RARE_TRY_SECONDS = 3600.0
 """The same once every submission has been sent ``FEW_SENDS`` times in vain."""
 FEW_SENDS = 2
-FORBIDDEN_SECONDS = 300.0
 _SUCCESSES_TO_RECOVER = 20
 
 PAUSED = "paused"
@@ -53,8 +53,13 @@ class Health:
     """When a submission was last sent, while upstream fails; None while it does not."""
     answers: bool = False
     """Whether upstream answered when it was last looked at, while it fails."""
+    misconfigured: str | None = None
+    """What is wrong with the token or the address, until a probe proves otherwise."""
+    asked_reason: str | None = None
+    """While a person holds it: what upstream asked for until ``hold_until``."""
     forbidden_receipt: str | None = None
     parallel: int | None = None
+    halved_at: float | None = None
     successes: int = 0
     delivered_at: float | None = None
 
@@ -76,10 +81,11 @@ class Health:
     @property
     def fault(self) -> str | None:
         """What a wait that upstream asked for covers, and that shows again when the wait is over."""
-        if self.is_failing:
-            return FAILING
         are_many = len(self.refusing) >= REFUSALS_IN_A_ROW
-        return f"{REFUSALS}: {REFUSALS_IN_A_ROW} in a row" if are_many else None
+        said = self.misconfigured or (f"{REFUSALS}: {REFUSALS_IN_A_ROW} in a row" if are_many else None)
+        if self.is_failing:
+            return f"{said}, and {FAILING}" if said else FAILING
+        return said
 
     def is_held(self, now: float) -> bool:
         """Whether nothing but a probe may be sent."""
@@ -101,7 +107,7 @@ class Health:
         Each such send may make a duplicate; but nobody knows how upstream treats a look, so that now
         and then one is sent whatever the looks say.
         """
-        if self.reason_kind != FAILING or self.answers:
+        if not self.is_failing or self.answers:
             return False
         every = TRY_SECONDS if unclear_sends < FEW_SENDS else RARE_TRY_SECONDS
         return now - (self.tried_at or 0) < every
@@ -109,22 +115,6 @@ class Health:
     def lane_width(self, destination: Destination) -> int:
         """How many calls may be in flight."""
         return min(destination.parallel, self.parallel or destination.parallel)
-
-
-def resolve(health: Health, outcome: Outcome, receipt: str, forbidden_at: float | None) -> Outcome:
-    """Turn Forbidden, which depends on the others, into an outcome that stands for itself.
-
-    The first 403 of a submission may be about that person or about us: later. On two different
-    submissions in a row it is about us; twice on one, with another delivered between, about them.
-    """
-    if not isinstance(outcome, Forbidden):
-        return outcome
-    if health.forbidden_receipt not in (None, receipt):
-        return Misconfigured(outcome.status, "403", trace_id=outcome.trace_id)
-    delivered = health.delivered_at
-    if forbidden_at is not None and delivered is not None and delivered > forbidden_at:
-        return Refused(outcome.status, trace_id=outcome.trace_id)
-    return outcome
 
 
 @dataclass(frozen=True)
@@ -135,6 +125,7 @@ class Sent:
     probe: bool
     jitter: float
     """A number in [0, 1)."""
+    started_at: float = math.inf
     has_room: bool = False
     """Whether our own ledger has room: then a limit that is reached was used up by others."""
 
@@ -147,18 +138,14 @@ def after(health: Health, destination: Destination, outcome: Outcome, sent: Sent
             return _hold(changed, f"{RATE_LIMITED}: {BY_OTHERS}", now, outcome.exhausted_for)
         return changed
     # What was still in flight does not end what a person decided.
-    free = replace(health, hold_until=None, hold_reason=None)
-    changed = _after(free, destination, outcome, sent, now)
-    asked = changed.hold_until if changed.reason_kind in ASKED_FOR else None
-    until = max(health.hold_until or 0, asked or 0) or None
-    return replace(changed, hold_until=until, hold_reason=health.hold_reason)
+    return _stopped(_after(_let_go(health), destination, outcome, sent, now), health.hold_reason)
 
 
 def looked(health: Health, destination: Destination, seen: Seen | Wait, jitter: float, now: float) -> Health:
     """Return what a look at a destination that fails says about it."""
     if isinstance(seen, Wait):
         return replace(after(health, destination, seen, Sent("", True, jitter), now), answers=True)
-    if health.reason_kind != FAILING:  # decided otherwise meanwhile
+    if not health.is_failing or health.reason_kind not in PROBED:  # decided otherwise meanwhile
         return health
     if seen.answers:
         return replace(health, answers=True, hold_until=now)
@@ -183,18 +170,30 @@ def at_once(health: Health, now: float) -> Health:
 
 
 def paused(health: Health) -> Health:
-    """Return a destination that a person stops; a wait that upstream asked for stays in ``hold_until``."""
-    waits = health.reason_kind in (*ASKED_FOR, *BY_A_PERSON)
-    return replace(health, hold_until=health.hold_until if waits else None, hold_reason=PAUSED)
+    """Return a destination that a person stops; a wait that upstream asked for goes on."""
+    return _stopped(_let_go(health) if health.reason_kind in BY_A_PERSON else health, PAUSED)
 
 
 def resumed(health: Health, now: float) -> Health:
     """Return a destination whose hold a person ends; a wait that upstream asked for is still obeyed."""
     if health.reason_kind in ASKED_FOR:
         return health
-    waits = health.reason_kind in BY_A_PERSON and (health.hold_until or 0) > now
-    until, reason = (health.hold_until, RATE_LIMITED) if waits else (None, None)
-    return replace(_well(health), hold_until=until, hold_reason=reason, refusing=())
+    free = _let_go(health) if health.reason_kind in BY_A_PERSON else health
+    if not _is_asked_to_wait(free, now):
+        free = replace(free, hold_until=None, hold_reason=None)
+    return replace(_well(free), misconfigured=None, refusing=())
+
+
+def _stopped(health: Health, reason: str | None) -> Health:
+    asked = health.reason_kind in ASKED_FOR
+    until, asked_reason = (health.hold_until, health.hold_reason) if asked else (None, None)
+    return replace(health, hold_until=until, hold_reason=reason, asked_reason=asked_reason)
+
+
+def _let_go(health: Health) -> Health:
+    """Return a destination as it is apart from what a person decided."""
+    reason = (health.asked_reason or RATE_LIMITED) if health.hold_until else None
+    return replace(health, hold_reason=reason, asked_reason=None)
 
 
 def _after(health: Health, destination: Destination, outcome: Outcome, sent: Sent, now: float) -> Health:
@@ -204,13 +203,14 @@ def _after(health: Health, destination: Destination, outcome: Outcome, sent: Sen
         case Refused():
             return _after_refused(health, sent, now)
         case Misconfigured(why=why):
-            return _hold(health, f"{MISCONFIGURED}: {why}", now, PROBE_SECONDS)
+            reason = f"{MISCONFIGURED}: {why}"
+            return _hold(replace(_well(health), misconfigured=reason), reason, now, PROBE_SECONDS)
         case Wait(parallel=True):
             said = f"{RATE_LIMITED}: parallel calls"
             # Of calls that were in flight together, the first one that says so halves.
-            if not (health.hold_reason == said and health.is_held(now)):
+            if health.halved_at is None or sent.started_at > health.halved_at:
                 width = max(1, health.lane_width(destination) // 2)
-                health = replace(health, parallel=width, successes=0)
+                health = replace(health, parallel=width, successes=0, halved_at=now)
             return _hold(health, said, now, 1 + 4 * sent.jitter)
         case Wait(seconds=seconds):
             reason = f"{RATE_LIMITED}: {BY_OTHERS}" if sent.has_room else RATE_LIMITED
@@ -243,52 +243,52 @@ def _after_delivered(health: Health, destination: Destination, sent: Sent, now: 
 
 def _after_refused(health: Health, sent: Sent, now: float) -> Health:
     if health.reason_kind == REFUSALS:
-        return _probed_in_vain(health, now) if sent.probe else health
+        return _probed_in_vain(_well(health), now) if sent.probe else health
     refusing = health.refusing
     if len(refusing) < REFUSALS_IN_A_ROW and sent.receipt not in refusing:
         refusing = (*refusing, sent.receipt)
     health = replace(_release(health, sent), refusing=refusing)
+    if health.misconfigured or health.fault is None:
+        return health
     held = replace(health, hold_seconds=FIRST_REFUSALS_SECONDS)
-    return _hold(held, health.fault, now, FIRST_REFUSALS_SECONDS) if health.fault else health
+    return _hold(held, health.fault, now, FIRST_REFUSALS_SECONDS)
 
 
 def _failed(health: Health, outcome: Outcome, sent: Sent, now: float) -> Health:
-    if health.reason_kind in PROBED and not sent.probe:
+    is_probed = health.reason_kind in PROBED
+    if is_probed and not sent.probe:
         return health
     health = replace(health, unclear=health.unclear + isinstance(outcome, Unclear))
-    is_unclear = health.unclear >= UNCLEAR_IN_A_ROW
-    if health.reason_kind in PROBED:
-        # Where it is held for another fault it fails as well: that is not held against the probes.
-        return _probed_in_vain(
-            replace(health, tried_at=health.tried_at or (now if is_unclear else None)), now
-        )
     if sent.receipt not in health.failing:
         health = replace(health, failing=(*health.failing, sent.receipt)[-FAILURES_IN_A_ROW:])
-    few = not is_unclear and len(health.failing) < FAILURES_IN_A_ROW
-    if few or _is_asked_to_wait(health, now):
+    fails = health.unclear >= UNCLEAR_IN_A_ROW or len(health.failing) >= FAILURES_IN_A_ROW
+    if is_probed:
+        # Where it is held for another fault it fails as well: that is not held against the probes.
+        since = health.tried_at or (now if fails else None)
+        return _probed_in_vain(replace(health, tried_at=since), now)
+    if not fails or _is_asked_to_wait(health, now):
         return health
     said = replace(_well(health), hold_seconds=FIRST_FAILING_SECONDS, tried_at=now)
     return _hold(said, FAILING, now, FIRST_FAILING_SECONDS)
 
 
 def _probed_in_vain(health: Health, now: float) -> Health:
-    if health.reason_kind == MISCONFIGURED:
-        return replace(health, hold_until=now + PROBE_SECONDS)
-    seconds = min(health.hold_seconds * 2, PROBE_SECONDS)
+    is_wrong = health.misconfigured or health.reason_kind == MISCONFIGURED
+    seconds = PROBE_SECONDS if is_wrong else min(health.hold_seconds * 2, PROBE_SECONDS)
     try_at = (health.tried_at or 0) + TRY_SECONDS
     until = min(now + seconds, try_at) if try_at > now else now + seconds
-    return replace(health, hold_until=until, hold_seconds=seconds, answers=False)
+    reason = health.fault or health.hold_reason
+    return replace(health, hold_until=until, hold_reason=reason, hold_seconds=seconds, answers=False)
 
 
 def _release(health: Health, sent: Sent) -> Health:
     """Upstream works: end a hold that this disproves. One with a time of its own runs out by itself."""
-    alive = replace(_well(health), forbidden_receipt=None)
+    # What was sent before the token or the address went wrong proves nothing about now.
+    wrong = None if sent.probe else health.misconfigured
+    alive = replace(_well(health), forbidden_receipt=None, misconfigured=wrong, hold_seconds=0)
     if health.reason_kind not in PROBED:
-        return replace(alive, hold_seconds=0)
-    if health.reason_kind == MISCONFIGURED and not sent.probe:
-        # It was sent before the token or the address went wrong, and proves nothing about now.
         return alive
-    return replace(alive, hold_until=None, hold_reason=None, hold_seconds=0)
+    return replace(alive, hold_until=health.hold_until if wrong else None, hold_reason=wrong)
 
 
 def _well(health: Health) -> Health:
@@ -301,18 +301,16 @@ def _hold(health: Health, reason: str, now: float, seconds: float) -> Health:
     While it lasts, it is the hold: one for a fault would end with the fault. A fault that lasts shows
     again when the wait is over.
     """
-    asked = (health.hold_until or 0) if _is_asked_to_wait(health, now) else None
-    if asked is not None and reason.partition(":")[0] in PROBED:
+    asked = (health.hold_until or 0) if _is_asked_to_wait(health, now) else 0
+    if asked >= now + seconds or (asked and reason.partition(":")[0] in PROBED):
         return health
-    return replace(health, hold_until=max(now + seconds, asked or 0), hold_reason=reason)
+    return replace(health, hold_until=now + seconds, hold_reason=reason)
 
 
 def _no_sooner(health: Health, now: float, seconds: float) -> Health:
     """Hold for as long as a 503 asked; if there is a fault, it is probed after that."""
     if health.reason_kind in PROBED and (health.hold_until or 0) >= now + seconds:
         return health
-    if health.reason_kind == MISCONFIGURED:  # the one fault that would be forgotten meanwhile
-        return replace(health, hold_until=now + seconds)
     return _hold(health, UNAVAILABLE, now, seconds)
 
 

@@ -1,5 +1,6 @@
 """From an answer to a decision: the outcome, the next delivery, what is kept of the payload."""
 
+import math
 from typing import Any
 
 from relay import delivery as states
@@ -11,6 +12,8 @@ from relay.outbox.records import Decide, Decision, Known
 from relay.outcome import (
     NEVER_STORED,
     Delivered,
+    Forbidden,
+    Misconfigured,
     Outcome,
     Refused,
     Unreadable,
@@ -25,23 +28,26 @@ def decide(
     probe: bool,
     jitter: float,
     vault: Any,
+    started_at: float = math.inf,
     keep: tuple[str, ...] = (),
 ) -> Decide:
     """Return what an outcome changes, as a function of what the outbox knows at that moment.
 
-    ``keep``: fields of upstream's answer that repeats of this submission may be shown.
+    ``started_at``: when it was sent, where that matters. ``keep``: fields of upstream's answer that repeats
+    of this submission may be shown.
     """
 
     def of(delivery: Delivery, known: Known) -> Decision:
         health, now = known.health, known.now
-        resolved = accounts.resolve(health, outcome, delivery.receipt, delivery.forbidden_at)
+        resolved = resolve(health, outcome, delivery.receipt, delivery.forbidden_at)
         # An outage is no reason why something cannot be read: else it would be the next probe for ever.
         failing = health.is_failing and not isinstance(resolved, Unreadable)
         settled = states.settle(
             delivery, resolved, destination, now, jitter, known.sendable_seconds(), failing=failing
         )
         asks = resolved.exhausted_for or isinstance(resolved, Wait)
-        sent = Sent(delivery.receipt, probe, jitter, has_room=bool(asks) and known.has_room())
+        has_room = bool(asks) and known.has_room()
+        sent = Sent(delivery.receipt, probe, jitter, started_at, has_room)
         changed = _changed(health, destination, delivery, resolved, sent, now)
         reply = _reply(resolved, keep)
         box = None
@@ -66,8 +72,24 @@ def _changed(
     # address is wrong it says so too, and proves nothing.
     if not sent.probe:
         return health
-    is_wrong = health.hold_reason == f"{accounts.MISCONFIGURED}: 404"
+    is_wrong = f"{accounts.MISCONFIGURED}: 404" in (health.misconfigured, health.hold_reason)
     return accounts.after(health, destination, outcome if is_wrong else Refused(404), sent, now)
+
+
+def resolve(health: Health, outcome: Outcome, receipt: str, forbidden_at: float | None) -> Outcome:
+    """Turn Forbidden, which depends on the others, into an outcome that stands for itself.
+
+    The first 403 of a submission may be about that person or about us: later. On two different
+    submissions in a row it is about us; twice on one, with another delivered between, about them.
+    """
+    if not isinstance(outcome, Forbidden):
+        return outcome
+    if health.forbidden_receipt not in (None, receipt):
+        return Misconfigured(outcome.status, "403", trace_id=outcome.trace_id)
+    delivered = health.delivered_at
+    if forbidden_at is not None and delivered is not None and delivered > forbidden_at:
+        return Refused(outcome.status, trace_id=outcome.trace_id)
+    return outcome
 
 
 def _reply(outcome: Outcome, keep: tuple[str, ...]) -> dict[str, Any] | None:

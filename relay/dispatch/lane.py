@@ -231,6 +231,7 @@ class Lane:
             outcome,
             destination,
             probe=claim.probe,
+            started_at=claim.started_at,
             jitter=random.random(),
             vault=self._outbox.vault,
             keep=self._kept_fields(claim.delivery.source),

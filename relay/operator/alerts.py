@@ -6,7 +6,7 @@ from functools import partial
 
 from relay.config.settings import Settings
 from relay.delivery import DEAD, HELD, INVALID, PARKED, QUEUED
-from relay.health import ASKED_FOR, FAILING, Health
+from relay.health import BY_A_PERSON, Health
 from relay.operator import figures
 from relay.operator.leading import look
 from relay.operator.wording import count_of, duration, is_or_are
@@ -80,7 +80,7 @@ def _held(name: str, health: Health) -> Alert:
 
 def _meanwhile(health: Health) -> str:
     """Say what is done while upstream fails: it may make duplicates."""
-    if not (health.is_failing and health.reason_kind in (FAILING, *ASKED_FOR)):
+    if not health.is_failing or health.reason_kind in BY_A_PERSON:
         return ""
     return (
         "; it is looked at, and one submission is sent when it answers, or every 15 min whatever the looks "

@@ -173,6 +173,15 @@ def _seen_jobs(conn: Connection) -> None:
     _add_column(conn, jobs.c.seen_at)
 
 
+def _faults_kept(conn: Connection) -> None:
+    """Remember a fault, and what a person's hold covers, through another hold."""
+    for name in ("misconfigured", "asked_reason", "halved_at"):
+        _add_column(conn, destinations.c[name])
+    reason = destinations.c.hold_reason
+    wrong = sa.update(destinations).where(reason.startswith("misconfigured"))
+    conn.execute(wrong.values(misconfigured=reason))
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     _first,
     _sessions,
@@ -198,6 +207,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _waiting_since,
     _alias_keys,
     _seen_jobs,
+    _faults_kept,
 )
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed, but
 that an index which a later one drops is no longer made."""

@@ -158,8 +158,11 @@ destinations = sa.Table(
     sa.Column("refusing", sa.Text),
     sa.Column("tried_at", Time),
     sa.Column("answers", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("misconfigured", sa.Text),
+    sa.Column("asked_reason", sa.Text),
     sa.Column("forbidden_receipt", sa.Text),
     sa.Column("parallel", sa.Integer),
+    sa.Column("halved_at", Time),
     sa.Column("successes", sa.Integer, nullable=False, server_default="0"),
     sa.Column("delivered_at", Time),
 )

@@ -269,13 +269,20 @@ def test_how_long_something_lasts_is_said_in_a_unit_that_fits(
 
 @pytest.mark.parametrize(
     ("reason", "looks"),
-    [("failing", True), ("unavailable", True), ("misconfigured: 401", False), ("paused", False)],
+    [
+        ("failing", True),
+        ("unavailable", True),
+        ("misconfigured: 401, and failing", True),
+        ("misconfigured: 401", False),
+        ("paused", False),
+    ],
 )
 def test_only_where_it_is_done_an_alert_says_that_upstream_is_looked_at(
     outbox: Outbox, settings: Settings, clock: Clock, reason: str, looks: bool
 ) -> None:
     """An outage may end in a wrong token, or be paused: then nothing is sent when a look is answered."""
-    outbox.change_hold("ocamba", lambda _, now: Health(now + 60, reason, tried_at=now))
+    fails = reason != "misconfigured: 401"
+    outbox.change_hold("ocamba", lambda _, now: Health(now + 60, reason, tried_at=now if fails else None))
     said = matters(outbox, settings)["held:ocamba"]
     assert said.startswith(f"destination ocamba is held: {reason}")
     assert ("looked at" in said) == looks

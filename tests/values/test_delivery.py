@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from relay.delivery import (
     DEAD,
     DELIVERED,
+    FORBIDDEN_SECONDS,
     FRESH,
     KEPT,
     PARKED,
@@ -23,7 +24,6 @@ from relay.delivery import (
     settle,
 )
 from relay.destination import Destination
-from relay.health import FORBIDDEN_SECONDS
 from relay.outcome import (
     Delivered,
     Forbidden,

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.destination import Destination
+from relay.dispatch.decide import resolve
 from relay.health import (
     BY_OTHERS,
     FAILING,
@@ -25,7 +26,6 @@ from relay.health import (
     ended,
     looked,
     paused,
-    resolve,
     resumed,
     trying,
 )
@@ -68,7 +68,7 @@ class Story:
         self._count += 1
         name = receipt or f"r{self._count}"
         resolved = resolve(self.health, outcome, name, more.pop("forbidden_at", None))
-        sent = Sent(name, probe, more.pop("jitter", 0.5), **more)
+        sent = Sent(name, probe, more.pop("jitter", 0.5), more.pop("started_at", self.now), **more)
         self.health = after(self.health, OCAMBA, resolved, sent, self.now)
         return self
 
@@ -275,9 +275,70 @@ def test_probes_that_fail_are_not_held_against_those_that_were_sent(
         story.comes(outcome)
     reason = story.health.hold_reason
     assert not story.probe(failure).health.is_failing
-    assert story.probe(failure).health.is_failing
     assert story.health.hold_reason == reason
+    assert story.probe(failure).health.is_failing
+    assert story.health.hold_reason == f"{reason}, and failing"
     assert not story.probe(OK).health.is_failing
+
+
+FAULTS = {"misconfigured": [BAD_TOKEN], "refusing": [NO] * 20}
+
+
+@pytest.mark.parametrize("before", FAULTS)
+@pytest.mark.parametrize("failures", [[ERROR, SILENCE], [UNREACHED] * 5], ids=["unclear", "not connected"])
+def test_a_fault_under_which_upstream_fails_too_is_looked_at_before_another_is_risked(
+    before: str, failures: list[Outcome]
+) -> None:
+    story = Story()
+    for outcome in FAULTS[before]:
+        story.comes(outcome)
+    reason = story.health.hold_reason
+    for outcome in failures:
+        story.probe(outcome)
+    assert story.hold is not None
+    story.passes(story.hold[1])
+    assert story.health.must_look(0, story.now)
+    assert story.looks(BAD).hold is not None
+    assert story.health.must_look(0, story.now)
+    story.passes(300).looks(GOOD)
+    assert story.health.may_probe(story.now)
+    assert not story.health.must_look(0, story.now)
+    story.probe(FAULTS[before][0])
+    assert (story.health.hold_reason, story.health.is_failing) == (reason, False)
+
+
+@pytest.mark.parametrize("asked", [Later(503, 900, "503"), Wait(429, 900), TOO_MANY_AT_ONCE])
+def test_a_wrong_token_is_remembered_through_a_wait(asked: Outcome) -> None:
+    story = Story().comes(BAD_TOKEN).probe(asked)
+    assert story.hold is not None
+    assert story.hold[0] != f"{MISCONFIGURED}: 401"
+    assert not at_once(story.health, story.now).may_probe(story.now + story.hold[1] - 1)
+    story.passes(story.hold[1])
+    story.health = ended(story.health, story.now)
+    assert story.hold == (f"{MISCONFIGURED}: 401", 0)
+    assert story.probe(OK).hold is None
+    assert story.health.misconfigured is None
+
+
+def test_a_token_that_goes_wrong_during_a_wait_shows_after_it() -> None:
+    story = Story().comes(Wait(429, 60)).comes(BAD_TOKEN).comes(OK)
+    assert story.hold == (RATE_LIMITED, 60)
+    story.passes(60)
+    assert story.health.is_held(story.now)
+    assert ended(story.health, story.now).hold_reason == f"{MISCONFIGURED}: 401"
+
+
+def test_refusals_in_flight_do_not_hasten_the_probe_for_a_wrong_token() -> None:
+    story = Story().comes(BAD_TOKEN).times(25, NO)
+    assert story.hold == (f"{MISCONFIGURED}: 401", 300)
+    assert story.probe(NO).hold == (f"{REFUSALS}: 20 in a row", 30)
+
+
+def test_a_person_ends_what_a_wait_covers() -> None:
+    paused_health = paused(Story().comes(BAD_TOKEN).probe(Wait(429, 60)).health)
+    assert ended(resumed(paused_health, NOW + 300), NOW + 360) == replace(
+        resumed(paused_health, NOW + 300), hold_until=None, hold_reason=None
+    )
 
 
 def test_failures_in_flight_leave_misconfigured_as_it_is() -> None:
@@ -388,6 +449,8 @@ def test_429_holds_everything_for_as_long_as_it_says() -> None:
 def test_of_two_429s_the_longer_counts() -> None:
     assert Story().comes(Wait(429, 60)).passes(1).comes(Wait(429, 2)).hold == (RATE_LIMITED, 59)
     assert Story().comes(Wait(429, 2)).passes(1).comes(Wait(429, 60)).hold == (RATE_LIMITED, 60)
+    assert Story().comes(Wait(429, 60)).comes(Later(503, 2, "503")).hold == (RATE_LIMITED, 60)
+    assert Story().comes(Wait(429, 2)).comes(Later(503, 60, "503")).hold == (UNAVAILABLE, 60)
 
 
 @pytest.mark.parametrize(
@@ -454,6 +517,22 @@ def test_too_many_parallel_calls_halve_the_parallelism_down_to_one() -> None:
 
 def test_calls_that_were_in_flight_together_halve_once() -> None:
     assert Story().times(8, TOO_MANY_AT_ONCE).health.lane_width(OCAMBA) == 4
+
+
+@pytest.mark.parametrize(
+    "between",
+    [Wait(429, 30), Later(503, 60, "503"), BAD_TOKEN, OK, ERROR],
+    ids=["429", "503", "401", "201", "500"],
+)
+def test_calls_that_were_in_flight_together_halve_once_whatever_the_others_are_told(between: Outcome) -> None:
+    story = Story().comes(TOO_MANY_AT_ONCE).comes(between).comes(TOO_MANY_AT_ONCE)
+    assert story.health.lane_width(OCAMBA) == 4
+    story.passes(7).comes(TOO_MANY_AT_ONCE, started_at=NOW)
+    assert story.health.lane_width(OCAMBA) == 4
+    story.health = paused(story.health)
+    story.comes(TOO_MANY_AT_ONCE, started_at=NOW)
+    assert story.health.lane_width(OCAMBA) == 4
+    assert story.comes(TOO_MANY_AT_ONCE).health.lane_width(OCAMBA) == 2
 
 
 def test_parallelism_recovers_by_one_for_every_twenty_deliveries() -> None:
@@ -622,6 +701,21 @@ def test_a_wait_that_upstream_asked_for_outlives_a_pause() -> None:
     assert resumed(stopped, 900.0).is_held(950.0)
     assert not resumed(stopped, 900.0).is_held(1001.0)
     assert resumed(stopped, 1001.0).hold_reason is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        (Wait(429, 60.0), RATE_LIMITED),
+        (Later(503, 60.0, "503"), UNAVAILABLE),
+        (TOO_MANY_AT_ONCE, f"{RATE_LIMITED}: parallel calls"),
+    ],
+)
+def test_a_wait_keeps_its_name_through_a_pause(asked: Outcome, reason: str) -> None:
+    before = Story().comes(asked).health
+    assert resumed(paused(paused(before)), NOW).hold_reason == reason
+    assert resumed(paused(before), NOW).hold_until == before.hold_until
+    assert resumed(Story(paused(Health())).comes(asked).health, NOW).hold_reason == reason
 
 
 def test_a_wait_asked_for_while_paused_is_obeyed_after_it() -> None:
