@@ -27,6 +27,8 @@ def plain_http_problem(text: str) -> str | None:
         return "must be https; http is for a loopback host only"
     if parts.username or parts.password:
         return "must not hold a user name or password"
+    if "#" in text:
+        return "must not hold a #, as what stands after it is never sent"
     return None
 
 

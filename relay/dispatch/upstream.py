@@ -8,6 +8,7 @@ says whether bytes were handed to the network, and a cap on what is read.
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from relay.destination import Destination
 from relay.dispatch.line import Line
@@ -23,7 +24,8 @@ def update(
     line: Line, destination: Destination, profile_id: str, changes: Mapping[str, Any]
 ) -> Answer | NoAnswer:
     """PATCH a profile; sending it twice does no harm."""
-    url = f"{destination.url.rstrip('/')}/{profile_id}"
+    parts = urlsplit(destination.url)
+    url = parts._replace(path=f"{parts.path.rstrip('/')}/{profile_id}").geturl()
     return line.call("PATCH", url, changes, destination.deadline, bearer=destination.token)
 
 

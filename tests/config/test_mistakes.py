@@ -69,6 +69,11 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str, str]] = {
         "destinations.ocamba.url",
         "must not hold a user name",
     ),
+    "a fragment in the address": (
+        (DESTINATION + 'url = "https://api.example.com/#profiles"', FORM),
+        "destinations.ocamba.url",
+        "must not hold a #",
+    ),
     "bad port": (
         (DESTINATION + 'url = "https://api.example.com:99999/"', FORM),
         "destinations.ocamba.url",
