@@ -141,14 +141,16 @@ def after(health: Health, destination: Destination, outcome: Outcome, sent: Sent
     return _stopped(_after(_let_go(health), destination, outcome, sent, now), health.hold_reason)
 
 
-def looked(health: Health, destination: Destination, seen: Seen | Wait, jitter: float, now: float) -> Health:
-    """Return what a look at a destination that fails says about it."""
+def looked(
+    health: Health, destination: Destination, seen: Seen | Wait, jitter: float, now: float, *, idle: bool
+) -> Health:
+    """Return what a look at a destination that fails says about it; ``idle``: none is left to be sent."""
     if isinstance(seen, Wait):
         return replace(after(health, destination, seen, Sent("", True, jitter), now), answers=True)
     if not health.is_failing or health.reason_kind not in PROBED:  # decided otherwise meanwhile
         return health
     if seen.answers:
-        return replace(health, answers=True, hold_until=now)
+        return ended(_well(health), now) if idle else replace(health, answers=True, hold_until=now)
     # A submission is tried now and then whatever looks say.
     longest = (health.tried_at or now) + TRY_SECONDS - now
     return _no_sooner(_probed_in_vain(health, now), now, min(seen.after or 0, longest))

@@ -20,6 +20,7 @@ from relay.outbox.statements import (
     FINISH,
     FRESH_AFTER,
     FRESH_ANY,
+    FRESH_DUE,
     IS_SENDING,
     LEAST_UNCLEAR,
     LEDGER,
@@ -75,6 +76,8 @@ class Sending:
         row = _next(conn, destination.name, lanes, turn, now)
         if row is None:
             due = next_due(conn, destination.name)
+            if probe and health.is_failing and due == health.hold_until:  # as nobody waits that could be sent
+                return _start_look(conn, destination, health, now)
             return NothingYet(max(due, turn.retry_at) if no_retry else due, "empty")
         if probe and health.must_look(row["unclear"], now):
             return _start_look(conn, destination, health, now)
@@ -125,7 +128,9 @@ class Sending:
         """Record what a look at a destination showed."""
         health = health_of(conn, look.destination, lock=True)
         now = self._now(conn)
-        changed = looked(health, destination, seen, jitter, now)
+        fresh = conn.execute(FRESH_DUE, {"destination": look.destination, "now": now}).first()
+        idle = fresh is None and next_due(conn, look.destination) == health.hold_until
+        changed = looked(health, destination, seen, jitter, now, idle=idle)
         if changed != health:
             save_health(conn, look.destination, changed, now)
         _finish(conn, look.attempt, seen.word, seen.status, seconds, now if seen.status else None, now)
@@ -222,18 +227,16 @@ def locked(conn: Connection, query: Any) -> Any:
 
 
 def next_due(conn: Connection, name: str) -> float:
-    """Return when the next retry is due, infinite if none is."""
+    """Return when the next retry is due, or, without one, when upstream is looked at; else infinite."""
     due = conn.scalar(NEXT_DUE, {"destination": name})
-    return math.inf if due is None else float(due)
+    if due is not None:
+        return float(due)
+    health = health_of(conn, name)
+    return math.inf if health.ends_at is None or not health.is_failing else health.ends_at
 
 
 def _start(
-    conn: Connection,
-    destination: Destination,
-    health: Health,
-    row: Any,
-    now: float,
-    probe: bool,
+    conn: Connection, destination: Destination, health: Health, row: Any, now: float, probe: bool
 ) -> Claim:
     delivery = replace(delivery_of(row), state=SENDING)
     delivery = replace(delivery, fence=delivery.fence + 1, sends=delivery.sends + 1)

@@ -82,10 +82,12 @@ class Outbox(Archive):
         """Return when the next delivery is due, None if one is: a look that costs no turn of the writer."""
 
         def look(conn: Connection) -> float | None:
-            values = {"destination": destination, "now": self.now(conn), "source": ""}
+            now = self.now(conn)
+            values = {"destination": destination, "now": now, "source": ""}
             if any(conn.execute(lane, values).first() for lane in (FRESH_DUE, RETRY_IS_DUE)):
                 return None
-            return next_due(conn, destination)
+            due = next_due(conn, destination)
+            return None if due <= now else due
 
         found: float | None = self.read(look)
         return found

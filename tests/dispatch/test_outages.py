@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from relay.delivery import QUEUED, Delivery
 from relay.destination import Destination
 from relay.dispatch.decide import decide
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Claim, Entry, Look, NothingYet, Turn
+from relay.outbox.schema import deliveries
 from relay.outcome import Answer, NoAnswer, Outcome, Unreadable, read, read_look
 from relay.quota import parse_windows
 from relay.vault import Vault, new_key, parse_key
@@ -160,6 +162,24 @@ def test_a_newcomer_ends_an_outage_for_all(night: Night) -> None:
     night.outbox.put(Entry(delivery, b"sealed", repeat_key=b"new"))
     night.pass_until_done(2.5 * HOUR + 7 * MINUTE)
     assert night.sends["new"] == 1
+    assert night.outbox.health("ocamba").hold_reason is None
+
+
+@pytest.mark.parametrize("night", [(HOUR, "502", "honest")], indirect=True)
+def test_an_outage_ends_also_where_nobody_waits_any_more(night: Night) -> None:
+    night.queue(2)
+    night.pass_until_done(MINUTE)
+    night.outbox.write(lambda conn: conn.execute(sa.update(deliveries).values(state="discarded")))
+    while night.outbox.idle_until("ocamba") != float("inf"):
+        assert night.now < BEGAN + night.down_seconds + 10 * MINUTE
+        claimed = night.outbox.claim(OCAMBA, Turn())
+        if isinstance(claimed, NothingYet):
+            night.now = max(night.now + 0.01, claimed.until)
+        else:
+            assert isinstance(claimed, Look)
+            night._look(claimed)
+    assert not night.is_down
+    assert night.looks <= 25
     assert night.outbox.health("ocamba").hold_reason is None
 
 

@@ -89,8 +89,8 @@ class Story:
         self.health = trying(self.health, self.now, self.now + 25)
         return self.comes(outcome, probe=True)
 
-    def looks(self, seen: Seen | Wait) -> "Story":
-        self.health = looked(self.health, OCAMBA, seen, 0.5, self.now)
+    def looks(self, seen: Seen | Wait, *, idle: bool = False) -> "Story":
+        self.health = looked(self.health, OCAMBA, seen, 0.5, self.now, idle=idle)
         return self
 
     @property
@@ -194,6 +194,13 @@ def test_now_and_then_one_is_sent_whatever_the_looks_say(unclear_sends: int, sec
     story = Story().times(2, ERROR).passes(seconds - 1)
     assert story.health.must_look(unclear_sends, story.now)
     assert not story.health.must_look(unclear_sends, story.now + 1)
+
+
+def test_a_look_ends_an_outage_in_which_nobody_waits() -> None:
+    story = Story().times(2, ERROR).passes(5)
+    assert story.looks(BAD, idle=True).hold == (FAILING, 10)
+    assert story.looks(GOOD, idle=True).hold is None
+    assert not story.health.is_failing
 
 
 def test_a_try_in_vain_needs_a_look_again() -> None:
