@@ -34,7 +34,7 @@ from relay.outbox.statements import (
     changes_of,
     delivery_of,
 )
-from relay.outcome import Delivered, Seen, Wait
+from relay.outcome import Delivered, Seen, Unreadable, Wait
 from relay.quota import is_half_used, next_free
 
 LEASE_GRACE_SECONDS = 10.0
@@ -97,6 +97,8 @@ class Sending:
         values = {**unchanged, **{f"new_{name}": value for name, value in settled.items()}}
         changed = conn.execute(SETTLE, {**guarded, **values}).rowcount
         outcome, end = decision.outcome, now if end_known else None
+        if isinstance(outcome, Unreadable):  # no call was made: its slot is free again
+            end = 0.0
         _finish(conn, claim.attempt, outcome.word, outcome.status, seconds, end, now)
         if not changed:
             return decision if self._accept_late(conn, claim, decision, values) else None

@@ -21,7 +21,7 @@ from relay.delivery import (
 from relay.destination import Destination
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Claim, Turn
-from relay.outcome import Later, Refused, Unclear
+from relay.outcome import Later, Refused, Unclear, Unreadable
 from relay.quota import parse_windows
 from relay.vault import Vault, parse_key
 from tests.kit import services
@@ -63,6 +63,12 @@ def test_sources_take_turns_with_their_oldest(store: Store, outbox: Outbox) -> N
     for source in "abc":
         own = [one["seq"] for one in names if one["source"] == source]
         assert own == sorted(own)
+
+
+def test_what_cannot_be_read_uses_no_slot(outbox: Outbox) -> None:
+    put(outbox)
+    record(outbox, claim(outbox), Unreadable(None, None, "no key"))
+    assert outbox.ledger(OCAMBA)[1] == []
 
 
 def test_a_flood_on_one_source_does_not_delay_another(outbox: Outbox) -> None:
