@@ -21,8 +21,8 @@ MAX_WAIT_SECONDS = 6 * 3600.0
 NEVER_STORED = ("email", "mobile_phone_number", "full_name", "metadata", "subscription")
 """Fields of upstream's answer that are about the person: shown to a waiting caller at most."""
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
-# Documented is a UUID. A letter and a digit must be in it: else it may be somebody's telephone or name.
-_TRACE = re.compile(r"(?=.*[0-9])(?=.*[A-Fa-f])[0-9A-Fa-f-]{1,64}")
+# Documented is a UUID. Seven digits and no letter may be somebody's telephone number.
+_TRACE = re.compile(r"(?!(?:[._:-]*[0-9]){7,}[._:-]*\Z)[0-9A-Za-z._:-]{1,64}")
 
 
 @dataclass(frozen=True)

@@ -221,8 +221,6 @@ def test_an_error_keeps_its_trace_id(status: int) -> None:
     "body",
     [
         {"trace_id": "jane@example.com"},
-        {"trace_id": "jane.doe"},
-        {"trace_id": "Ada"},
         {"trace_id": "4915112345678"},
         {"trace_id": "030-1234567"},
         {"trace_id": "<script>alert(1)</script>"},
