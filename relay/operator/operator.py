@@ -81,10 +81,12 @@ class Operator(Files, Whole):
         row = self._row(receipt)
         return {action: why_not(action, row, self._settings) for action in POSSIBLE}
 
-    def find(self, text: str, by: str, *, before: str | None = None, limit: int = MAX_ROWS) -> dict[str, Any]:
+    def find(
+        self, text: str, by: str | None = None, *, before: str | None = None, limit: int = MAX_ROWS
+    ) -> dict[str, Any]:
         """Return the submissions of a person, or of an id, as ``page`` does. Raises Nonsense.
 
-        ``by``: what the text is, one of ``finding.WAYS``.
+        ``by``: what the text is, one of ``finding.WAYS``; None: whatever it may be.
         """
         return self.page(Filter(**finding.meant(text, by), before=before, limit=limit))
 

@@ -70,7 +70,7 @@ def test_what_cannot_be_read_is_not_upstreams_failure(store: Store, loaded: sett
 
 
 def test_a_reload_that_comes_with_the_end_opens_nothing_and_complains_of_nothing(
-    store: Store, loaded: settings.Settings, capsys: pytest.CaptureFixture[str]
+    store: Store, loaded: settings.Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
     outbox = store.open()
     dispatcher = Dispatcher(outbox, loaded)
@@ -81,7 +81,7 @@ def test_a_reload_that_comes_with_the_end_opens_nothing_and_complains_of_nothing
     dispatcher.reload(replace(loaded, destinations={**loaded.destinations, "added": OCAMBA}))
 
     assert dispatcher.missing() == {"added"}
-    assert "config.owed" not in capsys.readouterr().err
+    assert "config.owed" not in capfd.readouterr().err
 
 
 def _attempts(outbox: Outbox, receipt: str) -> int | None:

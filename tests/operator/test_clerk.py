@@ -22,7 +22,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def test_a_job_that_cannot_be_read_ends_no_process_and_is_done_once_it_can(
-    settings: Settings, operator: Operator, outbox: Outbox, capsys: pytest.CaptureFixture[str]
+    settings: Settings, operator: Operator, outbox: Outbox, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A process without its clerk leaves."""
     name = operator.make_job("discard", Filter(state="held"))["job"]
@@ -30,7 +30,7 @@ def test_a_job_that_cannot_be_read_ends_no_process_and_is_done_once_it_can(
     clerk = Clerk(outbox, lambda: settings)
     clerk.start()
     try:
-        eventually(lambda: "clerk.fault" in capsys.readouterr().err, 15, "the fault")
+        eventually(lambda: "clerk.fault" in capfd.readouterr().err, 15, "the fault")
         assert clerk.is_alive()
         outbox.write(lambda conn: conn.execute(sa.update(jobs).values(filter='{"state": "held"}')))
         eventually(lambda: operator.job(name)["state"] == "done", 15, "the job")

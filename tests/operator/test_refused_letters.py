@@ -122,7 +122,7 @@ def test_a_digest_that_could_not_be_kept_is_made_later(
 
 
 def test_a_notice_that_cannot_be_worded_keeps_no_other_channel_from_being_told(
-    mail: MailServer, settings: Settings, outbox: Outbox, capsys: pytest.CaptureFixture[str]
+    mail: MailServer, settings: Settings, outbox: Outbox, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """It is a mistake of ours, or of an earlier version: it is noted like others."""
     watch = Watch(outbox, lambda: replace(settings, alert_url="http://127.0.0.1:9/?format=slack"))
@@ -132,7 +132,7 @@ def test_a_notice_that_cannot_be_worded_keeps_no_other_channel_from_being_told(
     tell(watch)
 
     assert told(mail) == ["sound"]
-    said = capsys.readouterr().err
+    said = capfd.readouterr().err
     assert '"alert.fault"' in said and "KeyError" in said and "Traceback" not in said
 
 
