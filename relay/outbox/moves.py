@@ -210,8 +210,8 @@ def _again(row: Mapping[str, Any], now: float) -> dict[str, Any]:
         "reason": "replayed",
         **NEW_SERIES,
         "forbidden_at": None,
-        # Nobody knows whether a parked one arrived.
-        "may_be_duplicate": row["may_be_duplicate"] or row["state"] == PARKED,
+        # Nobody knows whether a parked one arrived, unless its profile is known and only its update is left.
+        "may_be_duplicate": row["may_be_duplicate"] or (row["state"] == PARKED and row["profile_id"] is None),
     }
 
 

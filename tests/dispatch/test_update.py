@@ -278,6 +278,7 @@ def test_an_update_that_is_refused_waits_for_a_person(
     row = relay.wait_state(answer.receipt or "", "delivered")
     made, updated = calls(upstream, answer, relay)
     assert (len(made), len(updated)) == (1, 2) and updated[1].json == CHANGES
+    assert not row["may_be_duplicate"], "what was sent again was its update"
 
 
 @pytest.mark.parametrize(
