@@ -5,19 +5,18 @@ from typing import Any
 from jmespath.functions import Functions, signature
 
 from relay.sources import leaving
-from relay.sources.telephone import region_of
 from relay.sources.whose import names_another
 
 _OF_AN_ADDRESS = {"addr_line1", "city", "state", "postal"}
 
 
 def country_of_address(fields: Any) -> str | None:
-    """Return the country of the one address among the fields of a form; None where there are several, as
-    nothing tells which is the number's, or where it is somebody else's."""
+    """Return the country that the one address among the fields of a form names; None where there are
+    several, as nothing tells which is the number's, or where it is somebody else's."""
     listed = fields.items() if isinstance(fields, dict) else ()
     own = [one for name, one in listed if _is_address(one) and not names_another(name)]
     country = own[0]["country"] if len(own) == 1 else None
-    return region_of(country) if isinstance(country, str) else None
+    return country if isinstance(country, str) else None
 
 
 def _is_address(one: Any) -> bool:

@@ -99,7 +99,8 @@ def _country(note: str) -> str | None:
 def country_called(text: str) -> str | None:
     """Return the country that a whole text is the name of, as ``Austria`` or ``United States``."""
     words = re.findall(r"[^\W\d_]+", text)
-    return None if _count(text) else _names().get(_bare("".join(words)))
+    name = _bare("".join(words))
+    return None if _count(text) else _names().get(name) or _names().get(f"={name}")
 
 
 def _bare(word: str) -> str:

@@ -108,7 +108,9 @@ class Rule:
             country = value["country"]
         else:
             country = place.find(body) if place else None
-        return value if is_blank(country) else Telephone(value, text_of(country) or "")
+        named = "" if is_blank(country) else text_of(country) or ""
+        is_none = not named or (says_nothing(named) and region_of(named) is None)  # NO is Norway
+        return value if is_none else Telephone(value, named)
 
     def field(self, region: str | None) -> fields.Field[Any]:
         """Return the field of a schema that checks what is found."""

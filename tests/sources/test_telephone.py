@@ -189,12 +189,16 @@ def test_what_holds_a_number_or_something_else_is_no_blank(typed: str) -> None:
     [
         *(("+49", "DE"), ("0049", "DE"), ("49", "DE"), ("DE", "DE"), ("de", "DE"), ("Germany (+49)", "DE")),
         *(("+1", "US"), ("+1 684", "AS"), ("1684", "AS"), ("UK", "GB"), ("GB", "GB"), ("(+44)", "GB")),
-        *(("Northern Ireland", None), ("United Kingdom", "GB"), ("Austria 2", None), ("me at home", None)),
+        *(("Northern Ireland", "GB"), ("United Kingdom", "GB"), ("Austria 2", None), ("me at home", None)),
         *(
             ("", None),
             ("Germany", "DE"),
             ("österreich ", "AT"),
             ("United States", "US"),
+            ("Ghana", "GH"),
+            ("Côte d'Ivoire", "CI"),
+            ("Bosnia & Herzegovina", "BA"),
+            ("Georgia", "GE"),
             ("Ruritania", None),
             ("+49 30", None),
             ("999", None),
@@ -358,13 +362,19 @@ def test_parts_of_a_number_are_joined_without_a_guess(
     assert mapped.profile.get("mobile_phone_number") == sent
 
 
+@pytest.mark.parametrize("note", ["Georgia", "(Jordan)", "New Jersey"])
+def test_a_note_that_may_be_a_persons_name_or_a_states_names_no_country(note: str) -> None:
+    assert read(f"404 555 0123 {note}", "US") == "+14045550123"
+
+
 def test_a_country_that_nobody_knows_is_not_replaced_by_another() -> None:
     rule = Rule("phone", joined=(Path("phone"),), region_from=Path("country"))
     mapping = Mapping({"mobile_phone_number": rule}, region="DE")
     assert mapping.apply({"country": "Atlantis", "phone": "0664 1234567"}).errors.keys() == {"phone"}
     assert mapping.apply({"country": {"x": 1}, "phone": "0664 1234567"}).errors.keys() == {"phone"}
-    for nothing in (None, "", " "):
+    for nothing in (None, "", " ", "null", "N/A", "undefined"):
         assert mapping.apply({"country": nothing, "phone": "030 1234567"}).ok
+    assert not mapping.apply({"country": "NO", "phone": "0151 12345678"}).ok, "Norway is a country"
     assert mapping.apply({"country": "Atlantis", "phone": "+436641234567"}).ok
 
 
