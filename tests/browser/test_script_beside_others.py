@@ -124,6 +124,23 @@ def test_a_time_that_a_browser_brought_back_is_not_sent(
     assert [row["reason"] for row in relay.rows(contact="restored@example.com")] == [None]
 
 
+@pytest.mark.parametrize("late", ["", LATE])
+def test_a_time_of_another_source_is_not_sent(
+    relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit, late: str
+) -> None:
+    """As of a form with a button for each of two lists."""
+    other = f'<button formaction="{relay.url}/submit/brisk">Both</button>'
+    address = f"two-lists{len(late)}@example.com"
+    page = visit(
+        site.serve(f"/two{len(late)}", before(late, with_script(relay, form(relay, fields=JOIN + other))))
+    )
+    page.get_by_label("E-mail").fill(address)
+    page.wait_for_timeout(400)
+    page.get_by_role("button", name="Both").click()
+    expect(page.get_by_role("status")).to_be_visible()
+    assert [(row["source"], row["reason"]) for row in relay.rows(contact=address)] == [("brisk", None)]
+
+
 def test_a_time_that_came_late_makes_nobody_too_fast(relay: RelayProcess, site: Site, visit: Visit) -> None:
     body = with_script(relay, form(relay, "brisk", fields=JOIN))
     page = visit(site.serve("/late", before(LATE, body)))

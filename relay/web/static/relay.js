@@ -29,12 +29,12 @@
     return link.href.startsWith(base + "submit/") && !/^dialog$/i.test(said("method")) && link.href;
   };
 
-  // A button that the page took away meanwhile may not be named any more.
+  // A button that the page took away may not be named any more.
   const within = (form, button) => (button?.form == form ? button : null);
 
   const stateOf = (form) => states.get(form) || states.set(form, { form, undo: [] }).get(form);
 
-  // A telephone that lost its network half-way would wait for minutes.
+  // A phone that lost its network half-way would wait for minutes.
   const call = (address, options, seconds) => {
     const patience = new AbortController();
     setTimeout(() => patience.abort(), seconds * 1000);
@@ -46,11 +46,12 @@
   const ask = (state, url) => {
     const [source] = url.slice(base.length + 7).split(/[/?#]/);
     const address = `${base}forms/${source}/timestamp?language=${page.documentElement.lang}`;
+    state.url = url;
     state.offer = call(address, {}, 15).then((answer) => (answer.ok ? answer.json() : Promise.reject()));
     return state.offer;
   };
 
-  // Has the browser post, from a form of our own: the page may have changed its own meanwhile.
+  // Has the browser post, from a form of our own: the page may have changed its own.
   const leave = (form, url, body) => {
     const own = page.createElement("form");
     const fields = page.createElement("div");
@@ -84,7 +85,7 @@
     return element;
   };
 
-  // Shows what is wrong; returns the first of the fields concerned.
+  // Shows what is wrong; returns the first field concerned.
   const refuse = (state, errors, detail) => {
     let first;
     const show = (text, field) => {
@@ -193,7 +194,7 @@
     if (!url || event.defaultPrevented) return;
     event.preventDefault();
     const state = stateOf(form);
-    // A button outside the form is still there when it has been thanked for.
+    // A button outside the form outlives the thanks.
     if (state.busy || form.contains(state.thanks)) return;
     state.busy = true;
     state.button = button;
@@ -201,6 +202,8 @@
     const body = new URLSearchParams();
     for (const [name, value] of new FormData(form, within(form, button)))
       if (value.trim && name != "relay_ts") body.append(name, value);
+    // A signed time is its source's: a button may name another.
+    if (state.url != url) state.offer = state.at = 0;
     try {
       Object.assign(state, await (state.offer || ask(state, url)).catch(() => ask(state, url)));
     } catch {
@@ -226,7 +229,7 @@
       const url = target(form);
       const state = stateOf(form);
       const fill = (offer) => {
-        state.at = Date.now();
+        if (state.url == url) state.at = Date.now();
         const field = form.querySelector("[name=relay_ts]");
         if (field) field.value = offer.relay_ts;
       };
