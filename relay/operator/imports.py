@@ -22,6 +22,7 @@ from relay.outbox.people import People
 from relay.outbox.records import Entry, Stored
 from relay.outbox.statements import stamped
 from relay.sources.body import Submission
+from relay.sources.leaving import has_left
 from relay.sources.mapping import CONTACTS, Mapped
 from relay.sources.paths import Path
 from relay.sources.rules import Rule
@@ -145,6 +146,9 @@ class Import:
             return Problem(row.line, row.problem, row.cells)
         cells = dict(zip(self.table.columns, map(as_typed, row.cells), strict=False))
         fields, mapping = self._fields(cells), self.source.mapping
+        # Both: what else `unless` asks for may lie deeper than the columns of a table do.
+        if has_left(fields) and self.source.tells_of_leaving(fields):
+            return Problem(row.line, "left, or said no", row.cells)
         given = self._given(cells)
         mapped = mapping.correct(fields, given) if given else mapping.apply(fields)
         if not mapped.ok:

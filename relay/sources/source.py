@@ -219,9 +219,13 @@ class Source:
 
     def leaves_out(self, fields: abc.Mapping[str, Any]) -> bool:
         """Whether ``only`` or ``unless`` says that these fields are no sign-up."""
-        if self.unless is not None and _is_true(search(self.unless, fields)):
+        if self.tells_of_leaving(fields):
             return True
         return self.only is not None and not _is_true(search(self.only, fields))
+
+    def tells_of_leaving(self, fields: abc.Mapping[str, Any]) -> bool:
+        """Whether ``unless`` says that these fields are of somebody who left or said no."""
+        return self.unless is not None and _is_true(search(self.unless, fields))
 
     def is_test(self, fields: abc.Mapping[str, Any], headers: abc.Mapping[str, str]) -> bool:
         """Whether the sender only tries the address out."""

@@ -36,3 +36,13 @@ def test_a_table_comes_in_by_the_fields_of_a_profile(operator: Operator) -> None
         mapped = {"Mail": "email", "Who": "full_name"}
         assert operator.import_table(name, io.BytesIO(table), mapped).queued == 1, name
     assert states(operator) == dict.fromkeys(SENDERS, "queued")
+
+
+def test_who_left_comes_in_by_no_table_either(operator: Operator) -> None:
+    table = b"email,unsubscribed\ngone@example.com,true\nada@example.com,false\n"
+    for name in ("zapier", "make", "github", "standard-webhooks"):
+        found = operator.import_table(name, io.BytesIO(table), {"email": "email"})
+        assert [(one.line, one.why) for one in found.problems] == [(2, "left, or said no")], name
+        assert found.queued == 1, name
+    shops = operator.import_table("woocommerce", io.BytesIO(table), {"email": "email"})
+    assert shops.queued == 2, "its messages say nothing of that"
