@@ -8,10 +8,15 @@ from relay.sources.text import is_blank
 
 _LONG = 200
 _WORDS = re.compile(
-    r"delet|remov|erase|erasure|bounce|complain|cancel|revok|suppress|deactivat|archived|opt(?:ed)?[ _-]?out"
+    r"delet|remov|erase|erasure|bounce|complain|cancel|revok|suppress|deactivat|archived|opt(?:ed)?[_-]?out|"
+    r"unsubscri"
 )
-_UNSUBSCRIBED = re.compile(r"unsubscribed|^unsubscri|unsubscri\w*$")
-"""A title may have such a word in it: "Cancel culture, a talk", "Lower your unsubscribe rate"."""
+_ENDS = re.compile(
+    r"(?:delet|remov|eras|bounc|complain|cancell?|revok|suppress|deactivat|archiv)ed$|opt(?:ed)?[ _-]?out$|"
+    r"unsubscribed|^unsubscri|unsubscri\w*$"
+)
+"""In several words it must end as such kinds do: a title, or what a firm offers, may have such a word in it:
+"Cancel culture, a talk", "Lower your unsubscribe rate", "Junk removal"."""
 _FLAGS = ("unsubscribed", "opted_out", "deleted")
 _TIMES = ("unsubscribed_at", "deleted_at")
 _STATES = frozenset(
@@ -30,9 +35,9 @@ def tells_of_leaving(kind: Any) -> bool:
         return any(map(tells_of_leaving, kind))
     if not isinstance(kind, str):
         return False
-    said = kind[:_LONG].lower()
-    words = _WORDS.search(" ".join(said.split()[-2:]))
-    return words is not None or _UNSUBSCRIBED.search(said.strip()) is not None
+    words = kind[:_LONG].lower().split()
+    found = _ENDS if len(words) > 1 else _WORDS
+    return found.search(" ".join(words)) is not None
 
 
 def has_left(person: Any) -> bool:

@@ -20,6 +20,7 @@ LEAVING = [
     *("user.erased", "erasure.requested", "email.bounced", "email.complained", "subscription.cancelled"),
     *("consent.revoked", "contact.suppressed", "user.deactivated", "contact.archived", "opt-out", "opt out"),
     *("CONTACT_OPTED_OUT", "optOut", "OptedOut", "contact.opted_out.v1", "Somebody unsubscribed from a list"),
+    *("Email bounced", "Subscription Cancelled", "Customer has opted out", "Unsubscribe from a list"),
     ["contact.created", "contact.deleted"],
     [None, 5, ["Unsubscribe"]],
 ]
@@ -42,6 +43,13 @@ STAYING = [
         [None],
         "subscribed",
         "adopted",
+        *(
+            "Junk removal",
+            "Debt cancellation",
+            "Bounce House",
+            "Lower your unsubscribe rate",
+            "Data deletion 101",
+        ),
         "x" * 300 + "deleted",
     ),
 ]
