@@ -1,13 +1,13 @@
 """A destination's hold and health, read and written."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from relay.delivery import Delivery
-from relay.health import Health
+from relay.health import MISCONFIGURED, Health
 from relay.outbox.schema import destinations, holds
 from relay.outbox.statements import (
     HEALTH,
@@ -42,7 +42,16 @@ def health_of(conn: Connection, name: str, *, lock: bool = False) -> Health:
     values = {key: row[key] for key in row if key != "name"}
     for named in ("failing", "refusing"):
         values[named] = tuple(json.loads(values[named] or "[]"))
-    return Health(**values)
+    return _with_fault(Health(**values))
+
+
+def _with_fault(health: Health) -> Health:
+    """Servers of an earlier version begin and end holds beside us, and know of no fault but the hold."""
+    if health.hold_reason is None and health.misconfigured:
+        return replace(health, misconfigured=None)
+    if health.reason_kind == MISCONFIGURED and not health.misconfigured:
+        return replace(health, misconfigured=health.hold_reason)
+    return health
 
 
 def save_health(conn: Connection, name: str, health: Health, now: float) -> None:
