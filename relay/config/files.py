@@ -17,7 +17,7 @@ def read_text(path: str | Path) -> str:
     A pipe does as well, as shells make them of ``<(…)``: but where nobody writes, one that is read again at
     each reload would be waited for without end.
     """
-    with FileIO(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)) as file:
+    with FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         is_pipe = stat.S_ISFIFO(os.fstat(file.fileno()).st_mode)
         text = _read_pipe(file) if is_pipe else file.read() or b""
     return text.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")

@@ -68,12 +68,14 @@ def test_the_newline_that_ends_a_file_is_not_part_of_the_secret(read: Read, tmp_
 def test_a_secrets_file_that_never_ends_is_a_problem(problems: Any, tmp_path: Path, end: str) -> None:
     """A reload would wait for it for ever, and everything behind it."""
     (os.mkdir if end == "is a folder" else os.mkfifo)(tmp_path / "secret")
+    before = len(os.listdir("/proc/self/fd"))
     with ExitStack() as stack:
         if end == "is written and kept open":
             handle = os.open(tmp_path / "secret", os.O_RDWR)
             stack.callback(os.close, handle)
             os.write(handle, b"half")
         said = problems(DESTINATION, HOOK.replace("env:CRM_SECRET", f"file:{tmp_path}/secret"))
+    assert len(os.listdir("/proc/self/fd")) == before
     why = "Is a directory" if end == "is a folder" else "is a pipe that nobody writes to"
     assert why in said["sources.crm.secret"]
 
