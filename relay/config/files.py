@@ -8,7 +8,7 @@ import time
 from io import FileIO
 from pathlib import Path
 
-_PIPE_SECONDS = 2.0
+_PIPE_SECONDS = 5.0
 
 
 def read_text(path: str | Path) -> str:

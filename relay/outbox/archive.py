@@ -180,7 +180,7 @@ class Archive(Store):
         Return the number after which the next time is to begin: the whole table is looked through in turns.
         """
         windows = [window.seconds for one in self._destinations.values() for window in one.windows]
-        kept = max(upkeep.STRAYS_SECONDS, *windows)
+        kept = max([upkeep.STRAYS_SECONDS, *windows])
         found: tuple[list[int], int] = self.read(
             lambda conn: upkeep.strays(conn, after, self.now(conn) - kept, limit)
         )

@@ -72,7 +72,8 @@ class Connection(TConn):  # type: ignore[misc]
     def __init__(self, cfg: Any, plain: socket.socket, peer: Any, server: Any, network: str) -> None:
         """``network``: what the client is counted by."""
         super().__init__(cfg, Outgoing(fileno=plain.detach()), peer, server)
-        with contextlib.suppress(OSError):  # else the kernel takes megabytes, and the client no part for long
+        # Else the kernel takes megabytes, and the client no part for long; not every system can be told.
+        with contextlib.suppress(OSError, AttributeError):
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _SENT_TOGETHER_BYTES)
         self.init()
         self.network = network
