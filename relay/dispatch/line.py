@@ -14,9 +14,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError
+from urllib3.exceptions import HTTPError
 
-from relay.dispatch.connecting import connected
 from relay.dispatch.deadline import Watch, current, watched
 from relay.outcome import Answer, NoAnswer
 
@@ -141,13 +140,7 @@ class _Connection(HTTPConnection):
     response_class = _Response
 
     def _new_conn(self) -> socket.socket:
-        longest = self.timeout if isinstance(self.timeout, float) else _CONNECT_SECONDS
-        try:
-            sock = connected(self._dns_host, self.port, longest, current.watch.until)
-        except socket.gaierror as problem:
-            raise NameResolutionError(self.host, self, problem) from problem
-        except TimeoutError as problem:
-            raise ConnectTimeoutError(self, str(problem)) from problem
+        sock = super()._new_conn()
         current.watch.connected(sock)
         return sock
 
