@@ -90,7 +90,6 @@ class Intake:
         return result
 
     def _receive(self, source: Source, incoming: Incoming) -> tuple[Taken | Refusal, str]:
-        incoming = replace(incoming, headers=source.as_named(incoming.headers))
         is_whole = not incoming.flaw
         if is_whole and source.ping and source.ping.matches(incoming.raw, incoming.headers):
             return self._nothing_to_do(source), "excluded"

@@ -46,7 +46,7 @@ def read(relay: Relay, source: Source, environ: Environ) -> Incoming:
         flaw=flaw,
         content_type=content_type,
         coding=coding,
-        headers=_headers(environ),
+        headers=source.as_named(_headers(environ)),
         query=_query(environ),
         url=_url(relay, environ),
         client=client,
