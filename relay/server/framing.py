@@ -33,7 +33,7 @@ CUT = Verdict(False)
 """It is not all here, or nobody can tell where it ends: the server's parser says what is wrong."""
 NO_END = Verdict(False, 400, "The head of the request is malformed.")
 LONG_HEAD = Verdict(False, 431, "The headers are too long.")
-LONG_BODY = Verdict(False, 400, "The body is longer than announced.")
+LONG = Verdict(False, detail="The body is longer than announced.")
 MANY_CHUNKS = Verdict(False, 413, "The body comes in too many pieces.")
 
 Steps = Generator[int, None, Verdict]
@@ -53,6 +53,7 @@ class Arriving:
         """Whether the client sends the body when it is asked to (``Expect: 100-continue``)."""
         self._most = most
         self._expects = False
+        self._end: int | None = None
         self._steps = self._read()
         self._enough = 1
 
@@ -68,8 +69,12 @@ class Arriving:
             self.verdict = CUT  # chunks of hardly anything but sizes
 
     def request(self) -> bytes:
-        """Return what came, without the wish to be asked for the body: that was answered."""
-        return _CONTINUE.sub(b"", self.data, count=1) if self._expects else bytes(self.data)
+        """Return what came, without the wish to be asked for the body: that was answered.
+
+        Of a body that is too long not even as much as was announced: so it is refused like one that was cut.
+        """
+        data = bytes(self.data[: self._end])
+        return _CONTINUE.sub(b"", data, count=1) if self._expects else data
 
     def _read(self) -> Steps:
         data, at = self.data, 0
@@ -99,8 +104,11 @@ class Arriving:
         yield at + size
         if is_chunked:
             return (yield from self._chunks(at))
+        if length is None or _NEXT.match(data, at + size):
+            return WHOLE
         # Who counts letters for bytes would have the end of the last field, perhaps an address, cut off.
-        return WHOLE if length is None or _NEXT.match(data, at + size) else LONG_BODY
+        self._end = at + size - 1
+        return LONG if size else LONG._replace(status=400)
 
     def _chunks(self, at: int) -> Steps:
         """Step over chunks: their sizes, their bytes, the ends of their lines."""

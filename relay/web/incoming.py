@@ -86,7 +86,8 @@ def _refuse_unreadable(source: Source, content_type: str, coding: str, *, is_emp
 def _body(environ: Environ, length: int | None, cap: int) -> tuple[bytes, str]:
     """Read the body to its end, at most one byte over the cap; return it, and what is wrong with it.
 
-    gunicorn hands a body that was cut off in flight over as if it were whole, so its length is compared.
+    gunicorn hands a body that was cut off in flight over as if it were whole, and our worker cuts one that is
+    too long, so its length is compared.
     """
     try:
         raw: bytes = environ["wsgi.input"].read(cap + 1 if length is None else length)
@@ -97,7 +98,7 @@ def _body(environ: Environ, length: int | None, cap: int) -> tuple[bytes, str]:
     if length is None and len(raw) > cap:
         raise Refused(413, f"The body is longer than {cap} bytes.")
     if length is not None and len(raw) != length:
-        return raw, "The body was cut short."
+        return raw, "The body is not as long as announced."
     return raw, ""
 
 

@@ -16,7 +16,7 @@ from gunicorn.http.message import Request
 from gunicorn.http.unreader import Unreader
 
 from relay.config import presets, settings
-from relay.server.framing import LONG_BODY, Arriving
+from relay.server.framing import LONG, Arriving
 from relay.sources import body, contact
 from relay.sources.mapping import Mapped
 from relay.sources.proof import Evidence, Verifier
@@ -74,7 +74,7 @@ def framing(data: bytes) -> None:
         if in_pieces.verdict is not None:
             break
         in_pieces.feed(bytes([byte]))
-    if at_once.verdict is LONG_BODY:  # nobody can tell before the rest is there
+    if at_once.verdict is LONG:  # nobody can tell before the rest is there
         return
     if at_once.verdict is None or not at_once.verdict.is_whole:
         assert in_pieces.verdict is None or not in_pieces.verdict.is_whole

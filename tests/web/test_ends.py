@@ -4,6 +4,7 @@ import json
 import re
 import socket
 import time
+from typing import Any
 
 import pytest
 
@@ -128,6 +129,44 @@ def test_a_body_longer_than_announced_is_not_taken(
         raw.send(head("POST", "/submit/newsletter", headers) + whole)
         assert answered_or_closed(raw) == 400
         assert raw.read_all(1.5) == b""
+
+
+@pytest.mark.parametrize(
+    ("start", "status"),
+    [
+        (("POST", "/submit/nowhere"), 404),
+        (("PUT", "/submit/newsletter"), 405),
+        (("POST", "/submit/newsletter", {"Content-Type": "image/png"}), 415),
+        (("POST", "/submit/hook"), 401),
+        (("GET", "/healthz"), 200),
+    ],
+    ids=lambda value: str(value) if isinstance(value, int) else " ".join(value[:2]),
+)
+def test_what_else_is_wrong_with_a_request_goes_before_the_length_of_its_body(
+    relay: RelayProcess, start: tuple[Any, ...], status: int
+) -> None:
+    method, path, *more = start
+    headers = {"Content-Type": JSON, "Content-Length": "2", **(more[0] if more else {})}
+    with Raw(relay.port) as raw:
+        raw.send(head(method, path, headers) + b"{}}")
+        assert answered_or_closed(raw) == status
+        assert raw.read_all(1.5) == b"", "what stood behind the body was taken for a request"
+
+
+@pytest.mark.parametrize("end", ["cut", "longer"])
+@pytest.mark.parametrize("body", [b"", b'{"expect": {"state": "invalid", "fence": 0}}'], ids=["none", "all"])
+def test_no_act_is_done_by_a_body_of_another_length(relay: RelayProcess, body: bytes, end: str) -> None:
+    """Without its ``expect``, or with half of it, another act would be done than was meant."""
+    receipt = post(relay, json.dumps({"name": person()}).encode(), JSON, "hook").receipt
+    announced = len(body) + 5 if end == "cut" else max(0, len(body) - 1)
+    headers = {"Authorization": f"Bearer {relay.admin_token}", "Content-Type": JSON}
+    start = head("POST", f"/api/submissions/{receipt}/discard", headers | {"Content-Length": str(announced)})
+    with Raw(relay.port) as raw:
+        raw.send(start + body + (b"" if end == "cut" else b"}" * (not body)))
+        if end == "cut":
+            raw.half_close()
+        assert answered_or_closed(raw) == 400
+    assert relay.state(str(receipt)) == "invalid"
 
 
 @pytest.mark.parametrize("end", [b"\r\n", b"\n", b"\r\n\r\n"])
