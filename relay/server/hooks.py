@@ -19,7 +19,7 @@ from relay import events, metrics
 from relay.config import settings as configuration
 from relay.config.environment import Unusable
 from relay.config.settings import Settings
-from relay.process.exits import leave
+from relay.process.exits import EXIT_UNFIT, leave
 from relay.process.keeping import configuration_kept
 
 _ADDRESS_SECONDS = 1.5
@@ -62,7 +62,6 @@ def application() -> Any:
 
     Leaves with a line where nobody would start it: its master has read other settings, or none.
     """
-    from relay.process.exits import EXIT_UNFIT
     from relay.process.relay import Relay
     from relay.web import create_app
 
@@ -70,9 +69,8 @@ def application() -> Any:
         where = "start it where the relay's gunicorn.conf.py is, or with -c python:relay.server.conf"
         print(f"relay: gunicorn was not given the relay's settings: {where}", file=sys.stderr, flush=True)
         sys.exit(EXIT_UNFIT)
-    settings = load_or_exit()
-    events.configure(settings.log_level)
-    return create_app(Relay(settings, load, _leave))
+    events.configure(_settings.log_level)
+    return create_app(Relay(_settings, load, _leave))
 
 
 # --- hooks of gunicorn ----------------------------------------------------------------------------------
