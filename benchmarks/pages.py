@@ -27,6 +27,7 @@ from benchmarks.run import Figure
 from relay import vault as vaults
 from tests.kit.relay import RelayProcess, config
 from tests.kit.services import postgres
+from tests.kit.stored import rows_of
 
 DELIVERED, WAITING = 1_000_000, 100_000
 TARGET, FINDING_TARGET = 300.0, 100.0
@@ -122,9 +123,9 @@ class Browser:
 def paths(url: str, key: str) -> dict[str, str]:
     """Return what the addresses of the pages are filled with."""
     with outbox(url, key) as box:
-        waiting, delivered = (box.rows(state=state, limit=1)[0]["receipt"] for state in ("held", "delivered"))
+        newest = {state: rows_of(box, state=state, limit=1)[0]["receipt"] for state in ("held", "delivered")}
     middle = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 15 * 86400))
-    return {"waiting": waiting, "delivered": delivered, "middle": middle}
+    return {"waiting": newest["held"], "delivered": newest["delivered"], "middle": middle}
 
 
 def measured(

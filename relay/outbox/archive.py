@@ -85,22 +85,6 @@ class Archive(Store):
         found: Stored | None = self.read(look)
         return found
 
-    def rows(
-        self,
-        *,
-        state: str | None = None,
-        source: str | None = None,
-        contact_hashes: tuple[bytes, ...] | None = None,
-        limit: int = 100,
-    ) -> list[dict[str, Any]]:
-        """Return rows without payloads, newest first."""
-        found: list[dict[str, Any]] = self.read(
-            lambda conn: listing.rows(
-                conn, state=state, source=source, contact_hashes=contact_hashes, limit=limit
-            )
-        )
-        return found
-
     def row(self, receipt: str) -> dict[str, Any] | None:
         """Return one whole row."""
         found: dict[str, Any] | None = self.read(lambda conn: listing.row(conn, receipt))

@@ -9,7 +9,7 @@ from relay.delivery import FRESH, INVALID, KEPT, QUEUED, SENDING
 from relay.outbox.figures import last_states
 from relay.outbox.schema import BY_STATE, TESTS, UNFINISHED, attempts, deliveries, destinations
 from relay.outbox.statements import DUE_RETRIES, LAST_DUE, WHOLE, in_state, own_receipt
-from relay.outbox.wanted import Wanted, newest_first, within_bytes
+from relay.outbox.wanted import within_bytes
 
 PAGE_ROWS = 1000
 
@@ -105,19 +105,6 @@ def sources_all_invalid(conn: Connection, count: int) -> list[str]:
         .having(sa.func.count() >= count)
     )
     return [source for source in conn.scalars(invalid) if set(last_states(conn, source, count)) == {INVALID}]
-
-
-def rows(
-    conn: Connection,
-    *,
-    state: str | None,
-    source: str | None,
-    contact_hashes: tuple[bytes, ...] | None,
-    limit: int,
-) -> list[dict[str, Any]]:
-    """Return rows without payloads, newest first."""
-    wanted = Wanted(state=state, source=source, contact_hashes=contact_hashes)
-    return newest_first(conn, wanted, None, limit)
 
 
 def row(conn: Connection, receipt: str) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ from relay.outbox.schema import deliveries
 from relay.outcome import Answer, NoAnswer, Outcome, Unreadable, read, read_look
 from relay.quota import parse_windows
 from relay.vault import Vault, new_key, parse_key
+from tests.kit.stored import rows_of
 
 BEGAN = 1_790_000_000.0
 OCAMBA = Destination("ocamba", "https://api.example/profiles", "t", parse_windows("10/second; 150/minute"))
@@ -79,7 +80,7 @@ class Night:
         return self.now - BEGAN
 
     def states(self) -> dict[str, int]:
-        return dict(Counter(row["state"] for row in self.outbox.rows(limit=1000)))
+        return dict(Counter(row["state"] for row in rows_of(self.outbox, limit=1000)))
 
     def _are_left(self) -> bool:
         return any(state in (QUEUED, "sending") for state in self.states())

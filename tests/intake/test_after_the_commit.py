@@ -13,6 +13,7 @@ from tests.kit import services
 from tests.kit.inside import relay_inside
 from tests.kit.processes import eventually
 from tests.kit.relay import HOOK, RelayProcess, config
+from tests.kit.stored import rows_of
 from tests.kit.upstream import Arrival, Reaction, ScriptedUpstream, delay
 
 SHARED = {"RELAY_SECRET_KEYS": new_key(), "OCAMBA_TOKEN": "one-token-for-all"}
@@ -53,7 +54,7 @@ def test_what_is_stored_is_acknowledged_although_telling_of_it_fails(
         monkeypatch.setattr(*where, fail)
         answer = create_app(relay).test_client().post("/submit/newsletter", data={"email": "ada@example.com"})
         assert answer.status_code == 202
-        assert [row["source"] for row in relay.outbox.rows()] == ["newsletter"]
+        assert [row["source"] for row in rows_of(relay.outbox)] == ["newsletter"]
 
 
 def test_of_two_whole_relays_each_waits_for_what_the_other_sends(postgres_url: str) -> None:

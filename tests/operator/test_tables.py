@@ -28,6 +28,7 @@ from relay.outbox.schema import deliveries
 from relay.sources.mapping import Mapped
 from tests.kit.inside import offline
 from tests.kit.relay import HOOK, NEWSLETTER
+from tests.kit.stored import rows_of
 
 SOURCES: dict[str, Any] = {
     "newsletter": NEWSLETTER | {"region": "DE"},
@@ -358,7 +359,7 @@ def test_a_test_of_the_source_keeps_nobody_out(operator: Operator) -> None:
 
 def test_imported_ones_wait_behind_fresh_ones(operator: Operator, outbox: Outbox) -> None:
     taken(operator, TABLE)
-    (row,) = outbox.rows(limit=1)
+    (row,) = rows_of(outbox, limit=1)
     assert (row["state"], row["lane"]) == ("queued", 1)
 
 
@@ -406,7 +407,7 @@ def test_who_may_not_brings_nothing_in_or_out(settings: Settings, outbox: Outbox
         clerk.export(Filter(), "csv", people=True)
     with pytest.raises(Missing):
         taken(Operator(settings, outbox), TABLE, "nowhere")
-    assert outbox.rows(limit=1) == []
+    assert rows_of(outbox, limit=1) == []
 
 
 # --- out --------------------------------------------------------------------------------------------------

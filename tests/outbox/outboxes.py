@@ -32,6 +32,7 @@ from relay.outcome import Delivered, Later, Outcome, Refused, Unclear
 from relay.quota import Window
 from relay.sources.source import Budget
 from relay.vault import Vault, new_key, parse_key
+from tests.kit.stored import rows_of
 
 NOW = 1_790_000_000.0
 KEY = new_key()
@@ -248,7 +249,7 @@ def replay(outbox: Outbox, receipt: str, window: float | None = 600.0) -> None:
 
 
 def count(outbox: Outbox) -> int:
-    return len(outbox.rows(limit=100_000))
+    return len(rows_of(outbox, limit=100_000))
 
 
 END: dict[str, tuple[Outcome, Destination]] = {

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from relay.delivery import CHECK, DELIVERED, HELD, INVALID, KEY_REUSED, PARKED, QUEUED, REFUSED
 from relay.outbox.outbox import Outbox
 from relay.outbox.schema import aliases
+from tests.kit.stored import rows_of
 from tests.outbox.outboxes import Store, bring_to, count, entry, put, row
 
 
@@ -81,7 +82,7 @@ def test_a_key_that_came_with_a_suspects_repeat_keeps_nobody_out(outbox: Outbox)
 def test_the_key_of_one_that_was_checked_and_is_a_repeat_is_known_again(outbox: Outbox) -> None:
     put(outbox, silent=True, token="first", twin_window=600.0)
     own = put(outbox, silent=True, token="second", key="k", twin_window=600.0).delivery.receipt
-    checked = [one["receipt"] for one in outbox.rows()]
+    checked = [one["receipt"] for one in rows_of(outbox)]
     for receipt in sorted(checked, key=own.__eq__):
         assert outbox.pass_check(receipt, 600.0)
     assert count(outbox) == 1

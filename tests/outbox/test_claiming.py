@@ -25,6 +25,7 @@ from relay.outcome import Later, Refused, Unclear, Unreadable
 from relay.quota import parse_windows
 from relay.vault import Vault, parse_key
 from tests.kit import services
+from tests.kit.stored import rows_of
 from tests.kit.upstream import worst
 from tests.outbox.outboxes import (
     CREATED,
@@ -374,6 +375,6 @@ def test_four_processes_claim_every_row_once(
     parts = in_processes(4, process_claims, postgres_url)
 
     assert Counter(receipt for part in parts for receipt in part) == Counter(receipts)
-    assert Counter(one["state"] for one in store.opened[0].rows(limit=number)) == {DELIVERED: number}
+    assert Counter(one["state"] for one in rows_of(store.opened[0], limit=number)) == {DELIVERED: number}
     assert all(len(part) >= number / 20 for part in parts)
     store.close()

@@ -15,6 +15,7 @@ from relay.outbox.outbox import Outbox
 from relay.outbox.schema import deliveries, meta
 from relay.outbox.wanted import PAGE_BYTES, Wanted
 from relay.sources.source import Budget
+from tests.kit.stored import rows_of
 from tests.outbox.outboxes import (
     Store,
     bring_to,
@@ -149,7 +150,7 @@ def test_rows_of_an_earlier_version_are_given_their_hints(store: Store, outbox: 
 def test_a_list_holds_no_payloads(outbox: Outbox) -> None:
     receipt = put(outbox, raw=LARGE, state=INVALID).delivery.receipt
 
-    listed = [*outbox.rows(), *outbox.read(lambda conn: wanted.newest_first(conn, Wanted(), None, 9))]
+    listed = [*rows_of(outbox), *outbox.read(lambda conn: wanted.newest_first(conn, Wanted(), None, 9))]
 
     assert [one["receipt"] for one in listed] == [receipt] * 2
     assert all("payload" not in one and one["has_payload"] for one in listed)

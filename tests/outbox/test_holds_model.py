@@ -31,6 +31,7 @@ from relay.outcome import (
 )
 from relay.quota import Window
 from relay.vault import Vault, new_key, parse_key
+from tests.kit.stored import rows_of
 
 MEMORY = Path("/dev/shm")
 OCAMBA = Destination("ocamba", "http://127.0.0.1:9/", "token", (Window(100, 1, "100/second"),), parallel=4)
@@ -204,7 +205,7 @@ class Walk(RuleBasedStateMachine):
                 break
             else:
                 self.now = max(self.now + 0.1, min(claimed.until, until))
-        states = {row["state"] for row in self.outbox.rows(limit=1000)}
+        states = {row["state"] for row in rows_of(self.outbox, limit=1000)}
         assert not states & {QUEUED, SENDING}
         assert not self.health.is_held(self.now)
 

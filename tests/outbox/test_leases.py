@@ -22,6 +22,7 @@ from relay.outbox.outbox import Outbox
 from relay.outbox.records import Claim, NothingYet, Turn
 from relay.outcome import Later, Misconfigured, Refused, Unclear, Wait
 from relay.quota import parse_windows
+from tests.kit.stored import rows_of
 from tests.outbox.outboxes import (
     CREATED,
     LEASE,
@@ -274,7 +275,7 @@ def test_one_probe_is_out_at_a_time_and_each_is_another_one(store: Store, outbox
     assert not outbox.health("ocamba").is_held(outbox.time())
     for _ in range(3):
         assert not claim(outbox).probe
-    assert [one["attempts"] for one in outbox.rows()] == [0] * 4
+    assert [one["attempts"] for one in rows_of(outbox)] == [0] * 4
 
 
 def test_a_probe_whose_sender_dies_is_followed_by_another(store: Store, outbox: Outbox) -> None:

@@ -13,6 +13,7 @@ from relay.outbox.errors import Busy
 from relay.outbox.looking import looking
 from relay.outbox.outbox import Outbox
 from relay.vault import Vault, parse_key
+from tests.kit.stored import rows_of
 from tests.outbox.outboxes import KEY, OCAMBA, Clock, Store, put
 
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
@@ -63,7 +64,7 @@ def test_two_ask_at_a_time_and_who_signs_up_does_not_wait(outbox: Outbox) -> Non
         assert inside.acquire(timeout=10)
     assert isinstance(ask(outbox, "SELECT 1"), Busy), "the third"
     assert put(outbox, "ada").repeat is False
-    assert outbox.rows(), "and what is no look goes on"
+    assert rows_of(outbox), "and what is no look goes on"
     release.set()
     for looker in lookers:
         looker.join(10)

@@ -43,6 +43,7 @@ from relay.outcome import (
 )
 from relay.quota import Window
 from relay.vault import Vault, new_key, parse_key
+from tests.kit.stored import rows_of
 from tests.kit.upstream import worst
 
 KEY = parse_key(new_key())
@@ -243,7 +244,7 @@ class ManyDispatchers(RuleBasedStateMachine):
     @rule()
     def look(self) -> None:
         """An operator reads the list, and acts on it later."""
-        rows = self.outbox.rows(limit=1000)
+        rows = rows_of(self.outbox, limit=1000)
         self.seen = {row["receipt"]: Expected(row["state"], row["fence"]) for row in rows}
 
     @precondition(lambda self: any(one.state in REPLAYABLE for one in self.seen.values()))
@@ -275,7 +276,7 @@ class ManyDispatchers(RuleBasedStateMachine):
 
     @invariant()
     def each_is_in_exactly_one_state_and_says_so_if_there_may_be_two_of_it(self) -> None:
-        rows = {row["receipt"]: row for row in self.outbox.rows(limit=1000)}
+        rows = {row["receipt"]: row for row in rows_of(self.outbox, limit=1000)}
         assert sorted(rows) == sorted(self.stored)
         assert all(row["state"] in STATES for row in rows.values())
         assert {receipt for receipt, row in rows.items() if row["state"] == SENDING} == set(self.owner)
@@ -283,7 +284,7 @@ class ManyDispatchers(RuleBasedStateMachine):
 
     @invariant()
     def delivered_means_that_upstream_has_it(self) -> None:
-        for row in self.outbox.rows(state=DELIVERED, limit=1000):
+        for row in rows_of(self.outbox, state=DELIVERED, limit=1000):
             assert self.creates.get(row["receipt"])
             assert not row["has_payload"]
 

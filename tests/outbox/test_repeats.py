@@ -23,6 +23,7 @@ from relay.outbox.errors import Unavailable
 from relay.outbox.moves import Moved
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Stored
+from tests.kit.stored import rows_of
 from tests.outbox.outboxes import (
     Store,
     bring_to,
@@ -47,7 +48,7 @@ def test_what_is_put_is_there_sealed_and_found_by_its_contact(outbox: Outbox) ->
     assert (found["state"], found["source"], found["attempts"], found["fence"]) == (QUEUED, "form", 0, 0)
     assert outbox.vault.open(found["payload"], found["receipt"]) == {"profile": {"email": "ada@example.com"}}
     wanted = (outbox.vault.hash("contact", "ada@example.com"),)
-    assert [one["receipt"] for one in outbox.rows(contact_hashes=wanted)] == [found["receipt"]]
+    assert [one["receipt"] for one in rows_of(outbox, contact_hashes=wanted)] == [found["receipt"]]
 
 
 HELD_ONE = {"state": HELD, "reason": "honeypot"}

@@ -24,6 +24,7 @@ from relay.outbox.schema import deliveries, holds
 from relay.outcome import Later, Refused
 from relay.quota import parse_windows, used
 from relay.vault import Vault, parse_key
+from tests.kit.stored import rows_of
 from tests.outbox.outboxes import (
     KEY,
     LEASE,
@@ -242,7 +243,7 @@ def test_what_was_stamped_before_the_clock_went_back_is_sent_at_once(sqlite_stor
 def test_a_backup_made_under_load_holds_what_was_stored_before(sqlite_store: Store, tmp_path: Path) -> None:
     outbox = sqlite_store.opened[0]
     filled_quickly(outbox, 8000)
-    before = {one["receipt"] for one in outbox.rows(limit=100_000)}
+    before = {one["receipt"] for one in rows_of(outbox, limit=100_000)}
     done = threading.Event()
 
     def load() -> int:
@@ -261,7 +262,7 @@ def test_a_backup_made_under_load_holds_what_was_stored_before(sqlite_store: Sto
     assert stored.result() > 0
     assert seconds < 10
     copy = Store(f"sqlite:///{tmp_path / 'copy.db'}").open(start=False)
-    assert before <= {one["receipt"] for one in copy.rows(limit=100_000)}
+    assert before <= {one["receipt"] for one in rows_of(copy, limit=100_000)}
     copy.stop()
     put(outbox, "the live one goes on")
     assert sqlite3.connect(tmp_path / "copy.db").execute("PRAGMA integrity_check").fetchone() == ("ok",)

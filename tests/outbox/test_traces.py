@@ -19,6 +19,7 @@ from relay.outbox.outbox import Outbox
 from relay.outbox.records import Turn
 from relay.outbox.schema import deliveries
 from relay.outcome import Delivered
+from tests.kit.stored import rows_of
 from tests.outbox.outboxes import (
     OCAMBA,
     Store,
@@ -121,7 +122,7 @@ def test_finished_rows_cost_nothing_when_claiming_looking_or_tidying(store: Stor
         "recover": lambda: outbox.recover(crashed, every=False),
         "expire": lambda: outbox.expire({"form": 100}, 100),
         "sources_all_invalid": lambda: outbox.sources_all_invalid(10),
-        "rows": lambda: outbox.rows(state=QUEUED, limit=100),
+        "rows": lambda: rows_of(outbox, state=QUEUED, limit=100),
         "count": lambda: outbox.count("form", INVALID),
     }
 
