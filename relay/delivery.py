@@ -29,9 +29,8 @@ HELD = "held"
 INVALID = "invalid"
 DISCARDED = "discarded"
 STATES = (QUEUED, SENDING, DELIVERED, REFUSED, PARKED, DEAD, HELD, INVALID, DISCARDED)
-REPLAYABLE = (HELD, INVALID, PARKED, REFUSED, DEAD)
-KEPT = (HELD, INVALID, REFUSED, PARKED, DEAD)
-"""States whose payload stays until ``retention`` says otherwise."""
+KEPT = (HELD, INVALID, PARKED, REFUSED, DEAD)
+"""States in which a person decides: the payload stays until then, or until ``retention`` is over."""
 
 FRESH, RETRY, CHECK = 0, 1, 2
 """Lanes: new ones; those sent before or replayed; those that a captcha service is to be asked about."""

@@ -11,7 +11,7 @@ from relay.cli.filtering import NO_MATCH, filtered, is_narrow, known_filter, who
 from relay.cli.jobs import follow
 from relay.cli.listing import list_, show
 from relay.cli.opening import open_to_act
-from relay.delivery import REPLAYABLE
+from relay.delivery import KEPT
 
 if TYPE_CHECKING:
     from relay.operator.filter import Filter
@@ -89,7 +89,7 @@ def _each(act: Callable[[str], dict[str, Any]], receipts: list[str]) -> int:
 def _matching(operator: "Operator", wanted: "Filter") -> list[str]:
     """Return the receipts a filter means; without a state, of those that can be acted on."""
     found: list[str] = []
-    for state in (wanted.state,) if wanted.state else REPLAYABLE:
+    for state in (wanted.state,) if wanted.state else KEPT:
         left = wanted.limit - len(found)
         if left > 0:
             rows = operator.submissions(replace(wanted, state=state, limit=left))

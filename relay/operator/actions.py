@@ -4,17 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from relay.config.settings import Settings
-from relay.delivery import DEAD, DELIVERED, DISCARDED, HELD, INVALID, PARKED, QUEUED, REFUSED, SENDING
+from relay.delivery import DELIVERED, DISCARDED, INVALID, KEPT, QUEUED, REFUSED, SENDING
 
 REPLAY, DISCARD, EDIT, REVEAL = "replay", "discard", "edit", "reveal"
 
-WAITING = (HELD, INVALID, PARKED, REFUSED, DEAD)
-"""States in which a person decides."""
 POSSIBLE: Mapping[str, tuple[str, ...]] = {
-    REPLAY: WAITING,
-    DISCARD: WAITING,
+    REPLAY: KEPT,
+    DISCARD: KEPT,
     EDIT: (INVALID, REFUSED),
-    REVEAL: (QUEUED, SENDING, DELIVERED, *WAITING),
+    REVEAL: (QUEUED, SENDING, DELIVERED, *KEPT),
 }
 """By action, the states in which it is possible."""
 NEEDS_PAYLOAD = (REPLAY, EDIT, REVEAL)
@@ -47,4 +45,4 @@ def why_not(action: str, row: Mapping[str, Any], settings: Settings) -> str | No
 def is_stranded(row: Mapping[str, Any], settings: Settings) -> bool:
     """Whether a row waits, or would, for a destination that was removed: nobody will ever send it."""
     removed = settings.has_file and row["destination"] not in settings.destinations
-    return removed and row["state"] in (QUEUED, *WAITING)
+    return removed and row["state"] in (QUEUED, *KEPT)

@@ -5,7 +5,7 @@ from typing import Any
 
 from relay import clock
 from relay.config.settings import Settings
-from relay.operator.actions import WAITING
+from relay.delivery import KEPT
 from relay.outbox import figures, refusals, unmapped
 from relay.outbox.figures import HOUR
 from relay.outbox.outbox import Outbox
@@ -17,7 +17,7 @@ DAY_HOURS, WEEK_HOURS = 24, 7 * 24
 
 def needs_you(settings: Settings, outbox: Outbox) -> list[dict[str, Any]]:
     """Return what waits for a person, by state, source and reason; ``kept_seconds``: for how long."""
-    found: list[dict[str, Any]] = outbox.read(lambda conn: figures.waiting(conn, WAITING))
+    found: list[dict[str, Any]] = outbox.read(lambda conn: figures.waiting(conn, KEPT))
     return [
         {
             **group,

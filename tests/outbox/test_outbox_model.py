@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from relay.delivery import DELIVERED, QUEUED, REPLAYABLE, SENDING, STATES, Delivery
+from relay.delivery import DELIVERED, KEPT, QUEUED, SENDING, STATES, Delivery
 from relay.destination import Destination
 from relay.dispatch.decide import decide
 from relay.health import PAUSED
@@ -247,11 +247,11 @@ class ManyDispatchers(RuleBasedStateMachine):
         rows = rows_of(self.outbox, limit=1000)
         self.seen = {row["receipt"]: Expected(row["state"], row["fence"]) for row in rows}
 
-    @precondition(lambda self: any(one.state in REPLAYABLE for one in self.seen.values()))
+    @precondition(lambda self: any(one.state in KEPT for one in self.seen.values()))
     @rule(which=st.integers(0, 99), verb=st.sampled_from(["requeue", "discard"]))
     def act(self, which: int, verb: str) -> None:
         # In the order of signing up: receipts are random, and a story must be told again as it was.
-        chosen = [one for one in self.stored if one in self.seen and self.seen[one].state in REPLAYABLE]
+        chosen = [one for one in self.stored if one in self.seen and self.seen[one].state in KEPT]
         receipt = chosen[which % len(chosen)]
         before = self.row(receipt)
         found = getattr(self.outbox, verb)(receipt, self.seen[receipt])

@@ -16,7 +16,6 @@ from relay.delivery import (
     PARKED,
     QUEUED,
     REFUSED,
-    REPLAYABLE,
     RETRY,
     SENDING,
     STATES,
@@ -426,8 +425,7 @@ def test_the_states_are_those_of_the_contract() -> None:
         "invalid",
         "discarded",
     }
-    assert set(REPLAYABLE) == {"held", "invalid", "parked", "refused", "dead"}
-    assert set(KEPT) == {"held", "invalid", "refused", "parked", "dead"}
+    assert set(KEPT) == {"held", "invalid", "parked", "refused", "dead"}
 
 
 def test_a_payload_is_in_no_representation() -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 from flask import Response, request, url_for
 
-from relay.delivery import STATES
-from relay.operator.actions import DISCARD, POSSIBLE, REPLAY, WAITING
+from relay.delivery import KEPT, STATES
+from relay.operator.actions import DISCARD, POSSIBLE, REPLAY
 from relay.operator.actor import ACT, REVEAL
 from relay.operator.exports import FORMATS
 from relay.operator.filter import Filter, typed_time
@@ -95,7 +95,7 @@ def _acts(group: Mapping[str, Any]) -> list[tuple[str, str]]:
     None without a reason: all of that state and source would be meant, whatever theirs.
     """
     state = group["state"]
-    if not the_actor().may(ACT) or state not in WAITING or not group["reason"]:
+    if not the_actor().may(ACT) or state not in KEPT or not group["reason"]:
         return []
     return [(REPLAY, _REPLAY_WORDS[state]), (DISCARD, _DISCARD_WORDS.get(state, "Discard all …"))]
 
