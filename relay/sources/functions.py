@@ -23,7 +23,7 @@ def _is_address(one: Any) -> bool:
     return isinstance(one, dict) and "country" in one and not _OF_AN_ADDRESS.isdisjoint(one)
 
 
-class Known(Functions):
+class OwnFunctions(Functions):
     """JMESPath's functions and the relay's own."""
 
     @signature({"types": []})

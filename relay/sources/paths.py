@@ -10,7 +10,7 @@ import jmespath
 from jmespath.visitor import TreeInterpreter
 
 from relay.sources.form_body import steps_of
-from relay.sources.functions import Known
+from relay.sources.functions import OwnFunctions
 from relay.sources.text import is_blank, normal
 
 _DIGITS = "0123456789"
@@ -87,7 +87,7 @@ class Path:
         return self.text in body or self.find(body) is not None
 
 
-_INTERPRETER = TreeInterpreter(jmespath.Options(custom_functions=Known()))
+_INTERPRETER = TreeInterpreter(jmespath.Options(custom_functions=OwnFunctions()))
 
 
 def unknown_function(expression: Any) -> str | None:
@@ -95,7 +95,7 @@ def unknown_function(expression: Any) -> str | None:
     waiting = [expression.parsed]
     while waiting:
         node = waiting.pop()
-        if node["type"] == "function_expression" and node["value"] not in Known.FUNCTION_TABLE:
+        if node["type"] == "function_expression" and node["value"] not in OwnFunctions.FUNCTION_TABLE:
             return str(node["value"])
         waiting += [child for child in node["children"] if isinstance(child, dict)]
     return None
