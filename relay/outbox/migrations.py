@@ -174,12 +174,9 @@ def _seen_jobs(conn: Connection) -> None:
 
 
 def _faults_kept(conn: Connection) -> None:
-    """Remember a fault, and what a person's hold covers, through another hold."""
+    """Remember a fault, and what a person's hold covers, through another hold (see ``holds``)."""
     for name in ("misconfigured", "asked_reason", "halved_at"):
         _add_column(conn, destinations.c[name])
-    reason = destinations.c.hold_reason
-    wrong = sa.update(destinations).where(reason.startswith("misconfigured"))
-    conn.execute(wrong.values(misconfigured=reason))
 
 
 STEPS: tuple[Callable[[Connection], None], ...] = (
