@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -50,7 +50,7 @@ class Job:
 def add(conn: Connection, job: Job) -> None:
     """Keep a new job."""
     left_out = ("filter", "outcomes", "id")
-    names = [name for name in Job.__dataclass_fields__ if name not in left_out]
+    names = [field.name for field in fields(Job) if field.name not in left_out]
     values: dict[str, Any] = {name: getattr(job, name) for name in names}
     values |= {"filter": json.dumps(job.filter), "outcomes": json.dumps(job.outcomes)}
     conn.execute(sa.insert(jobs).values(values))
