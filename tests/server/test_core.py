@@ -1,0 +1,55 @@
+"""Each process stays on one core, and several spread."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from relay.server import core
+from tests.kit.relay import RelayProcess, config
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="this system keeps nobody on a core"
+)
+_SLEEP = (
+    "import os, sys, time; os.sched_setaffinity(0, {int(sys.argv[1])}); print(flush=True); time.sleep(60)"
+)
+
+
+def test_all_threads_of_a_relay_stay_on_one_core() -> None:
+    with RelayProcess(config("http://127.0.0.1:9/")) as relay:
+        assert relay.process is not None
+        pid = relay.process.pid
+        worker = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()[0]
+        threads = [int(name) for name in os.listdir(f"/proc/{worker}/task")]
+        cores = {frozenset(os.sched_getaffinity(thread)) for thread in threads}
+    assert len(threads) > 5
+    assert [len(kept) for kept in cores] == [1]
+
+
+@pytest.mark.parametrize(
+    ("taken", "least"), [({}, {0, 2}), ({0: 1}, {2}), ({0: 3, 2: 2}, {2}), ({0: 1, 2: 1, 1: 0}, {0, 2})]
+)
+def test_a_core_that_may_be_used_and_that_the_fewest_are_kept_on_is_taken(
+    taken: dict[int, int], least: set[int]
+) -> None:
+    assert {core.least_taken({0, 2}, Counter(taken)) for _ in range(100)} == least
+
+
+def test_processes_that_are_kept_on_a_core_are_counted() -> None:
+    mine = min(os.sched_getaffinity(0))
+    before = core.kept()[mine]
+    command = [sys.executable, "-c", _SLEEP, str(mine)]
+    others = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(20)]
+    try:
+        for other in others:
+            assert other.stdout is not None
+            other.stdout.readline()
+        assert core.kept()[mine] >= before + 10  # other tests' processes come and go
+    finally:
+        for other in others:
+            other.kill()
+            other.communicate()
