@@ -39,6 +39,17 @@ def test_a_core_that_may_be_used_and_that_the_fewest_are_kept_on_is_taken(
     assert {core.least_taken({0, 2}, Counter(taken)) for _ in range(100)} == least
 
 
+def test_a_system_that_does_not_let_it_is_no_reason_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = os.sched_getaffinity(0)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "sched_setaffinity", refuse)
+    core.stay_on_one()
+    assert os.sched_getaffinity(0) == before
+
+
 def test_processes_that_are_kept_on_a_core_are_counted() -> None:
     mine = min(os.sched_getaffinity(0))
     before = core.kept()[mine]
