@@ -231,9 +231,9 @@ class Entries:
 
     def read(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return name → value, blank where none has one; of equal names with different values all of them,
-        since nothing tells whose each is."""
-        found: dict[str, list[Any]] = {}
+        since nothing tells whose each is. A title without an entry is a question that was left empty."""
         titles = self._titles(body)
+        found: dict[str, list[Any]] = {title: [] for title in titles.values() if isinstance(title, str)}
         for entry in _dicts(search(_expression(self.list), body)):
             value = search(_expression(self.value), entry)
             names = [search(_expression(name), entry) for name in self.names]

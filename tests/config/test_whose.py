@@ -50,11 +50,13 @@ def profile(source: Source, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def typeform(*fields: tuple[str, str, Any]) -> dict[str, Any]:
+    """Every question is defined; one that was left empty has no answer."""
     kinds = {"email": "email", "phone": "phone_number", "text": "text"}
     listed = [{"id": str(at), "title": title} for at, (title, _, _) in enumerate(fields)]
     answers = [
         {"type": kinds[kind], kinds[kind]: value, "field": {"id": str(at)}}
         for at, (_, kind, value) in enumerate(fields)
+        if value
     ]
     return {"form_response": {"definition": {"fields": listed}, "answers": answers}}
 
@@ -135,6 +137,18 @@ def test_who_left_the_own_address_empty_is_not_given_another_persons(
 ) -> None:
     body = SHAPES[preset](("email", "email", ""), (friends, "email", FRIEND), ("phone", "phone", OWN_PHONE))
     assert profile(sources[preset], body) == {"mobile_phone_number": OWN_PHONE}
+
+
+@by_kind
+def test_a_question_left_empty_stays_empty_whatever_the_other_is_called(
+    sources: dict[str, Source], preset: str
+) -> None:
+    """Typeform sends no answer at all for it: it stands among the questions only."""
+    email, phone = "Who comes along? Address", "Where to ring there"
+    body = SHAPES[preset](("email", "email", ""), (email, "email", FRIEND), ("phone", "phone", OWN_PHONE))
+    assert profile(sources[preset], body) == {"mobile_phone_number": OWN_PHONE}
+    body = SHAPES[preset](("phone", "phone", ""), (phone, "phone", FRIENDS_PHONE), ("email", "email", OWN))
+    assert profile(sources[preset], body) == {"email": OWN}
 
 
 @every_shape
