@@ -61,7 +61,12 @@ def in_region(digits: str, region: str, *, may_be_foreign: bool = False) -> Phon
 
 
 def _with_a_zero_before_its_code(digits: str, national: PhoneNumber) -> PhoneNumber:
-    """Return what ``049 170 …`` is: a national number, or one whose second zero was forgotten."""
+    """Return what ``049 170 …`` is: a national number, or one whose second zero was forgotten.
+
+    No number of North America begins with a zero, and ``0151 …`` is a mobile in Germany. Raises NoNumber.
+    """
+    if national.country_code == _NORTH_AMERICA:
+        raise NoNumber
     abroad = _try_parsed("+" + digits[1:])
     if abroad is None or not phonenumbers.is_valid_number(abroad):
         return _possible(national)
