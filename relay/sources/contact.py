@@ -19,6 +19,8 @@ _QUOTES = '"“”„«» \t'
 _STOPS = ",;:)>"
 """Of the list or the text that an address stood in; none ends a domain."""
 _COMMENT = re.compile(r"\s\([^()@]*\)")
+_MASKED = re.compile(r"\*\*|[•●…∗⁎]")
+"""Where somebody hid a part of an address: ``j***@example.com``, as this relay's own hints do."""
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 _LONGEST_LOCAL = 64
 _SHORTEST_SLIP = 6  # shorter domains have too many neighbours
@@ -46,7 +48,7 @@ def email(text: str) -> str:
     """
     address = _address(text)
     local, _, domain = address.rpartition("@")
-    if _ENCODED.search(local):  # twice, and only once undone
+    if _MASKED.search(local) or _ENCODED.search(local):  # encoded twice, and only once undone
         raise _no_address()
     checked = address
     if domain.lower() in _DOTTED_DOMAINS and len(local) <= _LONGEST_LOCAL:
