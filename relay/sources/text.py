@@ -32,9 +32,15 @@ _SAYS_NOTHING = frozenset(
     ]
 )
 _NO_NAMES = frozenset(
-    ["undefined", "null", "NaN", "[object Object]", "n/a", "N/A", "-", "--", "–", ".", "..."]
+    ["undefined", "null", "NaN", "[object Object]", "n/a", "N/A", "-", "--", "–", ".", "...", "xxxxx"]
 )
-"""What programs and people write where nothing is. "Null" and "None" are people's names."""
+"""What programs and people write where nothing is; five x stand in the links that Typeform shows for hidden
+fields. "Null" and "None" are people's names."""
+_UNFILLED = re.compile(
+    r"\{+[^{}]*name[^{}]*\}+|\*\|\w*name\w*\|\*|%+\w*name\w*%+|\[[\w-]*name[\w-]*\]", re.IGNORECASE
+)
+"""The place of a name in a letter or a link that no program filled in: ``{{first_name}}``, ``*|FNAME|*``."""
+_LONGEST_PLACE = 100
 _ZEROS = re.compile(r"(?<=&#)0+(?=[0-9])")
 _NO_CHARACTER = re.compile(r"&#[1-9][0-9]{7,};?")
 """Beyond the last one there is; Python refuses to read a number of thousands of digits."""
@@ -95,7 +101,10 @@ def says_nothing(text: str) -> bool:
 
 def is_no_name(value: Any) -> bool:
     """Whether what stands for a name is what a program or a person writes where there is none."""
-    return isinstance(value, str) and value.strip() in _NO_NAMES
+    text = value.strip() if isinstance(value, str) else None
+    return text is not None and (
+        text in _NO_NAMES or (len(text) <= _LONGEST_PLACE and _UNFILLED.fullmatch(text) is not None)
+    )
 
 
 def unescaped(text: str) -> str:
