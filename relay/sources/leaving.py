@@ -7,22 +7,35 @@ from typing import Any
 from relay.sources.text import is_blank
 
 _LONG = 200
+_SIGNS = re.compile(r"[\W_]+")
 _WORDS = re.compile(
     r"delet|remov|erase|erasure|bounce|complain|cancel|revok|suppress|deactivat|archived|opt(?:ed)?[_-]?out|"
-    r"unsubscri"
+    r"unsub|redact|anonymi[sz]ed|purged|destroyed|withdrawn|declined|rejected|spam[_-]?(?:report|complain)|"
+    r"abmeld|abgemeldet|abbestell|d[eé]s(?:inscri|abonn)|desuscri|disiscri|afmeld|uitgeschreven"
 )
 _ENDS = re.compile(
-    r"(?:delet|remov|eras|bounc|complain|cancell?|revok|suppress|deactivat|archiv)ed$|opt(?:ed)?[ _-]?out$|"
-    r"unsubscribed|^unsubscri|unsubscri\w*$"
+    r"(?:delet|remov|eras|bounc|complain|cancell?|revok|suppress|deactivat|archiv|redact|anonymi[sz]|purg|"
+    r"destroy|declin|reject)ed$|opt(?:ed)?[ _-]?out$|withdrawn$|as spam$|"
+    r"unsubscribed|^unsubscri|unsubscri\w*$|ab(?:ge)?meld\w*$|abbestell\w*$|d[eé]s(?:inscri|abonn)\w*$|"
+    r"desuscri\w*$|disiscri\w*$|afgemeld$|uitgeschreven$"
 )
 """In several words it must end as such kinds do: a title, or what a firm offers, may have such a word in it:
-"Cancel culture, a talk", "Lower your unsubscribe rate", "Junk removal"."""
-_FLAGS = ("unsubscribed", "opted_out", "deleted")
-_TIMES = ("unsubscribed_at", "deleted_at")
+"Cancel culture, a talk", "Lower your unsubscribe rate", "Junk removal". And what begins a title by itself
+("Spamalot", "Destroyer") counts in the past only."""
+_FLAGS = frozenset(
+    [
+        *("unsubscribed", "isunsubscribed", "unsubscribedfromemails", "emailblacklisted", "donotcontact"),
+        *("optedout", "optout", "emailoptedout", "emailoptout", "hsemailoptout", "hasoptedoutofemail"),
+        *("deleted", "isdeleted"),
+    ]
+)
+_TIMES = frozenset(["unsubscribedat", "optedoutat", "deletedat"])
+_STATUS = frozenset(["status", "state", "subscriptionstatus", "emailstatus", "marketingstatus"])
+"""As letters alone, since one program's ``unsubscribed_at`` is another's ``unsubscribedAt``."""
 _STATES = frozenset(
     [
         *("unsubscribed", "optedout", "suppressed", "deleted", "cleaned"),
-        *("bounced", "complained", "canceled", "cancelled"),
+        *("bounced", "complained", "canceled", "cancelled", "redacted", "anonymized", "erased"),
     ]
 )
 _YES = frozenset(["true", "1", "yes"])
@@ -42,14 +55,22 @@ def tells_of_leaving(kind: Any) -> bool:
 
 def has_left(person: Any) -> bool:
     """Whether a contact is marked as one who left: by a flag, a status, or the time of it."""
-    if not isinstance(person, Mapping):
-        return False
-    return (
-        any(_plain(person.get(name)) in _YES for name in _FLAGS)
-        or _plain(person.get("subscribed")) in _NO
-        or _plain(person.get("status")).translate({ord("_"): None, ord("-"): None}) in _STATES
-        or any(_is_time(person.get(name)) for name in _TIMES)
+    return isinstance(person, Mapping) and any(
+        _says_left(_letters(str(name)), value) for name, value in person.items()
     )
+
+
+def _says_left(name: str, value: Any) -> bool:
+    return (
+        (name in _FLAGS and _plain(value) in _YES)
+        or (name == "subscribed" and _plain(value) in _NO)
+        or (name in _STATUS and _letters(_plain(value)) in _STATES)
+        or (name in _TIMES and _is_time(value))
+    )
+
+
+def _letters(text: str) -> str:
+    return _SIGNS.sub("", text[:_LONG]).lower()
 
 
 def _plain(value: Any) -> str:

@@ -21,6 +21,9 @@ LEAVING = [
     *("consent.revoked", "contact.suppressed", "user.deactivated", "contact.archived", "opt-out", "opt out"),
     *("CONTACT_OPTED_OUT", "optOut", "OptedOut", "contact.opted_out.v1", "Somebody unsubscribed from a list"),
     *("Email bounced", "Subscription Cancelled", "Customer has opted out", "Unsubscribe from a list"),
+    *("customer.redacted", "customers/redact", "user.anonymized", "consent.withdrawn", "contact.purged"),
+    *("invitation.declined", "lead rejected", "contact.unsub", "SpamReport", "Marked as spam"),
+    *("Abmeldung", "newsletter_abgemeldet", "Newsletter abbestellt", "Désinscription", "contact désabonné"),
     ["contact.created", "contact.deleted"],
     [None, 5, ["Unsubscribe"]],
 ]
@@ -49,6 +52,12 @@ STAYING = [
             "Bounce House",
             "Lower your unsubscribe rate",
             "Data deletion 101",
+            "Spam musubi workshop",
+            "Spamalot",
+            "Destroyer",
+            "Rejected Records, the label",
+            "Anmeldung",
+            "inscription",
         ),
         "x" * 300 + "deleted",
     ),
@@ -77,6 +86,14 @@ def test_any_other_event_is_not(kind: Any) -> None:
         *({"status": state} for state in ("Unsubscribed", "opted_out", "OPTED-OUT", "cleaned", "canceled")),
         *({name: "2026-01-01"} for name in ("unsubscribed_at", "deleted_at")),
         {"deleted_at": 1790000000},
+        *({name: "2026-01-01T00:00:00Z"} for name in ("unsubscribedAt", "Unsubscribed At", "deletedAt")),
+        *(
+            {name: True}
+            for name in ("optedOut", "opt_out", "Is Deleted", "HasOptedOutOfEmail", "hs_email_optout")
+        ),
+        {"Status": "Opted Out"},
+        {"state": "cancelled"},
+        {"subscription_status": "UNSUBSCRIBED"},
     ],
     ids=str,
 )
@@ -95,6 +112,8 @@ def test_a_contact_that_is_marked_as_gone_has_left(marked: dict[str, Any]) -> No
         *({"subscribed": yes} for yes in (True, "true", "", None)),
         *({"status": state} for state in ("subscribed", "active", "", None, 1, ["unsubscribed"])),
         *({"deleted_at": at} for at in ("", None, 0, "0", False, "null", [])),
+        {"state": "CA", "hs_email_optout": "", "opt_out": "no", "HasOptedOutOfEmail": False},
+        {"unsubscribe": "https://example.com/u/1"},
         {},
     ],
     ids=str,
