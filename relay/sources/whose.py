@@ -11,8 +11,12 @@ _ANOTHER = re.compile(
     r"\b(?:"
     # who they are to the visitor
     r"friends?|buddy|partners?|spouse|husband|wife|fianc|colleague|cowork|co work|emergenc|next of kin|"
+    r"siblings?\b|(?:mother|father) ?s\b|room ?mates?\b|team ?mates?\b|neighbou?rs?\b|plus (?:one|1)\b|"
+    r"(?:guest|attendee|participant|passenger|player|person|(?:team )?member|applicant) ?[2-9]\b|"
+    r"(?:second|other) (?:person|guest|attendee|applicant)|co ?applicant|"
     r"relative|guardian|beneficiar|recipient|addressee|gift|invite[ed]|referr|refer a|refer e|referee|"
     r"freund|bekannte|ehe(?:mann|frau|partner|gatt)|notfall|kolleg|empf[aä]n|empfaen|beschenkt|geworben|werber|"
+    r"nachbar|begleit(?:er|ung|person)|trauzeug|mitbewohn|"
     r"amie?s?\b|conjoint|urgence|coll[eè]gue|destinataire|parrain|filleul|"
     r"amig[oa]s?\b|pareja|c[oó]nyuge|emerg[eê]nc|compa[nñ]er|destinatari|referid|padrin|"
     r"amic(?:o|a|i|he)\b|coniuge|emergenza|collega|vriend|vriendin|noodgeval|ontvanger|"
@@ -22,7 +26,9 @@ _ANOTHER = re.compile(
     # who looks after the visitor, or brought them
     r"agente?s?\b|realtor|brokers?\b|sales ?(?:reps?|person|man)\b|reps?\b|advis[eo]r|consultant|makler|"
     r"berater|conseiller|courtier|asesor|corredor|consulent|nominee|nominat(?:e|ed|ion)\b|references?\b|"
-    r"affiliate|"
+    r"affiliate|sales (?:team|e ?mail|mail)|account exec|post author|"
+    r"physician|doctors?\b|dentist|employer|landlord|accountant|"
+    r"(?:haus)?arzt|[aä]rztin|arbeitgeber|vermieter|steuerberat|m[eé]decin|employeur|comptable|"
     # who gets a copy
     r"b?cc\b"
     r")"

@@ -191,6 +191,8 @@ def test_a_field_that_nothing_names_is_found_beside_another_persons(
         *("Your agent's email", "listing-agent", "Agent", "realtor", "sales_rep_email"),
         *("Makler E-Mail", "Votre conseiller", "Who do you nominate?", "ref", "affiliate_email"),
         *("_cc", "bcc", "send_to", "to-email", "Copy to:", "notification_email"),
+        *("Physician's contact", "Hausarzt", "landlord_email", "sales_email", "_post_author_email"),
+        *("Your roommate's e-mail", "Plus one", "Guest 2", "attendee3", "Begleitperson"),
     ],
 )
 def test_who_looks_after_the_visitor_or_gets_a_copy_is_nobody_who_signed_up(
@@ -357,6 +359,7 @@ def test_a_gift_is_sent_to_somebody_else(sources: dict[str, Source]) -> None:
     [
         *("Your email", "E-mail", "contact", "Company", "Where may we write you?", "family", "amount"),
         *("Mailingliste", "ehemaliger Name", "chemical", "parents", "kontakt", "address", "ort"),
+        *("Guest email", "Attendee 1", "person", "member 12", "mother tongue", "Author"),
         *("Email to contact you", "access", "accent", "agency", "Wohin?", "preference", "sales news"),
         *(
             "your e-mail address",
