@@ -354,6 +354,16 @@ def test_a_gift_is_sent_to_somebody_else(sources: dict[str, Source]) -> None:
     assert profile(sources["woocommerce"], body) == {"email": OWN}
 
 
+def test_an_order_that_nobody_placed_is_no_sign_up(sources: dict[str, Source]) -> None:
+    """WooCommerce tells of what stands in a checkout, while its visitor types or after they left."""
+    for status in ("checkout-draft", "auto-draft", "draft", "trash"):
+        order = {"id": 7, "status": status, "billing": {"email": OWN, "phone": OWN_PHONE}}
+        assert sources["woocommerce"].leaves_out(order)
+    for status in ("pending", "processing", "on-hold", "completed"):
+        order = {"id": 7, "status": status, "billing": {"email": OWN}}
+        assert not sources["woocommerce"].leaves_out(order)
+
+
 @pytest.mark.parametrize(
     "label",
     [
