@@ -51,7 +51,7 @@ def source(questions: Questions) -> Answers:
         roles={} if preset else _roles(form),
         consent_field=box,
         consent_text=text,
-        consent_value=next((one.value for one in form if one.name == box), ""),
+        consent_value=markup.yes_of(form, box),
         region=questions.answer("region", "Country of phone numbers without a country code, like DE").upper(),
         token_file=_token_file(
             questions.answer("token_file", "A file with the account's token; empty for none")
@@ -89,11 +89,12 @@ def _roles(form: tuple[Input, ...]) -> dict[str, str]:
 
 
 def _consent(questions: Questions, form: tuple[Input, ...]) -> tuple[str, str]:
-    """Return the box that allows to write to a person, and its text; a guess only where there is one box."""
+    """Return the box that allows to write to a person, and its text; a guess only where there is one box,
+    and it does not say no."""
     boxes = markup.boxes(form)
-    only = boxes[0] if len(boxes) == 1 else ""
+    only = boxes[0] if len(boxes) == 1 and markup.agrees(form, boxes[0]) else ""
     box = questions.answer("consent_field", "The box that allows to write; empty if there is none", only)
-    if len(boxes) > 1 and not questions.says("consent_field"):
+    if boxes and not only and not questions.says("consent_field"):
         raise AskedWrongly(f"which box allows to write? one of {', '.join(boxes)}; say --consent-field")
     return box, questions.answer("consent", "What stands beside that box") if box else ""
 

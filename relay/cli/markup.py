@@ -17,6 +17,13 @@ AUTOCOMPLETE = {
     "family-name": "last_name",
 }
 
+_WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|[\W_]+")
+_REFUSES = re.compile(
+    r"\b(?:no|not|dont|don t|never|stop|nein|nicht|kein\w{0,2}|non|pas|sin|niet|geen|none|off|false|0|"
+    r"opt ?out|unsub\w*|declin\w*|reject\w*|disagree\w*)\b",
+    re.IGNORECASE,
+)
+
 
 @dataclass(frozen=True)
 class Input:
@@ -76,6 +83,20 @@ def inputs(page: str, labels: Mapping[str, Sequence[str]]) -> list[Input]:
 def boxes(form: Iterable[Input]) -> list[str]:
     """Return the names of the boxes to tick, in order."""
     return list(dict.fromkeys(one.name for one in form if one.type == "checkbox"))
+
+
+def agrees(form: Iterable[Input], box: str) -> bool:
+    """Whether a tick may be consent: neither the box's name says no, nor what it sends."""
+    return not any(map(_refuses, [box, *(one.value for one in form if one.name == box)]))
+
+
+def yes_of(form: Iterable[Input], name: str) -> str:
+    """Return what a field of that name sends for yes; of several the first that does not say no."""
+    return next((one.value for one in form if one.name == name and not _refuses(one.value)), "")
+
+
+def _refuses(text: str) -> bool:
+    return _REFUSES.search(_WORDS.sub(" ", text)) is not None
 
 
 def roles(form: Iterable[Input], labels: Mapping[str, Sequence[str]]) -> dict[str, str]:

@@ -146,6 +146,30 @@ def test_which_of_two_boxes_means_consent_is_never_guessed(run: Run, folder: Pat
     assert "consent" not in (folder / "relay.toml").read_text()
 
 
+@pytest.mark.parametrize(
+    "box",
+    [
+        '<input type="checkbox" name="no_newsletter" value="1">',
+        '<input type="checkbox" name="emailOptOut">',
+        '<input type="checkbox" name="contact" value="No, do not write to me">',
+        '<input type="checkbox" name="keine_werbung">',
+    ],
+)
+def test_a_box_that_says_no_is_not_guessed_to_be_consent(run: Run, folder: Path, box: str) -> None:
+    (folder / "page.html").write_text(f'<form><input type="email" name="email">{box}</form>')
+    said = run("init", "--yes", "--html", "page.html")
+    assert said.status == 2 and "--consent-field" in said.err and not (folder / "relay.toml").exists()
+
+
+@pytest.mark.parametrize("kind", ["radio", "checkbox"])
+def test_of_a_no_and_a_yes_the_yes_is_consent(run: Run, folder: Path, kind: str) -> None:
+    answers = "".join(f'<input type="{kind}" name="news" value="{word}">' for word in ("No thanks", "Please"))
+    (folder / "page.html").write_text(f'<form><input type="email" name="email">{answers}</form>')
+    assert run("init", "--yes", "--html", "page.html", "--consent-field", "news").status == 0
+    box = written(folder).sources["newsletter"].mapping.consent["email"]
+    assert box.is_ticked({"news": "Please"}) and not box.is_ticked({"news": "No thanks"})
+
+
 def test_fields_can_be_named_by_what_they_are(run: Run, folder: Path) -> None:
     assert run("init", "--yes", "--fields", "email=feld1,phone=feld2").status == 0
     assert written(folder).sources["newsletter"].mapping is not None
