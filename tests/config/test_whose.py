@@ -354,6 +354,13 @@ def test_a_gift_is_sent_to_somebody_else(sources: dict[str, Source]) -> None:
     assert profile(sources["woocommerce"], body) == {"email": OWN}
 
 
+def test_what_typeform_makes_up_for_a_test_is_nobody(sources: dict[str, Source]) -> None:
+    made_up = typeform(("Email", "email", "an_account@example.com"), ("Name", "text", "Lorem ipsum dolor"))
+    assert sources["typeform"].is_excluded({"event_type": "form_response", **made_up}, {})
+    own = typeform(("Email", "email", OWN), ("Name", "text", "Lorem ipsum dolor"))
+    assert not sources["typeform"].is_excluded({"event_type": "form_response", **own}, {})
+
+
 def test_an_order_that_nobody_placed_is_no_sign_up(sources: dict[str, Source]) -> None:
     """WooCommerce tells of what stands in a checkout, while its visitor types or after they left."""
     for status in ("checkout-draft", "auto-draft", "draft", "trash"):
