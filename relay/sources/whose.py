@@ -29,10 +29,10 @@ _ANOTHER = re.compile(
     r"affiliate|sales (?:team|e ?mail|mail)|account exec|post author|"
     r"physician|doctors?\b|dentist|employer|landlord|accountant|"
     r"(?:haus)?arzt|[aä]rztin|arbeitgeber|vermieter|steuerberat|m[eé]decin|employeur|comptable|"
-    # who gets a copy
-    r"b?cc\b"
+    # who gets a copy, or is written to: a choice may send the shop's own address
+    r"b?cc\b|departments?\b|abteilung|filiale|branch(?:es)?\b|subject\b|betreff"
     r")"
-    r"|^(?:q[0-9]+)? ?(?:(?:send|copy|forward|e ?mail|mail) to|to|to e ?mail|notif\w* e ?mail|ref)"
+    r"|^(?:q[0-9]+)? ?(?:(?:send|copy|forward) ?to|(?:e ?mail|mail) to|to|to e ?mail|notif\w* e ?mail|ref)"
     r"(?: address)? ?$"
 )
 """The beginnings of words that say that a field is about somebody else."""

@@ -192,6 +192,7 @@ def test_a_field_that_nothing_names_is_found_beside_another_persons(
         *("Makler E-Mail", "Votre conseiller", "Who do you nominate?", "ref", "affiliate_email"),
         *("_cc", "bcc", "send_to", "to-email", "Copy to:", "notification_email"),
         *("Physician's contact", "Hausarzt", "landlord_email", "sales_email", "_post_author_email"),
+        *("your-department", "Abteilung", "sendto", "Subject", "menu-branch"),
         *("Your roommate's e-mail", "Plus one", "Guest 2", "attendee3", "Begleitperson"),
     ],
 )
@@ -376,7 +377,7 @@ def test_an_order_that_nobody_placed_is_no_sign_up(sources: dict[str, Source]) -
     [
         *("Your email", "E-mail", "contact", "Company", "Where may we write you?", "family", "amount"),
         *("Mailingliste", "ehemaliger Name", "chemical", "parents", "kontakt", "address", "ort"),
-        *("Guest email", "Attendee 1", "person", "member 12", "mother tongue", "Author"),
+        *("Guest email", "Attendee 1", "person", "member 12", "mother tongue", "Author", "location"),
         *("Email to contact you", "access", "accent", "agency", "Wohin?", "preference", "sales news"),
         *(
             "your e-mail address",
