@@ -362,6 +362,25 @@ def test_what_typeform_makes_up_for_a_test_is_nobody(sources: dict[str, Source])
     assert not sources["typeform"].is_excluded({"event_type": "form_response", **own}, {})
 
 
+@pytest.mark.parametrize(
+    ("choices", "agrees"),
+    [
+        ({"labels": ["Yes"]}, True),
+        ({"labels": ["Yes"], "other": None}, True),
+        ({"labels": ["Yes"], "other": "but only about my order"}, False),
+        ({"labels": ["Yes", "No"]}, False),
+        ({"other": "rather not"}, False),
+    ],
+)
+def test_what_somebody_adds_to_a_yes_of_typeforms_is_heard(
+    tmp_path: Path, choices: dict[str, Any], agrees: bool
+) -> None:
+    source = every_preset(tmp_path, consent='entry."May we write?"')["typeform"]
+    body = typeform(("Email", "email", OWN), ("May we write?", "text", "-"))
+    body["form_response"]["answers"][1] = {"type": "choices", "choices": choices, "field": {"id": "1"}}
+    assert profile(source, body) == ({"email": OWN} if agrees else {})
+
+
 def test_an_order_that_nobody_placed_is_no_sign_up(sources: dict[str, Source]) -> None:
     """WooCommerce tells of what stands in a checkout, while its visitor types or after they left."""
     for status in ("checkout-draft", "auto-draft", "draft", "trash"):
