@@ -44,5 +44,10 @@ def test_who_left_comes_in_by_no_table_either(operator: Operator) -> None:
         found = operator.import_table(name, io.BytesIO(table), {"email": "email"})
         assert [(one.line, one.why) for one in found.problems] == [(2, "left, or said no")], name
         assert found.queued == 1, name
+    export = b"email,Status,Email Opt Out\ngone@example.com,Unsubscribed,\n"
+    export += b"no@example.com,,TRUE\nada@example.com,,\n"
+    for name in ("framer", "typeform"):  # what they send says nothing of that; a list that was exported does
+        found = operator.import_table(name, io.BytesIO(export), {"email": "email"})
+        assert [one.line for one in found.problems] == [2, 3] and found.queued == 1, name
     shops = operator.import_table("woocommerce", io.BytesIO(table), {"email": "email"})
     assert shops.queued == 2, "its messages say nothing of that"
