@@ -4,7 +4,7 @@ Who acts on what a page showed names the state and the fence that were shown. A 
 takes its plain keys, so that later repeats find it, unless another with one of them was or will be sent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -249,34 +249,34 @@ def _move_with_keys(
 ) -> Same | None:
     """Change a row and give it its plain keys, unless another with one of them was or will be sent."""
     for _ in range(3):
+        others = _others(conn, row, keys)  # first: who comes after the question gives nothing up
         if same := _sent_already(conn, row, keys, near):
             return same
         try:
             with conn.begin_nested():
-                _change(conn, row, {**values, **_taken(conn, row, keys)})
+                for give_up, receipt, fence in others:
+                    give_up(conn, receipt, fence)
+                _change(conn, row, {**values, **_taken(keys)})
         except IntegrityError:  # another process stored one with that key meanwhile
             continue
         return None
     raise Unavailable("a repeat changed while it was looked at")
 
 
-def _taken(conn: Connection, row: Mapping[str, Any], keys: Keys) -> dict[str, Any]:
-    """Free a row's plain keys where another has them that is not sent, and return its columns for them."""
-    taken: dict[str, Any] = {}
-    if keys.content is not None:
-        for receipt, fence in _others(conn, row, _c.repeat_key == keys.content):
-            give_key_up(conn, receipt, fence)
-        taken |= {"repeat_key": keys.content, "plain_key": None}
-    if keys.twin is not None:
-        for receipt, _ in _others(conn, row, _c.twin_key == keys.twin):
-            give_twin_up(conn, receipt)
-        taken |= {"twin_key": keys.twin, "plain_twin": None}
-    return taken
+def _taken(keys: Keys) -> dict[str, Any]:
+    """Return the columns of a row that takes its plain keys."""
+    content = {"repeat_key": keys.content, "plain_key": None} if keys.content is not None else {}
+    return content | ({"twin_key": keys.twin, "plain_twin": None} if keys.twin is not None else {})
 
 
-def _others(conn: Connection, row: Mapping[str, Any], condition: sa.ColumnElement[bool]) -> Sequence[Any]:
-    query = sa.select(_c.receipt, _c.fence).where(condition, _c.receipt != row["receipt"])
-    return conn.execute(query).all()
+def _others(conn: Connection, row: Mapping[str, Any], keys: Keys) -> list[tuple[Any, str, int]]:
+    """Return who has a row's plain keys, each with how it gives one up and the fence it was seen with."""
+    found: list[tuple[Any, str, int]] = []
+    owned = (_c.repeat_key, keys.content, give_key_up), (_c.twin_key, keys.twin, give_twin_up)
+    for column, key, give_up in owned:
+        query = sa.select(_c.receipt, _c.fence).where(column == key, _c.receipt != row["receipt"])
+        found += [(give_up, *one) for one in conn.execute(query)] if key is not None else []
+    return found
 
 
 def _sent_already(conn: Connection, row: Mapping[str, Any], keys: Keys, near: Near) -> Same | None:

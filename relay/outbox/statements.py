@@ -268,11 +268,11 @@ def give_key_up(conn: Connection, receipt: str, fence: int) -> None:
     conn.execute(sa.update(deliveries).where(*own).values(repeat_key=None, plain_key=plain))
 
 
-def give_twin_up(conn: Connection, receipt: str) -> None:
-    """Let what a row is recognised by whatever its key go to another; what it was is still known."""
+def give_twin_up(conn: Connection, receipt: str, fence: int) -> None:
+    """The same for what a row is recognised by whatever its key."""
+    own = deliveries.c.receipt == receipt, deliveries.c.fence == fence
     plain = sa.func.coalesce(deliveries.c.plain_twin, deliveries.c.twin_key)
-    own = deliveries.c.receipt == receipt
-    conn.execute(sa.update(deliveries).where(own).values(twin_key=None, plain_twin=plain))
+    conn.execute(sa.update(deliveries).where(*own).values(twin_key=None, plain_twin=plain))
 
 
 def insert_all(conn: Connection, rows: list[dict[str, Any]]) -> Iterable[str]:

@@ -145,7 +145,7 @@ def _store_one(
         if twin and not is_superseded(twin, entry.twin_window, now):
             return repeat_of(conn, twin)
         if twin:
-            give_twin_up(conn, twin.receipt)
+            give_twin_up(conn, twin.receipt, twin.fence)
     raise Unavailable("a repeat changed while it was looked at")
 
 
@@ -206,7 +206,7 @@ def _mend(conn: Connection, invalid: Delivery, entry: Entry, now: float, vault: 
     if twin and not is_superseded(twin, entry.twin_window, now):
         return repeat_of(conn, twin)
     if twin:
-        give_twin_up(conn, twin.receipt)
+        give_twin_up(conn, twin.receipt, twin.fence)
     return Stored(_promote(conn, invalid, entry, now, vault), repeat=True)
 
 

@@ -3,10 +3,12 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 
-from relay.delivery import DEAD, DELIVERED, HELD, INVALID, QUEUED
+from relay.delivery import DEAD, DELIVERED, HELD, INVALID, QUEUED, Delivery
+from relay.outbox import moves, statements, storing
 from relay.outbox.moves import Mended, Moved, Near, Same, requeue
 from relay.outbox.outbox import Outbox
 from tests.outbox.outboxes import (
@@ -28,6 +30,10 @@ TWIN = {"window": None, "twin_window": 600.0}
 """What a form gives one that carries a key of its own."""
 signed_up = partial(put, **TWIN)
 brought = partial(bring_to, **TWIN)
+between = pytest.mark.parametrize(
+    "store", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True
+)
+"""Where another process may come between two statements; SQLite has one writer."""
 
 
 def test_two_keys_with_the_same_content_are_one_when_nobody_checks(outbox: Outbox) -> None:
@@ -156,3 +162,44 @@ def test_an_unmappable_one_that_passes_now_is_checked_and_then_the_earlier_one(o
 
     assert signed_up(outbox, key="two").delivery.receipt == kept
     assert claim(outbox, OCAMBA).delivery.receipt == kept
+
+
+@between
+def test_what_is_replayed_while_its_repeat_is_looked_at_is_what_that_repeats(
+    store: Store, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_up = brought(outbox, DEAD, key="one")
+    other = store.open()
+
+    def is_superseded(earlier: Delivery, window: float | None, now: float) -> bool:
+        found = statements.is_superseded(earlier, window, now)
+        if state(other, given_up) == DEAD:
+            replay(other, given_up)
+        return found
+
+    monkeypatch.setattr(storing, "is_superseded", is_superseded)
+
+    again = signed_up(outbox, key="two")
+
+    assert (again.repeat, again.delivery.receipt) == (True, given_up)
+    assert count(outbox) == 1
+
+
+@between
+@pytest.mark.parametrize("key", ["one", "two"])
+def test_who_signs_up_while_a_suspect_is_replayed_is_not_sent_twice(
+    store: Store, outbox: Outbox, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    suspect = signed_up(outbox, key="one", state=HELD).delivery.receipt
+    other, came = store.open(), list[str]()
+
+    def sent_already(*args: Any) -> Any:
+        found = real(*args)
+        if not came:
+            came.append(signed_up(other, key=key).delivery.receipt)
+        return found
+
+    real = moves._sent_already
+    monkeypatch.setattr(moves, "_sent_already", sent_already)
+
+    assert outbox.requeue(suspect, seen(outbox, suspect), window=600.0) == Same(came[0], QUEUED)
