@@ -28,6 +28,9 @@ def erase(contact: str) -> int:
         click.echo(f"not erased yet, as they are being sent: {erased.in_flight}; run this again in a minute")
     for profile_id in erased.profile_ids:
         click.echo(f"delete upstream: profile {profile_id}")
+    if erased.untold:
+        told = f"of {count_of(erased.untold, 'submission')} it may have a profile whose id it never told"
+        click.echo(f"look for the contact upstream: {told}")
     return FAILED if erased.in_flight else 0
 
 

@@ -24,11 +24,15 @@ NO_CONTACT = "must be an e-mail address or a phone number of at least six digits
 
 @dataclass(frozen=True)
 class Erased:
-    """What was deleted; ``in_flight`` were being sent; ``profile_ids`` are upstream's to delete."""
+    """What was deleted; ``in_flight`` were being sent; ``profile_ids`` are upstream's to delete.
+
+    Of ``untold`` upstream may have a profile, too, whose id nobody was told.
+    """
 
     count: int
     in_flight: int
     profile_ids: tuple[str, ...]
+    untold: int
 
 
 def is_contact(text: str) -> bool:

@@ -58,8 +58,9 @@ class Whole(Desk):
         gone = self._outbox.erase(list(found))
         self._outbox.checkpoint()
         self._note("erase", count=len(gone))
-        ids = {row["profile_id"] for row in found.values()} | set(gone)
-        return Erased(len(gone), len(found) - len(gone), tuple(sorted(one for one in ids if one)))
+        ids = {row["profile_id"] for row in found.values()} | {profile_id for profile_id, _ in gone}
+        told = tuple(sorted(one for one in ids if one))
+        return Erased(len(gone), len(found) - len(gone), told, sum(is_untold for _, is_untold in gone))
 
     def try_recorded(self, only: str | None) -> Iterator[trial.Change]:
         """Map what is stored with the present configuration, and say what would be different.

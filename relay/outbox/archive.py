@@ -222,12 +222,13 @@ class Archive(Store):
         finally:
             copy.close()
 
-    def erase(self, receipts: Sequence[str]) -> list[str | None]:
+    def erase(self, receipts: Sequence[str]) -> list[tuple[str | None, bool]]:
         """Delete deliveries, but none that is being sent; slots in use stay counted.
 
-        Returns, for each that is gone, the id of its profile upstream if it has one.
+        Returns, for each that is gone, the id of its profile upstream if it has one, and whether upstream
+        may have one whose id nobody was told.
         """
-        gone: list[str | None] = self.write(lambda conn: upkeep.erase(conn, receipts))
+        gone: list[tuple[str | None, bool]] = self.write(lambda conn: upkeep.erase(conn, receipts))
         return gone
 
     def stale(self, after: int = 0) -> list[tuple[int, str, bytes | None, bytes | None]]:

@@ -6,7 +6,7 @@ from contextlib import suppress
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from relay.delivery import KEPT, QUEUED, SENDING
+from relay.delivery import DELIVERED, KEPT, PARKED, QUEUED, SENDING
 from relay.health import RESTORED
 from relay.outbox.database import unhurried
 from relay.outbox.errors import Unfit
@@ -28,6 +28,10 @@ _TIMELINES = sa.select(
     sa.select(meta.c.value).where(meta.c.key == _TIMELINE).scalar_subquery(),
 )
 _EPISODES_LOCK = 0x5167_6E75_7053
+_IS_UNTOLD = sa.or_(
+    deliveries.c.may_be_duplicate,
+    sa.and_(deliveries.c.state.in_((PARKED, DELIVERED)), deliveries.c.profile_id.is_(None)),
+)
 
 
 def check_purpose(conn: Connection, sandbox: bool) -> None:
@@ -180,13 +184,14 @@ def forget_attempts(conn: Connection, numbers: Sequence[int]) -> None:
     conn.execute(sa.delete(attempts).where(attempts.c.id.in_(numbers)))
 
 
-def erase(conn: Connection, receipts: Sequence[str]) -> list[str | None]:
-    """Delete deliveries that are not being sent; return the ids that their profiles have upstream."""
-    gone: list[str | None] = []
+def erase(conn: Connection, receipts: Sequence[str]) -> list[tuple[str | None, bool]]:
+    """Delete deliveries that are not being sent; return of each the id that its profile has upstream, and
+    whether upstream may have one whose id nobody was told."""
+    gone: list[tuple[str | None, bool]] = []
     for start in range(0, len(receipts), _AT_ONCE):
         some = deliveries.c.receipt.in_(receipts[start : start + _AT_ONCE])
         query = sa.delete(deliveries).where(some, sa.not_(IS_SENDING))
-        gone += conn.scalars(query.returning(deliveries.c.profile_id))
+        gone += (tuple(one) for one in conn.execute(query.returning(deliveries.c.profile_id, _IS_UNTOLD)))
     return gone
 
 

@@ -116,6 +116,17 @@ def test_one_that_is_being_sent_is_erased_the_next_time(relay: RelayProcess, moo
     assert ran(relay, "erase", "--contact", address).endswith(f"delete upstream: profile {profile}\n")
 
 
+def test_who_erases_somebody_is_told_that_upstream_may_have_a_profile_without_a_known_id(
+    relay: RelayProcess,
+) -> None:
+    parked, address = in_state(relay, "parked")
+
+    told = ran(relay, "erase", "--contact", address)
+
+    assert told.startswith("1 submission erased\nlook for the contact upstream: of 1 submission it may have")
+    assert parked not in {row["receipt"] for row in relay.rows(history=False)}
+
+
 # --- backup, keys, schema -------------------------------------------------------------------------------
 
 

@@ -197,7 +197,7 @@ def test_what_is_erased_is_gone_and_its_slot_stays_taken(outbox: Outbox) -> None
     gone, kept = fill(outbox, "ada", "eve")
     record(outbox, claim(outbox, tight), destination=tight)
 
-    assert outbox.erase([gone]) == ["17430755068336100383"]
+    assert outbox.erase([gone]) == [("17430755068336100383", False)]
 
     assert outbox.get(gone) is None
     assert outbox.get(kept) is not None
@@ -218,7 +218,7 @@ def test_many_are_erased_at_once(outbox: Outbox) -> None:
 
     gone = outbox.erase([*receipts, *(f"unknown{number}" for number in range(70_000))])
 
-    assert gone == [None] * 1500
+    assert gone == [(None, False)] * 1500
 
     assert count(outbox) == 0
 
