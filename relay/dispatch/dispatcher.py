@@ -140,6 +140,8 @@ class Dispatcher:
             verdict.profile = outcome.profile or verdict.profile  # to an update nothing is answered
             if decision.delivery.is_update:  # created only: its update is about to be sent
                 return
+            if decision.delivery.profile_id and not verdict.profile:
+                return  # another process created it: what was said of it stands in the row
         verdict.tell(decision)
 
     # --- inside -------------------------------------------------------------------------------------

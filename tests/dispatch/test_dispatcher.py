@@ -9,13 +9,15 @@ import pytest
 import sqlalchemy as sa
 
 from relay.config import settings
+from relay.delivery import DELIVERED
 from relay.dispatch.dispatcher import Dispatcher
 from relay.dispatch.lane import Lane
 from relay.dispatch.line import Line
 from relay.health import Health
 from relay.outbox.outbox import Outbox
+from relay.outbox.records import Decision
 from relay.outbox.schema import deliveries
-from relay.outcome import Wait
+from relay.outcome import Delivered, Wait
 from tests.kit.processes import eventually
 from tests.kit.relay import NEWSLETTER, config, toml
 from tests.kit.upstream import ScriptedUpstream
@@ -82,6 +84,24 @@ def test_a_reload_that_comes_with_the_end_opens_nothing_and_complains_of_nothing
 
     assert dispatcher.missing() == {"added"}
     assert "config.owed" not in capfd.readouterr().err
+
+
+def test_who_waits_is_told_by_the_row_of_what_another_process_created(
+    store: Store, loaded: settings.Settings
+) -> None:
+    """What is answered to the update says nothing of the profile."""
+    outbox = store.open()
+    dispatcher = Dispatcher(outbox, loaded)
+    made = replace(put(outbox).delivery, profile_id="17430755068336100383")
+    updated = Decision(replace(made, state=DELIVERED), Health(), Delivered(204))
+
+    verdict = dispatcher.expect(made.receipt)
+    dispatcher.told(updated)
+    assert not verdict.wait(0)
+
+    dispatcher.told(Decision(made, Health(), Delivered(201, {"country_code": "DE"})))
+    dispatcher.told(updated)
+    assert verdict.wait(0) and verdict.profile == {"country_code": "DE"}
 
 
 def _attempts(outbox: Outbox, receipt: str) -> int | None:
