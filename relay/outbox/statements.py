@@ -160,7 +160,20 @@ SETTLE_LATE = (
         deliveries.c.sends == sa.bindparam("late_sends"),
         deliveries.c.state.not_in((SENDING, DELIVERED)),
     )
-    .values({**_SETTLED, "fence": deliveries.c.fence + 1})
+    .values(
+        {
+            **_SETTLED,
+            "fence": deliveries.c.fence + 1,
+            # Where its key went to another, the person has signed up again, and was maybe sent by that.
+            "may_be_duplicate": sa.case(
+                (
+                    sa.or_(deliveries.c.plain_key.is_not(None), deliveries.c.plain_twin.is_not(None)),
+                    deliveries.c.may_be_duplicate,
+                ),
+                else_=_SETTLED["may_be_duplicate"],
+            ),
+        }
+    )
 )
 FINISH = (
     sa.update(attempts)

@@ -107,6 +107,26 @@ def test_a_late_success_is_taken_while_nobody_has_sent_it_again(
     assert isinstance(outbox.claim(OCAMBA, Turn()), NothingYet)
 
 
+@pytest.mark.parametrize("keys", [("", ""), ("one", "two")])
+def test_a_late_success_of_who_signed_up_again_meanwhile_stays_marked(
+    store: Store, outbox: Outbox, keys: tuple[str, str]
+) -> None:
+    receipt = put(outbox, key=keys[0], twin_window=600.0).delivery.receipt
+    late = claim(outbox)
+    store.pass_time(LEASE + 1)
+    gone = Unclear(None, answered=False, why="crash")
+    account = replace(OCAMBA, ambiguous="park")
+    outbox.recover(decide(gone, account, probe=False, jitter=0.5, vault=None), every=False)
+    outbox.discard(receipt, seen(outbox, receipt))
+    again = put(outbox, key=keys[1], twin_window=600.0).delivery.receipt
+    record(outbox, claim(outbox))
+    assert again != receipt and state(outbox, again) == DELIVERED
+
+    assert record(outbox, late, CREATED) is not None
+
+    assert (state(outbox, receipt), row(outbox, receipt)["may_be_duplicate"]) == (DELIVERED, True)
+
+
 def test_a_late_failure_changes_nothing(store: Store, outbox: Outbox) -> None:
     receipt = put(outbox).delivery.receipt
     late = claim(outbox)
