@@ -17,6 +17,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 METHODS: list[tuple[Any, str, list[str]]] = [
     (smtplib.SMTP, "_get_socket", ["self", "host", "port", "timeout"]),
     (smtplib.SMTP_SSL, "_get_socket", ["self", "host", "port", "timeout"]),
+    (smtplib.SMTP, "send", ["self", "s"]),
     (http.client.HTTPResponse, "_read_status", ["self"]),
     (http.client.HTTPResponse, "begin", ["self"]),
     (HTTPConnection, "_new_conn", ["self"]),
@@ -25,6 +26,8 @@ METHODS: list[tuple[Any, str, list[str]]] = [
 ]
 CALLED: list[tuple[Callable[..., Any], str]] = [
     (smtplib.SMTP.connect, "self._get_socket("),
+    (smtplib.SMTP.putcmd, "self.send(f"),
+    (smtplib.SMTP.data, "self.send(q)"),
     (http.client.HTTPResponse.begin, "self._read_status()"),
     (HTTPConnection.connect, "self._new_conn()"),
     (HTTPSConnection.connect, "self._new_conn()"),

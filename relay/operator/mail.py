@@ -16,9 +16,10 @@ from relay.network import is_loopback
 from relay.sources.origin import ascii_host
 
 _STEP_SECONDS = 10.0
-"""How long one answer of the server may take."""
+"""How long one answer of the server may take, but the one to a whole letter."""
 _LETTER_SECONDS = 60.0
 """How long a letter may take, however often the server says a little: other alerts wait behind it."""
+_END = b"\r\n.\r\n"
 _PORTS = {"smtp": 587, "smtps": 465}
 _FINAL = 500
 """From this code on a server means no for good."""
@@ -33,13 +34,29 @@ class Unsent(RuntimeError):
     """The mail could not be handed over; the text names no address and no password."""
 
 
+class Unanswered(Unsent):
+    """The server has the whole letter and said nothing about it: it may have arrived."""
+
+
 class _Plain(smtplib.SMTP):
-    """A connection that ends at the deadline of its letter."""
+    """A connection that ends at the deadline of its letter.
+
+    ``has_letter``: what was written last is a whole one.
+    """
+
+    has_letter = False
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         made: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
         deadline.current.watch.connected(made)
         return made
+
+    def send(self, s: Any) -> None:
+        """Write a command, which is text, or a letter, which may be looked through before it is taken."""
+        super().send(s)
+        self.has_letter = isinstance(s, bytes) and s.endswith(_END)
+        if self.sock is not None:
+            self.sock.settimeout(_LETTER_SECONDS if self.has_letter else _STEP_SECONDS)
 
 
 class _Tls(smtplib.SMTP_SSL, _Plain):
@@ -50,7 +67,7 @@ def send(settings: Settings, content: Mapping[str, Any], within: float = _LETTER
     """Mail what is to be told, in so many seconds; return the codes by which addresses were refused.
 
     There is one code for each address that will not get it, so for all of them where the letter itself was
-    refused for good. Raises Unsent where another try may help.
+    refused for good. Raises Unsent where another try may help, Unanswered where it may make a copy.
     """
     with deadline.watched(within) as watch:
         try:
@@ -67,10 +84,14 @@ def send(settings: Settings, content: Mapping[str, Any], within: float = _LETTER
             raise Unsent(late if watch.expired else _why(problem)) from None
 
 
-def _handed_over(server: smtplib.SMTP, message: EmailMessage, addresses: int) -> list[int]:
+def _handed_over(server: _Plain, message: EmailMessage, addresses: int) -> list[int]:
     """Return the codes of the addresses that were refused. Raises SMTPException where a try may help."""
     try:
         refused = server.send_message(message)
+    except smtplib.SMTPServerDisconnected:
+        if server.has_letter:
+            raise Unanswered("the mail server has the letter and did not answer") from None
+        raise
     except smtplib.SMTPRecipientsRefused as problem:
         if not all(_is_final(code) for code, _ in problem.recipients.values()):
             raise
@@ -93,13 +114,13 @@ def _why(problem: Exception) -> str:
     return type(problem).__name__
 
 
-def _connected(url: str) -> smtplib.SMTP:
+def _connected(url: str) -> _Plain:
     """Return a connection, logged in if the address names somebody. Raises OSError, SMTPException."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
     context = ssl.create_default_context()
     if parts.scheme == "smtps":
-        server: smtplib.SMTP = _Tls(host, port, timeout=_STEP_SECONDS, context=context)
+        server: _Plain = _Tls(host, port, timeout=_STEP_SECONDS, context=context)
     else:
         server = _Plain(host, port, timeout=_STEP_SECONDS)
     with contextlib.ExitStack() as stack:

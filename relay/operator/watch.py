@@ -6,7 +6,9 @@ kept in the outbox: a restart repeats and loses nothing, and of several processe
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -25,9 +27,21 @@ from relay.outbox.notices import Notice
 from relay.outbox.outbox import Outbox
 from relay.outcome import Answer
 
-_POST_SECONDS = 10.0
+_POST_SECONDS = 30.0
+"""Some answer only when they have done all that an alert sets off."""
+_GATEWAY_TIMEOUT = 504
+_MOST_UNANSWERED = 10
+"""So often something is told to which nothing is answered, each time a lease later: it may have arrived."""
 _LAST_SECONDS = 1.0
 """How long a stop waits for what is being told."""
+
+
+@dataclass(frozen=True)
+class _Untold:
+    """Why something could not be told, and whether it may have arrived all the same."""
+
+    why: str
+    may_have_arrived: bool = False
 
 
 class Watch:
@@ -41,6 +55,8 @@ class Watch:
         self._seen: set[str] = set()
         self._teller: threading.Thread | None = None
         self._telling: Notice | None = None
+        self._unanswered: Counter[int] = Counter()
+        """By notice, how often it may have arrived."""
         self._stopping = False
 
     def look(self, alerts: list[Alert]) -> None:
@@ -125,27 +141,40 @@ class Watch:
                 events.note("alert.fault", level=logging.ERROR, error=events.where_from(fault))
 
     def _tell_next(self, channel: str) -> bool:
-        """Tell the oldest of a channel, in order; what cannot be told is tried again the next time."""
+        """Tell the oldest of a channel, in order; what cannot be told is tried again the next time.
+
+        What may have arrived keeps its lease, so that copies of it come slowly, and not for ever.
+        """
         outbox = self._outbox
         notice: Notice | None = outbox.write(lambda conn: notices.take(conn, channel, outbox.now(conn)))
         if notice is None:
             return False
         self._telling = notice
         problem = self._mail(notice) if channel == MAIL else self._post(notice)
-        end = notices.told if problem is None else notices.give_back
-        outbox.write(lambda conn: end(conn, notice))
+        is_over = problem is None or (problem.may_have_arrived and self._is_tried_enough(notice))
+        if is_over:
+            outbox.write(lambda conn: notices.told(conn, notice))
+        elif problem is not None and not problem.may_have_arrived:
+            outbox.write(lambda conn: notices.give_back(conn, notice))
         self._telling = None
         if problem is not None:  # said last: who reads it may take it that the next try is free
-            events.note("alert.unsent", level=logging.ERROR, problem=f"{channel}: {problem}")
-        return problem is None
+            name = "alert.refused" if is_over else "alert.unsent"
+            about = {"alert": notice.content.get("alert")} if is_over else {}
+            events.note(name, level=logging.ERROR, **about, problem=f"{channel}: {problem.why}")
+        return is_over
 
-    def _mail(self, notice: Notice) -> str | None:
+    def _is_tried_enough(self, notice: Notice) -> bool:
+        """Whether a notice that nobody answers was told often enough: the next ones wait behind it."""
+        self._unanswered[notice.id] += 1
+        return self._unanswered[notice.id] >= _MOST_UNANSWERED
+
+    def _mail(self, notice: Notice) -> _Untold | None:
         settings = self._settings()
         content = notice.content
         try:
             refused = mail.send(settings, content if "subject" in content else letter(settings, content))
         except mail.Unsent as problem:
-            return str(problem)
+            return _Untold(str(problem), isinstance(problem, mail.Unanswered))
         if refused:
             codes = ", ".join(map(str, sorted(set(refused))))
             events.note(
@@ -157,14 +186,14 @@ class Watch:
             )
         return None
 
-    def _post(self, notice: Notice) -> str | None:
+    def _post(self, notice: Notice) -> _Untold | None:
         url, is_slack = address_of(self._settings().alert_url)
         body = {"text": sentence(notice.content)} if is_slack else notice.content
         answer = self._line.call("POST", url, body, _POST_SECONDS)
         if not isinstance(answer, Answer):
-            return answer.why
+            return _Untold(answer.why, answer.may_have_arrived)
         if answer.status >= 500 or answer.status in (408, 429):
-            return f"answered {answer.status}"
+            return _Untold(f"answered {answer.status}", answer.status == _GATEWAY_TIMEOUT)
         if answer.status >= 300:
             events.note("alert.refused", level=logging.ERROR, status=answer.status)
         return None

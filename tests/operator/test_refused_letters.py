@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,6 +14,8 @@ import pytest
 import sqlalchemy as sa
 
 from relay.config.settings import Settings
+from relay.operator import mail as sending
+from relay.operator import watch as watching
 from relay.operator.channels import MAIL, URL
 from relay.operator.watch import Watch
 from relay.outbox import notices
@@ -22,6 +25,7 @@ from relay.process.opening import open_outbox
 from tests.kit.inside import offline
 from tests.kit.people import SOURCES
 from tests.kit.smtp import MailServer
+from tests.kit.upstream import ScriptedUpstream, hold, status
 
 Said = list[dict[str, Any]]
 
@@ -174,7 +178,6 @@ def test_a_letter_that_is_refused_for_good_is_given_up_and_the_next_is_sent(
         [("DATA", "451 not now")],
         [("DATA", "421 shutting down")],
         [(".", "421 shutting down")],
-        [(".", "")],
         [("DATA", "")],
         [(RCPT, "451 greylisted"), (RCPT, "451 greylisted")],
         [(RCPT, "452 too many"), (RCPT, "550 unknown")],
@@ -199,6 +202,105 @@ def test_what_may_be_taken_another_time_is_tried_again_in_its_turn(
 
     mail.refusals = []
     assert look() == [] and told(mail) == ["one", "two"]
+
+
+# --- what nobody answers ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def later(settings: Settings) -> Iterator[tuple[Outbox, Callable[[float], None]]]:
+    """An outbox, and what lets its time pass."""
+    at = [datetime(2026, 11, 26, 9, tzinfo=UTC).timestamp()]
+    box = open_outbox(settings, lambda: at[0])
+    box.prepare(settings.destinations)
+    yield box, lambda seconds: at.__setitem__(0, at[0] + seconds)
+    box.stop()
+
+
+def test_copies_of_a_letter_that_nobody_answers_come_slowly_and_not_for_ever(
+    mail: MailServer,
+    settings: Settings,
+    later: tuple[Outbox, Callable[[float], None]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The server has it each time, and hangs up: it may have arrived."""
+    outbox, wait_for = later
+    watch = Watch(outbox, lambda: settings)
+    wait(outbox, "one", "two")
+    mail.refusals = [(".", "")] * 10
+
+    for number in range(1, 10):
+        tell(watch)
+        tell(watch)
+        assert mail.talks == number
+        wait_for(notices.LEASE_SECONDS + 1)
+    assert '"alert.refused"' not in capsys.readouterr().err
+    tell(watch)
+
+    assert told(mail) == ["two"]
+    assert '"event": "alert.refused", "alert": "one"' in capsys.readouterr().err
+
+
+def test_a_letter_that_nobody_answered_is_sent_again(
+    mail: MailServer, settings: Settings, later: tuple[Outbox, Callable[[float], None]]
+) -> None:
+    outbox, wait_for = later
+    watch = Watch(outbox, lambda: settings)
+    wait(outbox, "one", "two")
+    mail.refusals = [(".", "")]
+    tell(watch)
+    assert told(mail) == []
+    wait_for(notices.LEASE_SECONDS + 1)
+    tell(watch)
+    assert told(mail) == ["one", "two"]
+
+
+class Scanning(MailServer):
+    """A mail server that looks a letter through before it says that it took it."""
+
+    def take(self, raw: bytes) -> None:
+        super().take(raw)
+        time.sleep(1)
+
+
+def test_a_letter_that_is_looked_through_for_long_is_sent_once(
+    settings: Settings, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "_STEP_SECONDS", 0.3)
+    with Scanning() as server:
+        watch = Watch(outbox, lambda: replace(settings, smtp_url=server.url))
+        wait(outbox, "one", "two")
+
+        tell(watch)
+
+        assert told(server) == ["one", "two"]
+
+
+@pytest.mark.parametrize("answer", ["nothing", "504"])
+def test_what_is_posted_and_not_answered_is_posted_again_a_lease_later(
+    settings: Settings,
+    later: tuple[Outbox, Callable[[float], None]],
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+) -> None:
+    monkeypatch.setattr(watching, "_POST_SECONDS", 0.3)
+    outbox, wait_for = later
+    release = threading.Event()
+    content = {"alert": "disk", "state": "firing", "detail": "full", "at": "2026-11-27T10:00:00.000Z"}
+    outbox.write(partial(notices.add, channels=[URL], content=content))
+    first = hold(release) if answer == "nothing" else status(504)
+    with ScriptedUpstream([first]) as receiver:
+        watch = Watch(outbox, lambda: replace(settings, alert_mail=(), alert_url=receiver.url))
+        tell(watch)
+        tell(watch)
+        assert len(receiver.arrivals) == 1
+        wait_for(notices.LEASE_SECONDS + 1)
+        tell(watch)
+        assert len(receiver.arrivals) == 2
+        release.set()
+
+
+# --- an address that is refused ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("said", ["550 5.1.1 unknown", "450 its box is full"])
