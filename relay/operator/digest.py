@@ -26,11 +26,25 @@ def made(settings: Settings, outbox: Outbox) -> dict[str, str]:
     needs = figures.needs_you(settings, outbox)
     waiting = sum(group["count"] for group in needs)
     subject = f"[relay] {count_of(waiting, 'submission')} {'needs' if waiting == 1 else 'need'} you"
-    lines = [*_needs(needs), "", *_arrived(settings, outbox), "", *_destinations(settings, outbox)]
+    lines = [
+        *_as_of(settings, outbox),
+        *_needs(needs),
+        "",
+        *_arrived(settings, outbox),
+        "",
+        *_destinations(settings, outbox),
+    ]
     return {
         "subject": subject if waiting else "[relay] nothing needs you",
         "text": "\n".join([*lines, "", link(settings, "needs-you")]),
     }
+
+
+def _as_of(settings: Settings, outbox: Outbox) -> Iterator[str]:
+    """Yield when this was so: where no mail can be sent for days, the digests of those days come at once."""
+    at = datetime.fromtimestamp(outbox.time(), settings.time_zone).isoformat()
+    yield f"As it was at {moment(at, settings.time_zone)} ({settings.time_zone})."
+    yield ""
 
 
 def _needs(needs: list[dict[str, Any]]) -> Iterator[str]:
@@ -42,7 +56,7 @@ def _needs(needs: list[dict[str, Any]]) -> Iterator[str]:
 
 def _arrived(settings: Settings, outbox: Outbox) -> Iterator[str]:
     zone = settings.time_zone
-    yield f"What arrived in the last 24 hours (times are in {zone}):"
+    yield "What arrived in the 24 hours before:"
     for source in figures.sources(settings, outbox):
         last = moment(source["last"], zone) if source["last"] else "never"
         yield f"  {source['source']}: {source['counts']['24h']}; the last one: {last}"

@@ -352,10 +352,11 @@ def abroad(settings: Settings) -> Settings:
 def test_times_in_letters_are_in_the_zone_of_the_operators(
     outbox: Outbox, settings: Settings, clock: Clock
 ) -> None:
-    clock.now = 1_790_000_000.0  # 13:33:20 in UTC, the next day there
+    clock.now = 1_790_000_000.0  # 14:13:20 in UTC, the next day there
     put(outbox, "ada", source="newsletter")
     text = digest.made(abroad(settings), outbox)["text"]
-    assert "(times are in Pacific/Kiritimati)" in text
+    assert text.startswith("As it was at 2026-09-22 04:13:20 (Pacific/Kiritimati).")
+    assert "What arrived in the 24 hours before:" in text
     assert "newsletter: 1; the last one: 2026-09-22 " in text and "Z" not in text
     content = {"alert": "disk", "state": "firing", "detail": "full", "at": "2026-09-21T14:13:20.000Z"}
     assert "At 2026-09-22 04:13:20 (Pacific/Kiritimati)." in watch.letter(abroad(settings), content)["text"]
