@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -69,7 +70,12 @@ def _last_day(conn: Connection) -> str:
 
 def is_day(conn: Connection, day: str) -> bool:
     """Whether this day has begun already: a look that costs no turn of the writer."""
-    return _last_day(conn) == day
+    return _is_begun(_last_day(conn), day)
+
+
+def _is_begun(known: str, day: str) -> bool:
+    """Whether it is the day known last or the one before, as it is in a process whose zone is behind."""
+    return known in (day, (date.fromisoformat(day) + timedelta(days=1)).isoformat())
 
 
 def begin_day(conn: Connection, day: str) -> bool:
@@ -77,7 +83,7 @@ def begin_day(conn: Connection, day: str) -> bool:
     if conn.dialect.name != "sqlite":
         conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
     known = _last_day(conn)
-    if known == day:
+    if _is_begun(known, day):
         return False
     put_meta(conn, _DIGEST, day.encode())
     # On the first day, or once a clock that was ahead is right, there is nothing to look back on.

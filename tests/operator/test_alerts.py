@@ -412,3 +412,16 @@ def test_of_several_processes_one_makes_the_digest_of_a_day(outbox: Outbox) -> N
         for day in ("2026-01-01", "2026-01-01", "2026-01-02", "2026-01-02", "2026-01-01")
     ]
     assert begun == [False, False, True, False, False], "the first day has nothing to look back on"
+
+
+def test_processes_in_several_zones_make_one_digest_a_day(outbox: Outbox, settings: Settings) -> None:
+    """A zone was changed, and one of them was not started anew yet, or has another environment."""
+    zones = [ZoneInfo(name) for name in ("Pacific/Kiritimati", "UTC", "Pacific/Pago_Pago")]
+    began = 1_790_000_000
+    made = 0
+    for now in range(began, began + 10 * 86400, 1800):
+        days = [digest.day(replace(settings, time_zone=zone), now) for zone in zones]
+        for day in filter(None, days):
+            if not outbox.read(lambda conn, day=day: notices.is_day(conn, day)):
+                made += outbox.write(lambda conn, day=day: notices.begin_day(conn, day))
+    assert made in (9, 10)
