@@ -14,8 +14,10 @@ def is_or_are(number: int) -> str:
 
 
 def moment(iso: str, zone: tzinfo) -> str:
-    """Return a time of the API in a zone, to the second."""
-    return f"{datetime.fromisoformat(iso).astimezone(zone):%Y-%m-%d %H:%M:%S}"
+    """Return a time of the API in a zone, to the second; in an hour that comes twice, which one is meant."""
+    at = datetime.fromisoformat(iso).astimezone(zone)
+    comes_twice = at.replace(fold=0).utcoffset() != at.replace(fold=1).utcoffset()
+    return f"{at:%Y-%m-%d %H:%M:%S%z}" if comes_twice else f"{at:%Y-%m-%d %H:%M:%S}"
 
 
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))

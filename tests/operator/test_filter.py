@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from relay.operator import wording
 from relay.operator.filter import moment, typed_time
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -63,3 +64,24 @@ def test_how_long_ago_it_was_is_the_same_when_the_clocks_are_changed(
     found = moment("since", typed_time(typed, Springing(hours)))
     passed = datetime.now(UTC) - timedelta(seconds=ago)
     assert found is not None and abs(found - passed.timestamp()) < 60
+
+
+@pytest.mark.parametrize(
+    ("zone", "at", "shown"),
+    [
+        ("Europe/Berlin", "2026-10-25T00:30:00Z", "2026-10-25 02:30:00+0200"),
+        ("Europe/Berlin", "2026-10-25T01:30:00Z", "2026-10-25 02:30:00+0100"),
+        ("Europe/Berlin", "2026-10-25T02:00:00Z", "2026-10-25 03:00:00"),
+        ("Europe/Berlin", "2026-03-29T01:00:00Z", "2026-03-29 03:00:00"),
+        ("America/Havana", "2026-11-01T04:30:00Z", "2026-11-01 00:30:00-0400"),
+        ("America/Havana", "2026-11-01T05:30:00Z", "2026-11-01 00:30:00-0500"),
+        ("Australia/Lord_Howe", "2026-04-04T14:45:00Z", "2026-04-05 01:45:00+1100"),
+        ("Australia/Lord_Howe", "2026-04-04T15:15:00Z", "2026-04-05 01:45:00+1030"),
+        ("Asia/Kolkata", "2026-10-25T00:30:00Z", "2026-10-25 06:00:00"),
+        ("UTC", "2026-10-25T01:30:00Z", "2026-10-25 01:30:00"),
+    ],
+)
+def test_a_time_that_is_shown_means_the_same_when_it_is_typed(zone: str, at: str, shown: str) -> None:
+    there = ZoneInfo(zone)
+    assert wording.moment(at, there) == shown
+    assert moment("since", typed_time(shown, there)) == datetime.fromisoformat(at).timestamp()
