@@ -51,7 +51,8 @@ def arrivals(
         if one["last"] is None:
             yield f"{one['source']}{state}: no sign-up yet"
             continue
-        ago = duration((now - datetime.fromisoformat(one["last"])).total_seconds())
+        # The database's clock, by which it came, may be a little ahead of ours.
+        ago = duration(max(0.0, (now - datetime.fromisoformat(one["last"])).total_seconds()))
         last, day = moment(one["last"], zone), one["counts"]["24h"]
         yield f"{one['source']}{state}: last sign-up {ago} ago ({last} {zone}); 24 h: {day:,}"
 

@@ -48,6 +48,10 @@ def test_reasons_of_one_state_and_source_are_one_figure() -> None:
     ("given", "said"),
     [
         ({}, "crm: last sign-up 2 hours ago (2026-01-31 07:00:00 UTC); 24 h: 7"),
+        (
+            {"last": "2026-01-31T09:00:02.000Z"},  # by a database whose clock is ahead
+            "crm: last sign-up 0 seconds ago (2026-01-31 09:00:02 UTC); 24 h: 7",
+        ),
         ({"last": None}, "crm: no sign-up yet"),
         ({"enabled": False, "last": None}, "crm (switched off): no sign-up yet"),
         ({"enabled": False, "kind": None, "last": None}, "crm (removed): no sign-up yet"),
