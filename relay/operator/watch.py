@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -32,6 +33,9 @@ _POST_SECONDS = 30.0
 _GATEWAY_TIMEOUT = 504
 _MOST_UNANSWERED = 10
 """So often something is told to which nothing is answered, each time a lease later: it may have arrived."""
+_RESTS = (0.0, 0.0, 30.0, 60.0, 120.0, 300.0)
+"""After so many failures in a row a channel is let be for so long: a mail provider that hears a wrong
+password every few seconds locks the account, or our address out."""
 _LAST_SECONDS = 1.0
 """How long a stop waits for what is being told."""
 
@@ -42,6 +46,15 @@ class _Untold:
 
     why: str
     may_have_arrived: bool = False
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """A channel is let be after so many failures, until then or until more waits to be told."""
+
+    failures: int
+    ends: float
+    waiting: int
 
 
 class Watch:
@@ -57,6 +70,7 @@ class Watch:
         self._telling: Notice | None = None
         self._unanswered: Counter[int] = Counter()
         """By notice, how often it may have arrived."""
+        self._rests: dict[str, _Rest] = {}
         self._stopping = False
 
     def look(self, alerts: list[Alert]) -> None:
@@ -132,13 +146,27 @@ class Watch:
     def _tell_all(self) -> None:
         for channel in self._channels():
             try:
-                while not self._stopping and self._outbox.read(partial(notices.waiting, channel=channel)):
+                while not self._stopping and self._is_due(channel):
                     if not self._tell_next(channel):
                         break
             except Unavailable as problem:
                 events.note("alert.unsent", level=logging.ERROR, problem=str(problem))
             except Exception as fault:  # noqa: BLE001 - the other channels are told, and this one the next time
                 events.note("alert.fault", level=logging.ERROR, error=events.where_from(fault))
+
+    def _is_due(self, channel: str) -> bool:
+        """Whether something waits to be told through a channel that is not let be."""
+        waiting, rest = self._waiting(channel), self._rests.get(channel)
+        return waiting > 0 and (rest is None or rest.ends <= monotonic() or rest.waiting < waiting)
+
+    def _waiting(self, channel: str) -> int:
+        return int(self._outbox.read(partial(notices.waiting, channel=channel)))
+
+    def _let_be(self, channel: str) -> None:
+        earlier = self._rests.get(channel)
+        failures = earlier.failures + 1 if earlier else 1
+        seconds = _RESTS[min(failures, len(_RESTS)) - 1]
+        self._rests[channel] = _Rest(failures, monotonic() + seconds, self._waiting(channel))
 
     def _tell_next(self, channel: str) -> bool:
         """Tell the oldest of a channel, in order; what cannot be told is tried again the next time.
@@ -153,8 +181,10 @@ class Watch:
         problem = self._mail(notice) if channel == MAIL else self._post(notice)
         is_over = problem is None or (problem.may_have_arrived and self._is_tried_enough(notice))
         if is_over:
+            self._rests.pop(channel, None)
             outbox.write(lambda conn: notices.told(conn, notice))
         elif problem is not None and not problem.may_have_arrived:
+            self._let_be(channel)
             outbox.write(lambda conn: notices.give_back(conn, notice))
         self._telling = None
         if problem is not None:  # said last: who reads it may take it that the next try is free

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,35 @@ def test_what_may_be_taken_another_time_is_tried_again_in_its_turn(
 
     mail.refusals = []
     assert look() == [] and told(mail) == ["one", "two"]
+
+
+def test_a_server_that_goes_on_refusing_is_asked_less_and_less_until_more_is_to_be_told(
+    mail: MailServer, settings: Settings, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks with a wrong password every few seconds is locked out."""
+    now = [0.0]
+    monkeypatch.setattr(watching, "monotonic", lambda: now[0])
+    watch = Watch(outbox, lambda: settings)
+    wait(outbox, "one")
+    mail.refusals = [("MAIL FROM", "530 log in first")] * 1000
+    asked = []
+    for _ in range(360):  # an hour, as often as it is looked
+        already = mail.talks
+        tell(watch)
+        asked += [now[0]] * (mail.talks - already)
+        now[0] += 10
+    assert asked[:6] == [0, 10, 20, 50, 110, 230]
+    assert [later - earlier for earlier, later in pairwise(asked[5:])] == [300] * (len(asked) - 6)
+
+    mail.refusals = []
+    wait(outbox, "two")
+    tell(watch)
+    assert told(mail) == ["one", "two"]
+    wait(outbox, "three")
+    mail.refusals = [("MAIL FROM", "530 log in first")]
+    tell(watch)
+    tell(watch)
+    assert told(mail) == ["one", "two", "three"], "it begins anew"
 
 
 # --- what nobody answers ----------------------------------------------------------------------------------
