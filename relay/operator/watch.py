@@ -217,8 +217,9 @@ class Watch:
         return None
 
     def _post(self, notice: Notice) -> _Untold | None:
-        url, is_slack = address_of(self._settings().alert_url)
-        body = {"text": sentence(notice.content)} if is_slack else notice.content
+        settings, content = self._settings(), notice.content
+        url, is_slack = address_of(settings.alert_url)
+        body = {"text": f"{sentence(content)}\n{_when(settings, content)}"} if is_slack else content
         answer = self._line.call("POST", url, body, _POST_SECONDS)
         if not isinstance(answer, Answer):
             return _Untold(answer.why, answer.may_have_arrived)
@@ -254,11 +255,16 @@ def sentence(content: Mapping[str, Any]) -> str:
     return f"Signup relay, {content['alert']}: {said}"
 
 
+def _when(settings: Settings, content: Mapping[str, Any]) -> str:
+    """Return when something began or ended: it may be told much later."""
+    return f"At {moment(content['at'], settings.time_zone)} ({settings.time_zone})."
+
+
 def letter(settings: Settings, content: Mapping[str, Any]) -> dict[str, str]:
     """Return an alert as a letter."""
-    said, zone = sentence(content), settings.time_zone
+    said = sentence(content)
     seen = leading.address(settings, leading.page_of(content["alert"]))
-    text = [said, f"At {moment(content['at'], zone)} ({zone})."]
+    text = [said, _when(settings, content)]
     if seen is None or seen not in said:
         text.append(leading.link(settings, leading.page_of(content["alert"])))
     begins = "over" if content["state"] == "over" else "alert"

@@ -1,5 +1,6 @@
 """What needs a person is told: by mail, to Slack, until it was told, in English, naming nobody."""
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -105,6 +106,7 @@ def test_a_mail_server_that_says_a_little_now_and_then_keeps_no_other_alert_wait
 def test_slack_is_told_in_its_own_words_and_nothing_is_told_twice() -> None:
     with ScriptedUpstream() as upstream, ScriptedUpstream() as receiver:
         told = {"RELAY_ALERT_URL": f"{receiver.url}?key=1&format=slack"}
+        told |= {"RELAY_TIME_ZONE": "Asia/Kathmandu"}
         with RelayProcess(config(upstream.url, SOURCES, **SETTINGS), env=told) as relay:
             relay.hook({"nothing": "mapped"})
             receiver.wait_for(1, timeout=30)
@@ -114,6 +116,10 @@ def test_slack_is_told_in_its_own_words_and_nothing_is_told_twice() -> None:
             assert set(arrival.json) == {"text"}
             assert arrival.json["text"].startswith(
                 "Signup relay, invalid:ocamba: 1 submission of hook is invalid"
+            )
+            when = arrival.json["text"].splitlines()[-1]
+            assert re.fullmatch(r"At \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(Asia/Kathmandu\)\.", when), (
+                "it may come much later"
             )
 
 
