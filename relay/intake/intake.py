@@ -219,8 +219,10 @@ class Intake:
             result = answering.taken(source, stored)
             return _leading(result, visitor.next_page(source, sent.fields)), "invalid"
         if not source.keeps_invalid:
-            return Refusal(422, detail, mapped.errors, typed=sent.fields), "rejected"
-        return self._keep(source, sent, _reason(mapped), detail, mapped.errors)
+            cause = f"missing or not usable: {_names(mapped)}"
+            return Refusal(422, detail, mapped.errors, typed=sent.fields, cause=cause), "rejected"
+        reason = f"unmappable: {_names(mapped)}".strip()
+        return self._keep(source, sent, reason, detail, mapped.errors)
 
     def _keep(
         self,
@@ -306,6 +308,6 @@ def _leading(result: Taken, page: str | None) -> Taken:
     return replace(result, next_page=page) if page else result
 
 
-def _reason(mapped: Mapped) -> str:
+def _names(mapped: Mapped) -> str:
     """Name the fields that were wrong, by the configuration's names for them: no values."""
-    return f"unmappable: {', '.join(sorted(mapped.errors))[:200]}".strip()
+    return ", ".join(sorted(mapped.errors))[:200]

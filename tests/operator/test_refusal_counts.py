@@ -17,6 +17,7 @@ from tests.kit.upstream import ScriptedUpstream
 SIGNED = {"scheme": "hmac-sha256", "header": "X-Signature", "signed": "{timestamp}.{body}"}
 SOURCES: dict[str, Any] = {
     "newsletter": NEWSLETTER | {"origins": ["https://www.example.com"]},
+    "boxed": NEWSLETTER | {"consent": "news"},
     "hook": HOOK | {"wait": 0},
     "signed": HOOK | {"verify": SIGNED | {"timestamp_header": "X-Time"}},
 }
@@ -75,6 +76,15 @@ def test_a_page_of_another_site_is_named_if_it_looks_like_one(relay: RelayProces
         assert answer.status == 403
     assert eventual(relay, "newsletter", "unknown origin https://evil.example") == 2
     assert eventual(relay, "newsletter", "unknown origin (unusual)") == 1
+
+
+def test_what_visitors_got_wrong_is_told_by_the_names_of_the_fields(relay: RelayProcess) -> None:
+    unticked, ticked = {"email": email("a")}, {"news": "on"}
+    for typed in ({**ticked, "email": "broken@"}, {**ticked, "email": "broken@@"}, unticked):
+        assert post_form(relay.port, "boxed", typed).status == 422
+    assert eventual(relay, "boxed", "missing or not usable: email") == 2
+    assert eventual(relay, "boxed", "missing or not usable: news") == 1
+    assert "broken@" not in relay.output()
 
 
 def test_causes_outlive_a_restart_and_are_bounded(relay: RelayProcess) -> None:
