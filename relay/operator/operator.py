@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from relay import clock
-from relay.delivery import INVALID
+from relay.delivery import INVALID, QUEUED
 from relay.operator import acting, actions, channels, figures, finding, jobs, shown, ticked
 from relay.operator.actions import DISCARD, EDIT, POSSIBLE, REPLAY, why_not
 from relay.operator.actor import ACT, REVEAL, VIEW
@@ -103,6 +103,13 @@ class Operator(Files, Whole):
     def found(self, sought: finding.Sought) -> dict[str, Any]:
         """Return the newest submissions of somebody, as ``page`` does."""
         return self.page(Filter(hashes=sought.hashes, named=sought.named, limit=MAX_ROWS))
+
+    def way(self, receipt: str) -> tuple[str, str | None]:
+        """Return where a submission is sent, and what keeps it waiting there. Raises Missing."""
+        self.actor.must(VIEW)
+        row = self._row(receipt)
+        waits = self.status().get(row["destination"], {}) if row["state"] == QUEUED else {}
+        return row["destination"], waits.get("hold_reason")
 
     def status(self) -> dict[str, Any]:
         """Return the state of every destination, by name."""

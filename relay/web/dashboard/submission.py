@@ -49,11 +49,14 @@ def act(receipt: str, action: str) -> Response:
 def _shown(receipt: str, status: int = 200, **values: object) -> Response:
     operator = the_operator()
     row = operator.submission(receipt)
+    destination, hold_reason = operator.way(receipt)
     return page(
         "submission.html",
         "submissions",
         status,
         row=row,
+        destination=destination,
+        hold_reason=hold_reason,
         actions=operator.actions(receipt),
         told=_told(row.get("history") or [], operator.audit(Filter(receipt=receipt))["audit"]),
         labels=_LABELS,

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.delivery import DEAD, DELIVERED, DISCARDED, HELD, INVALID, PARKED, QUEUED, REFUSED, SENDING
-from relay.health import ASKED_FOR
+from relay.destination import REMOVED
+from relay.health import (
+    ASKED_FOR,
+    FAILING,
+    MISCONFIGURED,
+    PAUSED,
+    RATE_LIMITED,
+    REFUSALS,
+    RESTORED,
+    UNAVAILABLE,
+)
 from relay.outbox.jobs import COUNTED
 
 
@@ -81,6 +91,28 @@ def job(found: Mapping[str, Any]) -> str:
     if found["dry_run"]:
         return "counted" if found["ended_at"] else "counting"
     return "waits for its turn" if found["state"] == COUNTED else str(found["state"])
+
+
+_ASKED_TO_WAIT = "Upstream asked for this wait, and it is kept; it ends by itself."
+HOLDS: dict[str, str] = {
+    MISCONFIGURED: "Upstream does not take our token, or is not at this address. Put the right one where "
+    "relay.toml takes it from, then reload or restart: that tries it at once.",
+    FAILING: "Upstream does not work. It is looked at now and then, and sending goes on by itself; "
+    "pause it if you want nobody sent twice.",
+    REFUSALS: "Upstream refuses everybody, so it is hardly their fault; mostly it no longer takes a field. "
+    "Look at those that are refused. One is tried now and then.",
+    PAUSED: "Somebody paused it. Nothing is sent until somebody resumes it.",
+    RESTORED: "The server was started on a backup. Discard what upstream has by now, then resume.",
+    RATE_LIMITED: _ASKED_TO_WAIT,
+    UNAVAILABLE: _ASKED_TO_WAIT,
+    REMOVED: "Nobody will send what waits for it: put it back into relay.toml, or discard that.",
+}
+"""What a hold means and what to do about it, by the kind of its reason."""
+
+
+def hold(reason: str) -> str:
+    """Return what a hold means, and what to do about it."""
+    return HOLDS.get(reason.partition(":")[0], "")
 
 
 def is_asked_for(hold_reason: str) -> bool:
