@@ -130,6 +130,15 @@ def test_every_page_of_the_dashboard_fits_a_small_phone(
         assert_fits(page, path[:40])
 
 
+def test_what_leads_to_a_submission_is_seen_on_a_small_phone_without_scrolling_its_list(
+    relay: RelayProcess, receipts: list[str], page: Page
+) -> None:
+    page.goto(f"{relay.url}/dashboard/submissions")
+    for link in page.locator("tbody a").all():
+        box = link.bounding_box()
+        assert box is not None and box["x"] + box["width"] <= WIDTH
+
+
 def test_what_an_operator_is_shown_after_an_act_fits_too(
     relay: RelayProcess, receipts: list[str], page: Page
 ) -> None:
