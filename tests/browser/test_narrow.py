@@ -154,7 +154,7 @@ def test_what_an_operator_is_shown_after_an_act_fits_too(
     expect(page.get_by_role("alert")).to_be_visible()
     assert_fits(page, "a correction that cannot be used")
 
-    for asked, heading in ((f"b@{DOMAIN}", "1 submission found"), (LONG, "Nothing was done")):
+    for asked, heading in ((f"b@{DOMAIN}", "1 submission found"), (LONG, "Look again")):
         page.goto(f"{here}/submissions")
         page.get_by_label("Find a person").fill(asked)
         page.get_by_role("button", name="Find").click()

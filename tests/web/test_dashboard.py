@@ -397,6 +397,26 @@ def test_the_filter_keeps_a_source_that_is_configured_no_more(relay: RelayProces
     assert sources and "<option selected>gone</option>" in sources[0]
 
 
+@pytest.mark.parametrize("wrong", ["since=28.11.2026", "until=soon"])
+def test_a_filter_that_cannot_be_used_is_there_to_be_mended(relay: RelayProcess, wrong: str) -> None:
+    address = f"/dashboard/submissions?source=hook&state=held&reason=honeypot&{wrong}"
+    answer = Person(relay, TOKENS["viewer"]).get(address)
+
+    assert answer.status_code == 400 and 'role="alert"' in answer.text
+    for typed in (">hook", ">held"):
+        assert f"<option selected{typed}</option>" in answer.text
+    for typed in ("honeypot", wrong.partition("=")[2]):
+        assert f'value="{typed}"' in answer.text
+    assert "No submission is like that" not in answer.text, "nobody has looked"
+
+
+def test_what_nobody_can_be_found_by_is_there_to_be_mended(relay: RelayProcess) -> None:
+    answer = Person(relay, TOKENS["viewer"]).post("/dashboard/find", {"contact": "a<da example.com"})
+
+    assert answer.status_code == 400 and "must be an e-mail address" in answer.text
+    assert 'value="a&lt;da example.com"' in answer.text and "another session" not in answer.text
+
+
 def test_the_page_says_as_it_stands_why_a_body_cannot_be_read(relay: RelayProcess) -> None:
     deep = b"[" * 40 + b"]" * 40
     answer = relay.hook(deep)

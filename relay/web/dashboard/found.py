@@ -9,9 +9,10 @@ import re
 
 from flask import Response, redirect, request, session, url_for
 
+from relay.operator.errors import Nonsense
 from relay.operator.finding import Sought
 from relay.vault import KeyMissing
-from relay.web.dashboard.frame import blueprint, page, the_operator, the_relay
+from relay.web.dashboard.frame import blueprint, page, sentence, the_operator, the_relay
 
 _RECEIPT = re.compile(r"[0-9a-f]{32}")
 
@@ -22,7 +23,10 @@ def find() -> Response:
     asked = request.form.get("contact", "").strip()
     if _RECEIPT.fullmatch(asked):
         return redirect(url_for("dashboard.submission", receipt=asked), 303)  # type: ignore[return-value]
-    place = _sealed(the_operator().sought(asked))
+    try:
+        place = _sealed(the_operator().sought(asked))
+    except Nonsense as problem:
+        return page("found.html", "submissions", 400, found=None, alert=sentence(problem), typed=asked)
     return redirect(url_for("dashboard.found", place=place), 303)  # type: ignore[return-value]
 
 

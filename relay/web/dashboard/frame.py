@@ -112,6 +112,12 @@ def reasons(problem: Unfitting) -> str:
     return " ".join([f"{str(problem).rstrip('.')}.", *told])
 
 
+def sentence(problem: CannotDo) -> str:
+    """Return why something is not possible as a sentence that may stand alone."""
+    text = str(problem)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 @blueprint.app_template_filter("moment")
 def moment(text: str | None) -> str:
     """Return a time of the API in the operators' zone, to the second."""
@@ -143,15 +149,14 @@ def surroundings() -> dict[str, Any]:
 @blueprint.errorhandler(CSRFError)
 def stale_form(_: CSRFError) -> Response:
     """A form of an earlier session, which is no other site's: its page has one of this session."""
-    why = "This form is not of your present session, and nothing was done"
+    why = "This form is not of your present session, and nothing was done."
     return page("refused.html", "", 403, why=why, receipt=None, again=returning.page_of(request.path))
 
 
 @blueprint.errorhandler(CannotDo)
 def refused(problem: CannotDo) -> Response:
     """Say why nothing was done."""
-    text = str(problem)
-    return page("refused.html", "", _status(problem), why=text[:1].upper() + text[1:], receipt=_seen(problem))
+    return page("refused.html", "", _status(problem), why=sentence(problem), receipt=_seen(problem))
 
 
 def _seen(problem: CannotDo) -> str | None:

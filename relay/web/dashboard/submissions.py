@@ -8,10 +8,11 @@ from flask import Response, request, url_for
 from relay.delivery import KEPT, STATES
 from relay.operator.actions import DISCARD, POSSIBLE, REPLAY
 from relay.operator.actor import ACT, REVEAL
+from relay.operator.errors import Nonsense
 from relay.operator.exports import FORMATS
 from relay.operator.filter import Filter, typed_time
 from relay.web.dashboard import words
-from relay.web.dashboard.frame import blueprint, page, the_actor, the_operator, the_relay
+from relay.web.dashboard.frame import blueprint, page, sentence, the_actor, the_operator, the_relay
 from relay.web.saved import saved
 
 ROWS = 50
@@ -22,13 +23,20 @@ _MANY = {REPLAY: "Send all that match …", DISCARD: "Discard all that match …
 def submissions() -> Response:
     """Submissions by a filter that stands in the address, newest first."""
     asked = _asked(request.args)
-    found = the_operator().page(asked)
+    try:
+        return _shown(asked, the_operator().page(asked))
+    except Nonsense as problem:  # what else was asked for stays to be asked again
+        return _shown(asked, {"submissions": [], "next": None}, 400, alert=sentence(problem))
+
+
+def _shown(asked: Filter, found: Mapping[str, Any], status: int = 200, **values: Any) -> Response:
     following = None
     if found["next"]:
         following = url_for("dashboard.submissions", **asked.said(), before=found["next"])
     return page(
         "submissions.html",
         "submissions",
+        status,
         asked=asked,
         said=asked.said(),
         is_filtered=bool(asked.said()),
@@ -40,6 +48,7 @@ def submissions() -> Response:
         states=STATES,
         # Also one that is configured no more, which pressing Show must not forget.
         sources=sorted({*the_relay().settings.sources, *filter(None, [asked.source])}),
+        **values,
     )
 
 
