@@ -12,6 +12,7 @@ from relay.delivery import DEAD, INVALID, KEY_REUSED, PARKED
 from relay.intake import suspicion
 from relay.process import exits
 from relay.sources import stamp
+from relay.web.dashboard import words
 
 ROOT = Path(__file__).resolve().parents[1]
 RELAY = ROOT / "relay"
@@ -118,6 +119,12 @@ def test_every_name_has_its_entry(named: object) -> None:
     assert len(found) > 3
     known = {one.partition("…")[0].rstrip(": ") for one in NAMED}
     assert sorted(one for one in found if one.rstrip(":") not in known) == []
+
+
+def test_every_reason_to_hold_is_told_on_the_dashboard_as_well() -> None:
+    table = PAGE.partition("### Why it is `held`")[2].partition("### ")[0]
+    named = set(re.findall("`(.+?)`", " ".join(re.findall(r"^\| (`.+?) \|", table, re.MULTILINE))))
+    assert named == words.REASONS.keys() - {"unreadable", "unknown shape"}
 
 
 def test_no_entry_is_left_of_what_is_gone() -> None:

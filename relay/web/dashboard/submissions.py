@@ -11,7 +11,6 @@ from relay.operator.actor import ACT, REVEAL
 from relay.operator.errors import Nonsense
 from relay.operator.exports import FORMATS
 from relay.operator.filter import Filter, typed_time
-from relay.web.dashboard import words
 from relay.web.dashboard.frame import blueprint, page, sentence, the_actor, the_operator, the_relay
 from relay.web.saved import saved
 
@@ -90,10 +89,7 @@ def live_needs_you() -> Response:
 
 def groups() -> list[dict[str, Any]]:
     """Return what needs somebody, the most urgent state first, the largest group first."""
-    found = [
-        {**group, "told": words.state(group["state"]), "acts": _acts(group)}
-        for group in the_operator().needs_you()
-    ]
+    found = [{**group, "acts": _acts(group)} for group in the_operator().needs_you()]
     order = {state: place for place, state in enumerate(("parked", "dead", "invalid", "refused", "held"))}
     return sorted(found, key=lambda group: (order[group["state"]], -group["count"]))
 

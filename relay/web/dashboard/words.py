@@ -35,7 +35,7 @@ STATES: dict[str, State] = {
     DELIVERED: State("delivered", "Upstream has created the profile.", tone="good"),
     HELD: State(
         "held",
-        "Looks like the work of a program, so it was kept and not sent.",
+        "Is suspect, so it was kept and not sent.",
         "If it is a real person, send it. If it is not, discard it.",
         "warn",
     ),
@@ -66,6 +66,35 @@ STATES: dict[str, State] = {
     DISCARDED: State("discarded", "A person has given it up; what it held is gone."),
 }
 
+REASONS: dict[str, str] = {
+    "honeypot": "A field that people do not see was filled in: mostly by a program, at times by a browser. "
+    "If real people are among them, send them and rename the source's honeypot; discard the others.",
+    "too fast": "The form came back sooner than a person types. Send real people; if they are many, lower "
+    "the source's min_seconds.",
+    "stale form": "The form was older than a day, or its time is not ours. Send real people; if they are "
+    "many, do not cache the page with the form.",
+    "disposable address": "Its address is one that relay.toml lists as disposable. Send it or discard it, as "
+    "you decided then.",
+    "captcha": "The captcha service says that it is no person. Discard it, unless you know better.",
+    "captcha: too late": "The answer to the captcha had run out, or was used before, often by a person who "
+    "took minutes to correct a mistake. Send real people.",
+    "captcha: no verdict": "The captcha service did not answer in time. Send real people; look at the "
+    "service and its secret.",
+    "captcha: unreadable": "It was damaged, or its key is gone, before its captcha was checked. Give the key "
+    "back and send it, or discard it.",
+    "captcha: source removed": "Its source was removed before its captcha was checked. Give the source back "
+    "and send it, or discard it.",
+    "source limit": "More came than the source's source_limits allow, so it was kept and not sent. Send real "
+    "people; if they are many, raise the limits.",
+    "more than one client's share": "One address sent more than a fifth of what the source's source_limits "
+    "allow. Send real people; discard the others.",
+    "recipient limit": "The same person signed up too often. Discard it.",
+    "unreadable": "What came can be read neither as JSON nor as a form. Ask the sender; the bytes are kept.",
+    "unknown shape": "What tells this sender's events apart was missing. Compare the source's shape in "
+    "relay.toml with what the sender sends now, reload, and map these again.",
+}
+"""What a reason means and what to do about it, where it is not what is said of every one in that state."""
+
 OUTCOMES: dict[str, str] = {
     "delivered": "upstream created the profile",
     "refused": "upstream refused it",
@@ -79,6 +108,13 @@ OUTCOMES: dict[str, str] = {
 def state(name: str) -> State:
     """Return how a state is told."""
     return STATES.get(name, State(name, ""))
+
+
+def told(state_: str, reason: str | None) -> str:
+    """Return what it means that a row is in a state for a reason, and what to do about it."""
+    said = state(state_)
+    own = REASONS.get(reason or "") if state_ in (HELD, INVALID) else None
+    return own or f"{said.meaning} {said.advice}".strip()
 
 
 def outcome(word: str | None) -> str:
