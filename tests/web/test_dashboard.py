@@ -327,6 +327,19 @@ def test_a_role_that_is_too_small_can_do_nothing(relay: RelayProcess, path: str)
     assert relay.status()["ocamba"]["hold_reason"] is None
 
 
+def test_who_may_only_look_is_told_what_others_may_do(relay: RelayProcess) -> None:
+    address = f"/dashboard/submissions/{held(relay, 'looked.at')['receipt']}"
+    others = "For others than you, whose role is"
+    viewer, actor, revealer = (Person(relay, TOKENS[name]) for name in ("viewer", "actor", "revealer"))
+
+    told = f"{others} view: Send it (act), Discard it (act), Show who it is (reveal)."
+    assert told in viewer.get(address).text
+    assert f"{others} act: Show who it is (reveal)." in actor.get(address).text
+    assert others not in revealer.get(address).text
+    assert "Your role is view" in viewer.get("/dashboard/needs-you").text
+    assert "Your role is" not in actor.get("/dashboard/needs-you").text
+
+
 def test_what_was_shown_and_has_changed_since_is_not_acted_on(relay: RelayProcess) -> None:
     row = held(relay, "stale")
     person = Person(relay, TOKENS["actor"])

@@ -50,6 +50,8 @@ def _shown(receipt: str, status: int = 200, **values: object) -> Response:
     operator = the_operator()
     row = operator.submission(receipt)
     destination, hold_reason = operator.way(receipt)
+    actions = operator.actions(receipt)
+    may = {action: the_actor().may(role) for action, role in _ROLES.items()}
     return page(
         "submission.html",
         "submissions",
@@ -57,10 +59,11 @@ def _shown(receipt: str, status: int = 200, **values: object) -> Response:
         row=row,
         destination=destination,
         hold_reason=hold_reason,
-        actions=operator.actions(receipt),
+        actions=actions,
         told=_told(row.get("history") or [], operator.audit(Filter(receipt=receipt))["audit"]),
         labels=_LABELS,
-        may={action: the_actor().may(role) for action, role in _ROLES.items()},
+        may=may,
+        others=[(_LABELS[one], _ROLES[one]) for one, why in actions.items() if not (why or may[one])],
         editable=PROFILE_FIELDS,
         **values,
     )
