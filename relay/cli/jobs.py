@@ -21,6 +21,7 @@ def jobs(ctx: click.Context) -> None:
     """List jobs, newest first, or look at one."""
     if ctx.invoked_subcommand is not None:
         return
+    from relay.operator import progress
     from relay.operator.filter import Filter
 
     operator, settings = open_to_look()
@@ -28,8 +29,9 @@ def jobs(ctx: click.Context) -> None:
     if not found:
         click.echo("there are no jobs")
         return
+    zone = settings.time_zone
     rows = [
-        (job["job"], moment(job["made_at"], settings.time_zone), job["action"], job["by"], *_progress(job))
+        (job["job"], moment(job["made_at"], zone), progress.action(job), job["by"], *_progress(job))
         for job in found
     ]
     for line in table([_HEADING, *rows]):
@@ -74,6 +76,8 @@ def follow(operator: "Operator", name: str) -> int:
 
 def _progress(job: dict[str, Any]) -> tuple[str, str, str]:
     """Return a job's state, how far it has come, and what became of the rows."""
+    from relay.operator import progress
+
     total = f"{'more than ' if job['more_than'] else ''}{job['total']:,}"
-    became = ", ".join(f"{count:,} {outcome}" for outcome, count in job["outcomes"].items())
-    return str(job["state"]), f"{job['done']:,} of {total}", became or (job["problem"] or "")
+    became = ", ".join(f"{count:,} {outcome}" for outcome, count in progress.outcomes(job).items())
+    return progress.state(job), f"{job['done']:,} of {total}", became or (job["problem"] or "")

@@ -77,6 +77,19 @@ def test_replaying_and_discarding_by_receipt_and_by_filter(relay: RelayProcess, 
     assert "--limit" in done.stderr
 
 
+def test_of_a_job_that_only_counted_nothing_is_said_to_be_done(relay: RelayProcess) -> None:
+    receipt, _ = in_state(relay, "held")
+    asked = {"action": "discard", "filter": {"state": "held"}, "dry_run": True}
+    name = relay.api("POST", "/api/jobs", asked).json["job"]
+    count = relay.wait_job(name)["outcomes"]["discarded"]
+
+    (line,) = [line for line in ran(relay, "jobs").splitlines() if line.startswith(name)]
+
+    assert "discard, only counted" in line and f"{count} would be discarded" in line
+    assert f"{count} would be discarded" in ran(relay, "jobs", "follow", name)
+    assert relay.state(receipt) == "held"
+
+
 def test_pausing_and_resuming_by_command(relay: RelayProcess) -> None:
     assert ran(relay, "pause", "ocamba") == "ocamba: paused\n"
     receipt = receipt_of(relay.hook({"email": email("waits")}))

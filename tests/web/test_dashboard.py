@@ -542,6 +542,7 @@ def test_a_yes_means_what_was_shown_and_nothing_that_came_later(relay: RelayProc
     assert "only counted" in person.get("/dashboard/jobs").text
     counted = person.get(f"/dashboard/jobs/{counted_in(first.text)}").text
     assert "Nothing was done" in counted and "would be discarded" in counted
+    assert "<td>discard many, only counted</td>" in person.get("/dashboard/audit").text
     other = {"action": "replay", "sure": counted_in(first.text)}
     assert person.post("/dashboard/jobs", other).status_code == 409
 

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, session, url_for
 from flask_wtf.csrf import CSRFError
 
-from relay.operator import wording
+from relay.operator import progress, wording
 from relay.operator.actor import Actor
 from relay.operator.errors import CannotDo, Changed, Missing, Nonsense, NotAllowed, Unfitting
 from relay.operator.operator import Operator
@@ -143,6 +143,7 @@ def surroundings() -> dict[str, Any]:
         "is_sandbox": settings.is_sandbox,
         "trouble": trouble,
         "words": words,
+        "progress": progress,
     }
 
 

@@ -1,8 +1,6 @@
 """States, outcomes and holds in plain words: what it means, and what to do about it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from relay.delivery import DEAD, DELIVERED, DISCARDED, HELD, INVALID, PARKED, QUEUED, REFUSED, SENDING
 from relay.destination import REMOVED
@@ -16,7 +14,6 @@ from relay.health import (
     RESTORED,
     UNAVAILABLE,
 )
-from relay.outbox.jobs import COUNTED
 
 
 @dataclass(frozen=True)
@@ -120,13 +117,6 @@ def told(state_: str, reason: str | None) -> str:
 def outcome(word: str | None) -> str:
     """Return what an outcome means; an attempt without one is under way, or ended with the process."""
     return OUTCOMES.get(word, word) if word else "under way, or cut off by a restart"
-
-
-def job(found: Mapping[str, Any]) -> str:
-    """Return how far a job is: one that only counts does nothing, and one that was counted waits."""
-    if found["dry_run"]:
-        return "counted" if found["ended_at"] else "counting"
-    return "waits for its turn" if found["state"] == COUNTED else str(found["state"])
 
 
 _ASKED_TO_WAIT = "Upstream asked for this wait, and it is kept; it ends by itself."
