@@ -26,6 +26,7 @@ _WHY_NOT = {
 }
 _EDITED_ONLY = "only what could not be mapped, or was refused, can be corrected"
 _STRANDED = "is for a destination that was removed from the configuration: put that back, or discard it"
+_SOURCELESS = "is of a source that was removed from the configuration: put that back, or discard it"
 _GONE = "is without its payload, which was erased"
 _GONE_BY_DELIVERY = "is without its payload: what is personal is erased once upstream has it"
 
@@ -39,7 +40,13 @@ def why_not(action: str, row: Mapping[str, Any], settings: Settings) -> str | No
         return _WHY_NOT.get(state, f"is {state}; {_EDITED_ONLY}")
     if action in NEEDS_PAYLOAD and not row["has_payload"]:
         return _GONE_BY_DELIVERY if state == DELIVERED else _GONE
-    return None
+    return _SOURCELESS if is_sourceless(action, row, settings) else None
+
+
+def is_sourceless(action: str, row: Mapping[str, Any], settings: Settings) -> bool:
+    """Whether an action maps what was sent, by a source that was removed."""
+    does_map = action == EDIT or (action == REPLAY and row["state"] == INVALID)
+    return does_map and settings.has_file and row["source"] not in settings.sources
 
 
 def is_stranded(row: Mapping[str, Any], settings: Settings) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Response, request, url_for
 
 from relay.delivery import KEPT, STATES
-from relay.operator.actions import DISCARD, POSSIBLE, REPLAY
+from relay.operator.actions import DISCARD, POSSIBLE, REPLAY, is_sourceless
 from relay.operator.actor import ACT, REVEAL
 from relay.operator.errors import Nonsense
 from relay.operator.exports import FORMATS
@@ -89,7 +89,10 @@ def live_needs_you() -> Response:
 
 def groups() -> list[dict[str, Any]]:
     """Return what needs somebody, the most urgent state first, the largest group first."""
-    found = [{**group, "acts": _acts(group)} for group in the_operator().needs_you()]
+    found = [
+        {**group, "acts": _acts(group), "is_sourceless": _is_sourceless(group)}
+        for group in the_operator().needs_you()
+    ]
     order = {state: place for place, state in enumerate(("parked", "dead", "invalid", "refused", "held"))}
     return sorted(found, key=lambda group: (order[group["state"]], -group["count"]))
 
@@ -102,7 +105,12 @@ def _acts(group: Mapping[str, Any]) -> list[tuple[str, str]]:
     state = group["state"]
     if not the_actor().may(ACT) or state not in KEPT or not group["reason"]:
         return []
-    return [(REPLAY, _REPLAY_WORDS[state]), (DISCARD, _DISCARD_WORDS.get(state, "Discard all …"))]
+    discard = (DISCARD, _DISCARD_WORDS.get(state, "Discard all …"))
+    return [discard] if _is_sourceless(group) else [(REPLAY, _REPLAY_WORDS[state]), discard]
+
+
+def _is_sourceless(group: Mapping[str, Any]) -> bool:
+    return is_sourceless(REPLAY, group, the_relay().settings)
 
 
 _REPLAY_WORDS = {

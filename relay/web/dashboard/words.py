@@ -14,6 +14,7 @@ from relay.health import (
     RESTORED,
     UNAVAILABLE,
 )
+from relay.operator import jobs
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,16 @@ OUTCOMES: dict[str, str] = {
     "unclear": "no clear answer: upstream may have taken it",
     "misconfigured": "upstream does not accept our token or address",
 }
+
+
+BECAME: dict[str, str] = {
+    jobs.SAME: "another that says the same was sent, or will be; discard these",
+    jobs.CHANGED: "somebody, or the relay, did something else with them since they were counted",
+    jobs.UNMAPPABLE: "relay.toml, as it is now, finds no usable contact in them; mend the source's fields, "
+    "reload, and do it again",
+    jobs.IMPOSSIBLE: "the page of each says why; mostly what it held is gone, or its source or destination",
+}
+"""What it means that rows of a job came to something, where the word does not say it all."""
 
 
 def state(name: str) -> State:
