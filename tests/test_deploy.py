@@ -5,8 +5,10 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ import yaml
 
 from relay.cli.main import commands
 from relay.config.environment import VARIABLES
+from relay.server.worker import READ_SECONDS
 from tests.kit.processes import eventually, free_port
 from tests.kit.relay import RelayProcess, config
 from tests.kit.services import Missing, lacking
@@ -236,6 +239,24 @@ def test_behind_caddy_a_reload_refuses_nobody_and_a_restart_is_waited_for(tmp_pa
         posting.join()
         assert len(answers) - answers.count(202) < 5, answers
         assert len(relay.rows(history=False)) == answers.count(202)
+
+
+@pytest.mark.usefixtures("caddy_is_here")
+def test_behind_caddy_nobody_is_told_yes_whose_body_does_not_come_in_time(tmp_path: Path) -> None:
+    """To a body that Caddy itself gives up it answers an empty 200."""
+    with (
+        ScriptedUpstream() as upstream,
+        RelayProcess(config(upstream.url), env={"RELAY_TRUSTED_PROXIES": "1"}) as relay,
+        caddy(relay.port, tmp_path) as (port, _),
+        socket.create_connection(("127.0.0.1", port), 60) as client,
+    ):
+        head = f"POST /submit/newsletter HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 21\r\n"
+        form = "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+        client.sendall(f"{head}{form}email=ada".encode())
+        time.sleep(READ_SECONDS + 2)
+        client.sendall(b"@example.com")
+        assert client.recv(12) == b"HTTP/1.1 408"
+        assert relay.rows(history=False) == []
 
 
 @pytest.mark.usefixtures("caddy_is_here")
