@@ -260,6 +260,19 @@ def test_behind_caddy_nobody_is_told_yes_whose_body_does_not_come_in_time(tmp_pa
 
 
 @pytest.mark.usefixtures("caddy_is_here")
+def test_behind_caddy_the_relay_says_that_a_body_is_too_long(tmp_path: Path) -> None:
+    """Where both cut it off at once the client is answered 502, and a machine tries again."""
+    with (
+        ScriptedUpstream() as upstream,
+        RelayProcess(config(upstream.url), env={"RELAY_TRUSTED_PROXIES": "1"}) as relay,
+        caddy(relay.port, tmp_path) as (port, _),
+    ):
+        body = "email=ada%40example.com&photo=" + 1_500_000 * "a"
+        answers = [status(port, "POST", "/submit/newsletter", body) for _ in range(6)]
+        assert answers == 6 * [413]
+
+
+@pytest.mark.usefixtures("caddy_is_here")
 def test_plain_http_leads_to_the_configured_name_whatever_was_asked_for(tmp_path: Path) -> None:
     plain = free_port()
     with caddy(free_port(), tmp_path, plain) as (port, _):
