@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 from collections import Counter
+from pathlib import Path
 
 
 def stay_on_one() -> None:
@@ -24,10 +25,15 @@ def least_taken(cores: set[int], taken: Counter[int]) -> int:
 
 
 def kept() -> Counter[int]:
-    """Return how many processes are kept on each core, of those that can be seen."""
+    """Return how many processes are kept on each core, of those that can be seen.
+
+    The kernel's own, which have no command line, are not counted: some are kept on every core, more on one
+    than on another, and idle. Several relays would all be sent to where they are fewer.
+    """
     found = Counter[int]()
     for name in os.listdir("/proc"):
         with contextlib.suppress(ValueError, OSError):  # no process, or one that has just ended
             allowed = os.sched_getaffinity(int(name))
-            found.update(allowed if len(allowed) == 1 else ())
+            if len(allowed) == 1 and Path(f"/proc/{name}/cmdline").read_bytes():
+                found.update(allowed)
     return found
