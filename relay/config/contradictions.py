@@ -13,6 +13,7 @@ from relay.sources.mapping import CONTACTS
 from relay.sources.paths import Labels, Path, Place, plain
 from relay.sources.rules import Rule
 
+_DAY = 86400.0
 _OWN = frozenset([stamp.FIELD, "relay_page", "relay_shown", "relay_suggest", "_next", "_charset_"])
 """What the relay's own pages and its script fill in, and browsers."""
 
@@ -33,6 +34,9 @@ def contradictions(
         yield Remark(f"{where}.verify", 'verify = "none" takes submissions without proof')
     for bare in origin.lonely_www(loaded.get("origins", ())):
         yield Advice(f"{where}.origins", f"has www only; people who come by {bare} are refused")
+    if loaded.get("retention", _DAY) < _DAY:
+        what = "deletes what waits for a person before anybody is told (after a day); days are written "
+        yield Remark(f"{where}.retention", what + 'like "30d", a plain number is seconds')
     yield from _unset_yes(loaded.get("consent", {}), where)
     yield from _honeypot(loaded, where)
     yield from _labels(loaded, where)

@@ -212,6 +212,16 @@ def test_every_time_may_be_written_in_every_way(read: Read, given_: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("given_", "is_short"), [("30", True), ('"30"', True), ('"0d"', True), ('"1d"', False)]
+)
+def test_a_retention_in_which_nobody_is_told_is_named(read: Read, given_: str, is_short: bool) -> None:
+    """Days were meant, mostly, and people would be deleted before anybody has looked."""
+    warnings = read(DESTINATION, FORM.replace('"form"', f'"form"\nretention = {given_}')).warnings
+    said = "sources.newsletter.retention: deletes what waits for a person before anybody is told"
+    assert any(said in one for one in warnings) == is_short
+
+
+@pytest.mark.parametrize(
     ("path", "says"),
     [
         ("answers[?type=='email'.email | [0]", "is not a JMESPath expression"),
