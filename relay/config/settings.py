@@ -193,7 +193,7 @@ def _lacks_token(config: dict[str, Any] | None, environ: Mapping[str, str]) -> b
 def _read_toml(path: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
     """Return what a file says; None if it cannot be read."""
     try:
-        return tomllib.loads(read_text(path)), []
+        return tomllib.loads(read_text(path).removeprefix("\ufeff")), []  # editors of Windows begin so
     except OSError as problem:
         what = f"cannot be read: {problem.strerror}; set RELAY_CONFIG, or let `relay init` write one"
     except UnicodeDecodeError:

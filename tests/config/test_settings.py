@@ -221,6 +221,11 @@ def test_a_retention_in_which_nobody_is_told_is_named(read: Read, given_: str, i
     assert any(said in one for one in warnings) == is_short
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(read: Read) -> None:
+    """As editors of Windows save it."""
+    assert "newsletter" in read("\ufeff" + DESTINATION, FORM).sources
+
+
 @pytest.mark.parametrize(
     ("path", "says"),
     [
