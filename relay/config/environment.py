@@ -217,10 +217,16 @@ def read_environment(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[P
     known = {name for variable in VARIABLES for name in (variable.name, variable.name + "_FILE")}
     for name in sorted(environ):
         if name.startswith("RELAY_") and name not in known:
-            problems.append(
-                Problem(name, suggest(name, known, "is not a variable of the relay", "remove it"))
-            )
+            what, meant = "is not a variable of the relay", variable_of(name)
+            said = f"{what}; did you mean {meant}?" if meant else suggest(name, known, what, "remove it")
+            problems.append(Problem(name, said))
     return values, problems
+
+
+def variable_of(name: str) -> str | None:
+    """Return the variable that a name means, in capitals or not, with RELAY_ before it or not."""
+    bare = name.upper().removeprefix("RELAY_")
+    return next((one.name for one in VARIABLES if one.name.removeprefix("RELAY_") == bare), None)
 
 
 def look_up(environ: Mapping[str, str], name: str) -> str | None:

@@ -97,7 +97,10 @@ class Duration(fields.Field[float]):
                 'must be a number of seconds, or a time like "30s", "10m", "72h" or "30d", ten years at most'
             )
         if not self._least <= seconds <= self._most:
-            raise ValidationError(f"must be {self._least:g} to {self._most:g} seconds")
+            bounds = f"at least {self._least:g}"
+            if self._most < math.inf:
+                bounds = f"{self._least:g} to {self._most:g}"
+            raise ValidationError(f"must be {bounds} seconds")
         return seconds
 
 

@@ -22,6 +22,7 @@ from relay.config.environment import (
     read_secret_file,
     sqlite_path,
     suggest,
+    variable_of,
 )
 from relay.config.files import read_text
 from relay.config.operators import OperatorAccount, read_operators
@@ -209,7 +210,7 @@ def _read_tables(
     """Return the parts of the settings that relay.toml describes, and what is wrong in it."""
     if config is None:
         return {}, []
-    problems = [Problem(key, suggest(key, _TABLES, "unknown key")) for key in config if key not in _TABLES]
+    problems = [Problem(key, _unknown(key)) for key in config if key not in _TABLES]
     tables = {key: config.get(key, {}) for key in _TABLES}
     for key, table in tables.items():
         if not isinstance(table, dict):
@@ -232,6 +233,12 @@ def _read_tables(
         dataclasses.replace(one, where=f"{file}: {one.where}") if one.is_fatal else one for one in problems
     ]
     return parts, placed
+
+
+def _unknown(key: str) -> str:
+    if variable := variable_of(key):
+        return f"is a variable of the environment: {variable}"
+    return suggest(key, _TABLES, "unknown key")
 
 
 def _check_together(values: Mapping[str, Any], around: Surroundings) -> list[Problem]:

@@ -20,7 +20,7 @@ _LONG_VALUE = 500
 _FEW_DIGITS = 4
 _EXPRESSION = re.compile(
     r"\[\?|\[\*|\|\||&&|\| *\[|[=!<>]=|@|`|^[\w.]+\.$|^[\w.]+\[\d*$|^[\w.\[\]]+\.\."
-    r"|\.\[|^\[|\.\"|\| *$|^[\w.]+[)\]]$"
+    r"|\.\[|^\[|^\$[.\[]|\{\{|\.\"|\| *$|^[\w.]+[)\]]$"
 )
 """What only an expression has; the name of a field may be anything else."""
 

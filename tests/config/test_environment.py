@@ -75,6 +75,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("PORT", "1e3", "must be a whole number"),
     ("WEB_THREADS", "1", "must be a whole number from 2"),
     ("RELAY_CONFIGS", "x", "did you mean RELAY_CONFIG?"),
+    ("RELAY_PORT", "80", "is not a variable of the relay; did you mean PORT?"),
     ("RELAY_XYZZY", "44", "is not a variable of the relay; remove it"),
     ("RELAY_CONFIG_FILE_FILE", "x", "is not a variable of the relay"),
 ]

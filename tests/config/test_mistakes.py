@@ -15,6 +15,16 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "no source": ((DESTINATION,), "sources", "at least one is needed"),
     "unknown table": ((DESTINATION, FORM, "[source.x]"), "source", "unknown key; did you mean sources?"),
     "unknown table, far off": ((DESTINATION, FORM, "[colours]"), "colours", "docs/configuration.md"),
+    "variable in the file": (
+        ('RELAY_PUBLIC_URL = "https://relay.example.com"', DESTINATION, FORM),
+        "RELAY_PUBLIC_URL",
+        "is a variable of the environment: RELAY_PUBLIC_URL",
+    ),
+    "variable in the file, as a key": (
+        ("port = 80", DESTINATION, FORM),
+        "port",
+        "is a variable of the environment: PORT",
+    ),
     "destinations no table": (("destinations = 5", FORM), "destinations", "must be a table"),
     "destination no table": (("[destinations]\nocamba = 5", FORM), "destinations.ocamba", "must be a table"),
     "source no table": ((DESTINATION, "[sources]\nx = []"), "sources.x", "must be a table"),
@@ -612,6 +622,11 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str, str]] = {
         (DESTINATION, FORM + '[sources.newsletter.page]\nsite = { name = "Example" }'),
         "sources.newsletter.page.site.url",
         "is needed",
+    ),
+    "silence in hours": (
+        (DESTINATION, FORM.replace('"form"', '"form"\nexpect_within = 24')),
+        "sources.newsletter.expect_within",
+        "must be at least 60 seconds",
     ),
     "list of domains": (
         (DESTINATION, FORM.replace('"form"', '"form"\ndisposable = "/nowhere"')),

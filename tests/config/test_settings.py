@@ -237,6 +237,8 @@ def test_a_file_may_begin_with_a_byte_order_mark(read: Read) -> None:
         ('entry."x', "is not a JMESPath expression"),
         ("[0", "is not a JMESPath expression"),
         ("data.email)", "is not a JMESPath expression"),
+        ("$.email", "is not a JMESPath expression"),
+        ("{{ email }}", "is not a JMESPath expression"),
         ("lower(email)", "knows no function lower()"),
         ("your-email", None),
         ("E-mail (required)?", None),
