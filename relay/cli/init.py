@@ -37,10 +37,13 @@ def init(yes: bool, **given: Any) -> None:
     configuration, environment = Path(CONFIGURATION_FILE), Path(ENVIRONMENT_FILE)
     said = None if _is_there(configuration) else source(questions)
     made = None if _is_there(environment) else variables(questions, said)
-    text = draft.configuration(said) if said else configuration.read_text(encoding="utf-8")
+    text = draft.configuration(said) if said else ""
     own = read_variables(environment) if made is None else {n: v for n, (v, _) in made.items() if v}
     environ = surroundings(own)
-    _check(text, environ)
+    if said:
+        _check_draft(text, environ)
+    else:  # where it is: what it names stands beside it
+        _check(configuration, environ)
     _make_keys(environ)
     if said:
         write_privately(configuration, text, 0o644)
@@ -59,16 +62,22 @@ def _is_there(file: Path) -> bool:
     return file.exists()
 
 
-def _check(text: str, environ: dict[str, str]) -> None:
+def _check(file: Path, environ: dict[str, str]) -> None:
     """Refuse what the relay would not start with, before anything is written. Raises Unusable."""
     from relay.config import settings
+
+    settings.load({**environ, "RELAY_CONFIG": str(file)}, offline=True)
+
+
+def _check_draft(text: str, environ: dict[str, str]) -> None:
+    """Check a relay.toml that is not written yet. Raises Unusable."""
     from relay.config.environment import Problem, Unusable
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / CONFIGURATION_FILE
         file.write_text(text, encoding="utf-8")
         try:
-            settings.load({**environ, "RELAY_CONFIG": str(file)}, offline=True)
+            _check(file, environ)
         except Unusable as unusable:
             raise Unusable(
                 Problem(one.where.replace(str(file), CONFIGURATION_FILE), one.what)

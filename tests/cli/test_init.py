@@ -80,6 +80,19 @@ def test_a_missing_environment_file_is_added_to_a_configuration(run: Run, folder
     assert "shop" in written(folder).sources
 
 
+def test_a_configuration_that_is_there_is_looked_at_where_it_stands(run: Run, folder: Path) -> None:
+    """What it names stands beside it, and it is read as by every other command."""
+    run("init", "--yes")
+    (folder / "relay.env").unlink()
+    (folder / "logo.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    with (folder / "relay.toml").open("a") as file:
+        file.write('[sources.newsletter.page]\nlogo = "logo.svg"\n')
+    assert run("init", "--yes").status == 0
+    (folder / "relay.toml").write_text("# as a shell of Windows writes it", encoding="utf-16")
+    said = run("init", "--yes")
+    assert (said.status, said.err.splitlines()[-1]) == (2, "relay.toml: is not UTF-8; save it as that")
+
+
 def test_the_fields_of_a_page_are_found(run: Run, folder: Path) -> None:
     (folder / "page.html").write_text(PAGE)
     assert run("init", "--yes", "--html", "page.html").status == 0
