@@ -38,7 +38,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:  # `… | head` has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _let_go()
             return 0
 
 
@@ -80,4 +80,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if said is None:
             raise
         click.echo(said[0], err=True)
+        _let_go()
         return said[1]
+
+
+def _let_go() -> None:
+    """Let go what cannot be written, or Python tries again at its end, and fails in words of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

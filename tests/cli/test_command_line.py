@@ -97,6 +97,22 @@ def test_a_reader_that_has_seen_enough_is_no_error(site: Site) -> None:
     assert done.stderr == "" and done.stdout.splitlines()[-1] == "0"
 
 
+@pytest.mark.parametrize("words", [["presets"], ["submissions", "list", "--json"], ["export"], ["--help"]])
+def test_what_cannot_be_written_is_an_error_like_any_other(site: Site, words: list[str]) -> None:
+    """`relay export > file` on a full disk."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "relay", *words],
+            cwd=site.folder,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "relay: [Errno 28] No space left on device\n")
+
+
 def test_a_terminal_of_another_alphabet_shows_what_it_can_and_a_file_is_whole(site: Site) -> None:
     env = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "latin-1"}
     export = ["export", "--people", "--format", "sheet"]
