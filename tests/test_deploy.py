@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -63,6 +64,37 @@ def test_no_health_check_starts_a_python(service: dict[str, Any]) -> None:
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     checks = [str(service.get("healthcheck", "")), re.findall(r"HEALTHCHECK.*\n.*", dockerfile)[0]]
     assert not any("python" in check for check in checks)
+
+
+def test_a_command_beside_the_unit_has_the_servers_variables(tmp_path: Path) -> None:
+    """As the unit says it is typed; a shell that read the file stopped at what it takes for its own."""
+    for folder in ("opt", "etc"):
+        (tmp_path / folder).mkdir()
+    unit = (DEPLOY / "relay.service").read_text(encoding="utf-8")
+    link, command = re.findall(r"^#   (ln -s .*|cd /opt/relay && runuser .*)$", unit, re.MULTILINE)
+    variables = {
+        "RELAY_CONFIG": ROOT / "relay.toml",
+        "RELAY_DATABASE_URL": f"sqlite:///{tmp_path}/relay.db",
+        "RELAY_MAIL_FROM": "Relay <relay@example.com>",
+        "RELAY_ALERT_URL": "https://alerts.example.com/?a=1&format=slack",
+        "OCAMBA_TOKEN": "to$ken&",
+        "ZAPIER_SECRET": "a-secret",
+    }
+    text = "".join(f"{name}={value}\n" for name, value in variables.items())
+    (tmp_path / "etc/environment").write_text(text, encoding="utf-8")
+    typed = f"{link}\n{command} && {command.replace('status', 'check')}".replace("status", "migrate", 1)
+    for what, here in {
+        "/opt/relay": tmp_path / "opt",
+        "/etc/relay": tmp_path / "etc",
+        "runuser -u relay -- ": "",
+        ".venv/bin/python": sys.executable,
+    }.items():
+        typed = typed.replace(what, str(here))
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["sh", "-ec", typed], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("ok: 2 sources, 1 destination; ready to send\n")
+    assert (tmp_path / "relay.db").exists()
 
 
 def test_a_signal_leaves_the_relay_to_be_started_again_after_a_crash() -> None:
