@@ -164,6 +164,29 @@ def test_a_backup_is_restored_held_and_goes_on_when_told(tmp_path: Path) -> None
             assert len(upstream.creates) == 4
 
 
+def test_nobody_is_left_behind_on_the_way_to_postgresql(postgres_url: str) -> None:
+    """As operations.md shows it: the new database takes what comes, while the old one sends what it has."""
+    with ScriptedUpstream() as upstream:
+        settings = config(upstream.url, SOURCES)
+        new = RelayProcess(settings, database_url=postgres_url, start=False)
+        with RelayProcess(settings) as old, new:
+            old.api("POST", "/api/destinations/ocamba/pause")
+            left = receipt_of(old.hook({"email": email("left")}))
+            assert old.term(20) == 0
+            assert new.cli("migrate").returncode == 0
+            assert new.cli("pause").returncode == 0
+            new.start()
+            came = receipt_of(new.hook({"email": email("came")}))
+            old.start()
+            old.api("POST", "/api/destinations/ocamba/resume")
+            old.wait_state(left, "delivered")
+            assert new.state(came) == "queued"
+            assert old.term(20) == 0
+            assert new.cli("resume").returncode == 0
+            new.wait_state(came, "delivered")
+            assert len(upstream.creates) == 2
+
+
 def test_keys_are_rotated_beside_the_server(tmp_path: Path) -> None:
     old, newer = (
         RelayProcess(config("http://127.0.0.1:9/"), start=False, folder=tmp_path)
