@@ -78,11 +78,11 @@ def keys_beside(database: Path) -> tuple[str, ...]:
 def write_first(path: Path, text: str) -> None:
     """Create a file that nobody else can read; if another process was first, leave that one."""
     handle, draft = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # 0600, new, and no link
-    with open(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
     try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         os.link(draft, path)
     except FileExistsError:
         pass

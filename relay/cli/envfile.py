@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -53,8 +54,23 @@ def surroundings(variables: Mapping[str, str]) -> dict[str, str]:
 
 def write_privately(file: Path, text: str, mode: int = 0o600) -> None:
     """Write a new file that only its owner may read. Raises FileExistsError."""
-    with opened_privately(file, mode) as opened:
+    with whole_or_none(file, mode) as opened:
         opened.write(text)
+
+
+@contextmanager
+def whole_or_none(file: Path, mode: int = 0o600) -> Iterator[TextIO]:
+    """Open a new file that is taken away again if it cannot be written to its end. Raises FileExistsError.
+
+    Half a file, on a full disk, would be taken for the whole, and the next try would find it there.
+    """
+    opened = opened_privately(file, mode)
+    try:
+        with opened:
+            yield opened
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
 
 
 def opened_privately(file: Path, mode: int = 0o600) -> TextIO:

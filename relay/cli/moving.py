@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay.cli.envfile import opened_privately
+from relay.cli.envfile import opened_privately, whole_or_none
 from relay.cli.failed import FAILED, AskedWrongly, Failed
 from relay.cli.filtering import NO_MATCH, known_filter, narrowed
 from relay.cli.opening import note, open_to_act, open_to_look
@@ -43,7 +43,7 @@ def export(format_: str, people: bool, output: str | None, **chosen: Any) -> Non
             click.echo(piece.encode(), nl=False)  # UTF-8, whatever the terminal writes in
         return
     try:
-        with opened_privately(Path(output)) as file:
+        with whole_or_none(Path(output)) as file:
             file.writelines(pieces)
     except FileExistsError:
         raise Failed(f"{output} exists already") from None

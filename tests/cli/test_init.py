@@ -1,18 +1,21 @@
 """Setting a relay up: what is asked, what is written, and that it can be done twice."""
 
 import os
+import resource
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
 import pytest
 from click.testing import CliRunner
 
-from relay.cli.envfile import read_variables
+from relay.cli.envfile import read_variables, write_privately
 from relay.cli.main import commands
 from relay.config import settings
 from relay.config.settings import Settings
+from relay.vault import keys_beside
 from tests.cli.conftest import CLEARED, Said
 
 Run = Callable[..., Said]
@@ -91,6 +94,27 @@ def test_a_configuration_that_is_there_is_looked_at_where_it_stands(run: Run, fo
     (folder / "relay.toml").write_text("# as a shell of Windows writes it", encoding="utf-16")
     said = run("init", "--yes")
     assert (said.status, said.err.splitlines()[-1]) == (2, "relay.toml: is not UTF-8; save it as that")
+
+
+@contextmanager
+def full_after(size: int) -> Iterator[None]:
+    """No file grows beyond a size, as if the disk were full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_what_a_full_disk_cut_short_is_not_left_behind(folder: Path) -> None:
+    """The next try would find it there, and leave it as it is."""
+    with full_after(40):
+        with pytest.raises(OSError, match="too large"):
+            write_privately(folder / "relay.env", "OCAMBA_TOKEN=\n" * 10)
+        with pytest.raises(OSError, match="too large"):
+            keys_beside(folder / "relay.db")
+    assert list(folder.iterdir()) == []
 
 
 def test_the_fields_of_a_page_are_found(run: Run, folder: Path) -> None:
