@@ -125,9 +125,10 @@ def test_what_init_writes_for_compose_is_read_without_being_named() -> None:
     assert "COMPOSE_FILE=" in (DEPLOY / "compose.postgres.yaml").read_text(encoding="utf-8")
 
 
-def test_secrets_beside_the_compose_files_are_not_committed() -> None:
+def test_secrets_in_a_clone_are_not_committed() -> None:
+    """Beside the Compose files, and where `relay init` or the systemd unit puts them."""
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
-    assert {"/deploy/.env", "/deploy/config/"} <= set(ignored)
+    assert {"relay.env", "/deploy/.env", "/deploy/config/"} <= set(ignored)
 
 
 def test_what_the_compose_files_mount_is_there() -> None:
