@@ -33,7 +33,7 @@ _POST_SECONDS = 30.0
 _GATEWAY_TIMEOUT = 504
 _MOST_UNANSWERED = 10
 """So often something is told to which nothing is answered, each time a lease later: it may have arrived."""
-_RESTS = (0.0, 0.0, 30.0, 60.0, 120.0, 300.0)
+_RESTS = (0.0, 0.0, 0.0, 0.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 """After so many failures in a row a channel is let be for so long: a mail provider that hears a wrong
 password every few seconds locks the account, or our address out."""
 _LAST_SECONDS = 1.0

@@ -220,8 +220,8 @@ def test_a_server_that_goes_on_refusing_is_asked_less_and_less_until_more_is_to_
         tell(watch)
         asked += [now[0]] * (mail.talks - already)
         now[0] += 10
-    assert asked[:6] == [0, 10, 20, 50, 110, 230]
-    assert [later - earlier for earlier, later in pairwise(asked[5:])] == [300] * (len(asked) - 6)
+    assert asked[:9] == [0, 10, 20, 30, 40, 60, 90, 150, 270]
+    assert [later - earlier for earlier, later in pairwise(asked[8:])] == [300] * (len(asked) - 9)
 
     mail.refusals = []
     wait(outbox, "two")
