@@ -12,6 +12,10 @@ class Busy(Unavailable):
     """A question took too long, or too many are asked at a time."""
 
 
+class Crossed(Unavailable):
+    """Another process did something with the same person at that moment; nothing was stored."""
+
+
 class OverBudget(RuntimeError):
     """A source has as many suspects as it may; nothing was stored."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from relay.delivery import (
     RETRY,
@@ -21,7 +21,7 @@ from relay.outbox import listing, moves, upkeep
 from relay.outbox.archive import Archive
 from relay.outbox.claiming import ledger, locked, next_due
 from relay.outbox.database import connected
-from relay.outbox.errors import OverBudget, Unavailable
+from relay.outbox.errors import Crossed, OverBudget, Unavailable
 from relay.outbox.holds import health_of, save_health
 from relay.outbox.records import (
     Claim,
@@ -45,6 +45,9 @@ from relay.outbox.statements import (
 from relay.outcome import Seen, Wait
 from relay.quota import even_pace
 
+_CROSSED_MOST = 3
+"""So often one submission is tried that other processes cross."""
+
 
 class Outbox(Archive):
     """What intake and dispatch do with a database; those who look after it have ``Archive``."""
@@ -62,8 +65,7 @@ class Outbox(Archive):
             if self._writer is not None:
                 stored = self._writer.submit(entry)
             else:
-                with connected(self._engine) as conn, conn.begin():
-                    stored = self._store_batch(conn, [entry])[0]
+                stored = self._put_beside_others(entry)
         except SQLAlchemyError as problem:
             raise self._translated(problem) from None
         self._wrote()
@@ -71,6 +73,18 @@ class Outbox(Archive):
             raise OverBudget(entry.delivery.source)
         found: Stored = stored
         return found
+
+    def _put_beside_others(self, entry: Entry) -> Stored | NoRoom:
+        """Store an entry on PostgreSQL. Who is crossed by another looks at what that one left."""
+        tries = _CROSSED_MOST
+        while True:
+            try:
+                with connected(self._engine) as conn, conn.begin():
+                    return self._store_batch(conn, [entry])[0]
+            except (IntegrityError, Crossed):
+                tries -= 1
+                if not tries:
+                    raise
 
     def count(self, source: str, state: str) -> int:
         """Return how many submissions of a source are in a state."""

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from relay.delivery import CHECK, HELD, INVALID, KEY_REUSED, QUEUED, Delivery
-from relay.outbox.errors import Unavailable
+from relay.outbox.errors import Crossed
 from relay.outbox.hints import sealed_hint
 from relay.outbox.records import Entry, NoRoom, Stored
 from relay.outbox.schema import aliases, deliveries
@@ -146,7 +146,7 @@ def _store_one(
             return repeat_of(conn, twin)
         if twin:
             give_twin_up(conn, twin.receipt, twin.fence)
-    raise Unavailable("a repeat changed while it was looked at")
+    raise Crossed("a repeat changed while it was looked at")
 
 
 def _twin(conn: Connection, twin_key: bytes | None) -> Delivery | None:
@@ -234,7 +234,7 @@ def _promote(conn: Connection, delivery: Delivery, entry: Entry, now: float, vau
         )
     )
     if not changed.rowcount:
-        raise Unavailable("a repeat changed while it was looked at")
+        raise Crossed("a repeat changed while it was looked at")
     return mended
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from relay.delivery import DEAD, DELIVERED, HELD, INVALID, QUEUED, Delivery
 from relay.outbox import moves, statements, storing
+from relay.outbox.errors import Crossed, Unavailable
 from relay.outbox.moves import Mended, Moved, Near, Same, requeue
 from relay.outbox.outbox import Outbox
 from tests.outbox.outboxes import (
@@ -72,6 +73,37 @@ def test_two_processes_let_one_of_two_pass(store: Store, outbox: Outbox) -> None
         assert all(crowd.map(lambda n: views[n].pass_check(receipts[n], 600.0), range(2)))
 
     assert count(outbox) == 1
+
+
+@between
+def test_a_repeat_whose_earlier_one_is_erased_at_that_moment_is_stored(
+    store: Store, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = signed_up(outbox, key="one").delivery.receipt
+    other, shown, erased = store.open(), storing._shown, []
+
+    def once_it_is_erased(*told: Any) -> Any:
+        erased.extend(other.erase([first]))
+        return shown(*told)
+
+    monkeypatch.setattr(storing, "_shown", once_it_is_erased)
+    again = signed_up(outbox, key="two", silent=True)
+    assert (len(erased), again.repeat, count(outbox)) == (1, False, 1)
+    assert state(outbox, again.delivery.receipt) == QUEUED
+
+
+@between
+def test_who_is_crossed_again_and_again_is_told_so(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = []
+
+    def crossed(*told: Any) -> Any:
+        tries.append(told)
+        raise Crossed("a repeat changed while it was looked at")
+
+    monkeypatch.setattr(storing, "store", crossed)
+    with pytest.raises(Unavailable, match="a repeat changed"):
+        signed_up(outbox)
+    assert len(tries) == 3
 
 
 def test_a_check_that_failed_is_in_nobodys_way_until_it_is_replayed(outbox: Outbox) -> None:
