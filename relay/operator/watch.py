@@ -189,8 +189,8 @@ class Watch:
         self._telling = None
         if problem is not None:  # said last: who reads it may take it that the next try is free
             name = "alert.refused" if is_over else "alert.unsent"
-            about = {"alert": notice.content.get("alert")} if is_over else {}
-            events.note(name, level=logging.ERROR, **about, problem=f"{channel}: {problem.why}")
+            alert = notice.content.get("alert") if is_over else None
+            events.note(name, level=logging.ERROR, alert=alert, problem=f"{channel}: {problem.why}")
         return is_over
 
     def _is_tried_enough(self, notice: Notice) -> bool:
