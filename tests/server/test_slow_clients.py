@@ -273,8 +273,8 @@ def test_half_of_a_next_request_keeps_nobody_out(relay, gap):
     whole = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
     half = HALVES["half the body"]
     with contextlib.ExitStack() as open_ones:
-        clients = [open_ones.enter_context(Raw(relay.port)) for _ in range(40)]
-        for client in clients:
+        for _ in range(40):  # one by one: who says nothing for five seconds is let go
+            client = open_ones.enter_context(Raw(relay.port))
             client.send(whole + half if gap is None else whole)
             assert client.read().status in (200, 202)
             if gap is not None:
@@ -282,5 +282,5 @@ def test_half_of_a_next_request_keeps_nobody_out(relay, gap):
                 client.send(half)
         for number in range(3):
             assert relay.form({"email": f"next{number}.{gap}@example.com"}).status == 202
-        clients[-1].send(b"%40example.com".ljust(50, b"&"))
-        assert clients[-1].read().status in (200, 202)
+        client.send(b"%40example.com".ljust(50, b"&"))
+        assert client.read().status in (200, 202)
