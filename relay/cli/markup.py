@@ -96,6 +96,11 @@ def yes_of(form: Iterable[Input], name: str) -> str:
 
 
 def _refuses(text: str) -> bool:
+    from relay.sources.consent import NO
+
+    said = text.strip().lower()
+    if said in NO:
+        return said != ""  # a box without a value says "on"
     return _REFUSES.search(_WORDS.sub(" ", text)) is not None
 
 

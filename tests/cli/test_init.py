@@ -199,12 +199,13 @@ def test_a_box_that_says_no_is_not_guessed_to_be_consent(run: Run, folder: Path,
 
 
 @pytest.mark.parametrize("kind", ["radio", "checkbox"])
-def test_of_a_no_and_a_yes_the_yes_is_consent(run: Run, folder: Path, kind: str) -> None:
-    answers = "".join(f'<input type="{kind}" name="news" value="{word}">' for word in ("No thanks", "Please"))
+@pytest.mark.parametrize(("no", "yes"), [("No thanks", "Please"), ("n", "y"), ("unchecked", "contact me")])
+def test_of_a_no_and_a_yes_the_yes_is_consent(run: Run, folder: Path, kind: str, no: str, yes: str) -> None:
+    answers = "".join(f'<input type="{kind}" name="news" value="{word}">' for word in (no, yes))
     (folder / "page.html").write_text(f'<form><input type="email" name="email">{answers}</form>')
     assert run("init", "--yes", "--html", "page.html", "--consent-field", "news").status == 0
     box = written(folder).sources["newsletter"].mapping.consent["email"]
-    assert box.is_ticked({"news": "Please"}) and not box.is_ticked({"news": "No thanks"})
+    assert box.is_ticked({"news": yes}) and not box.is_ticked({"news": no})
 
 
 def test_fields_can_be_named_by_what_they_are(run: Run, folder: Path) -> None:
