@@ -182,6 +182,7 @@ class Watch:
         is_over = problem is None or (problem.may_have_arrived and self._is_tried_enough(notice))
         if is_over:
             self._rests.pop(channel, None)
+            self._unanswered.pop(notice.id, None)
             outbox.write(lambda conn: notices.told(conn, notice))
         elif problem is not None and not problem.may_have_arrived:
             self._let_be(channel)

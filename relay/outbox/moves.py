@@ -27,7 +27,7 @@ from relay.delivery import (
 )
 from relay.outbox import audit
 from relay.outbox.audit import Act
-from relay.outbox.errors import Unavailable
+from relay.outbox.errors import Crossed
 from relay.outbox.schema import aliases, deliveries
 from relay.outbox.statements import give_key_up, give_twin_up
 from relay.vault import KeyMissing, Vault
@@ -260,7 +260,7 @@ def _move_with_keys(
         except IntegrityError:  # another process stored one with that key meanwhile
             continue
         return None
-    raise Unavailable("a repeat changed while it was looked at")
+    raise Crossed("a repeat changed while it was looked at")
 
 
 def _taken(keys: Keys) -> dict[str, Any]:
