@@ -214,6 +214,17 @@ def caddy(upstream: int, folder: Path, plain: int | None = None) -> Iterator[tup
             process.wait(20)
 
 
+@pytest.fixture
+def behind_caddy(caddy_is_here: None, tmp_path: Path) -> Iterator[tuple[RelayProcess, int]]:
+    """A relay, and the port of the Caddy before it."""
+    with (
+        ScriptedUpstream() as upstream,
+        RelayProcess(config(upstream.url), env={"RELAY_TRUSTED_PROXIES": "1"}) as relay,
+        caddy(relay.port, tmp_path) as (port, _),
+    ):
+        yield relay, port
+
+
 def status(port: int, method: str, path: str, body: str | None = None, **headers: str) -> int:
     """The status that Caddy answered with; 0 if nobody did."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=40)
@@ -227,62 +238,51 @@ def status(port: int, method: str, path: str, body: str | None = None, **headers
         connection.close()
 
 
-@pytest.mark.usefixtures("caddy_is_here")
-def test_behind_caddy_clients_are_told_apart_and_sign_up(tmp_path: Path) -> None:
-    with (
-        ScriptedUpstream() as upstream,
-        RelayProcess(config(upstream.url), env={"RELAY_TRUSTED_PROXIES": "1"}) as relay,
-        caddy(relay.port, tmp_path) as (port, _),
-    ):
-        forged = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9"}
-        assert status(port, "POST", "/submit/newsletter", "email=ada%40example.com", **forged) == 202
-        assert status(port, "GET", "/readyz") == 200
-        assert "203.0.113.9" not in relay.output()
+def test_behind_caddy_clients_are_told_apart_and_sign_up(behind_caddy: tuple[RelayProcess, int]) -> None:
+    relay, port = behind_caddy
+    forged = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9"}
+    assert status(port, "POST", "/submit/newsletter", "email=ada%40example.com", **forged) == 202
+    assert status(port, "GET", "/readyz") == 200
+    assert "203.0.113.9" not in relay.output()
 
 
-@pytest.mark.usefixtures("caddy_is_here")
-def test_behind_caddy_a_reload_refuses_nobody_and_a_restart_is_waited_for(tmp_path: Path) -> None:
+def test_behind_caddy_a_reload_refuses_nobody_and_a_restart_is_waited_for(
+    behind_caddy: tuple[RelayProcess, int],
+) -> None:
     """Who was told yes is stored; of those who come meanwhile only those of its last moment fail."""
-    with (
-        ScriptedUpstream() as upstream,
-        RelayProcess(config(upstream.url), env={"RELAY_TRUSTED_PROXIES": "1"}) as relay,
-        caddy(relay.port, tmp_path) as (port, _),
-    ):
-        answers: list[int] = []
-        stop = threading.Event()
+    relay, port = behind_caddy
+    answers: list[int] = []
+    stop = threading.Event()
 
-        def post() -> None:
-            while not stop.is_set():
-                body = f"email=p{len(answers)}%40example.com"
-                answers.append(status(port, "POST", "/submit/newsletter", body))
+    def post() -> None:
+        while not stop.is_set():
+            body = f"email=p{len(answers)}%40example.com"
+            answers.append(status(port, "POST", "/submit/newsletter", body))
 
-        def twenty_more() -> None:
-            before = len(answers)
-            eventually(lambda: len(answers) > before + 20, 30, "sign-ups")
+    def twenty_more() -> None:
+        before = len(answers)
+        eventually(lambda: len(answers) > before + 20, 30, "sign-ups")
 
-        posting = threading.Thread(target=post)
-        posting.start()
-        twenty_more()
-        relay.hup()
-        twenty_more()
-        assert set(answers) == {202}
-        relay.restart()
-        twenty_more()
-        stop.set()
-        posting.join()
-        assert len(answers) - answers.count(202) < 5, answers
-        assert len(relay.rows(history=False)) == answers.count(202)
+    posting = threading.Thread(target=post)
+    posting.start()
+    twenty_more()
+    relay.hup()
+    twenty_more()
+    assert set(answers) == {202}
+    relay.restart()
+    twenty_more()
+    stop.set()
+    posting.join()
+    assert len(answers) - answers.count(202) < 5, answers
+    assert len(relay.rows(history=False)) == answers.count(202)
 
 
-@pytest.mark.usefixtures("caddy_is_here")
-def test_behind_caddy_nobody_is_told_yes_whose_body_does_not_come_in_time(tmp_path: Path) -> None:
+def test_behind_caddy_nobody_is_told_yes_whose_body_does_not_come_in_time(
+    behind_caddy: tuple[RelayProcess, int],
+) -> None:
     """To a body that Caddy itself gives up it answers an empty 200."""
-    with (
-        ScriptedUpstream() as upstream,
-        RelayProcess(config(upstream.url), env={"RELAY_TRUSTED_PROXIES": "1"}) as relay,
-        caddy(relay.port, tmp_path) as (port, _),
-        socket.create_connection(("127.0.0.1", port), 60) as client,
-    ):
+    relay, port = behind_caddy
+    with socket.create_connection(("127.0.0.1", port), 60) as client:
         head = f"POST /submit/newsletter HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 21\r\n"
         form = "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
         client.sendall(f"{head}{form}email=ada".encode())
@@ -292,17 +292,12 @@ def test_behind_caddy_nobody_is_told_yes_whose_body_does_not_come_in_time(tmp_pa
         assert relay.rows(history=False) == []
 
 
-@pytest.mark.usefixtures("caddy_is_here")
-def test_behind_caddy_the_relay_says_that_a_body_is_too_long(tmp_path: Path) -> None:
+def test_behind_caddy_the_relay_says_that_a_body_is_too_long(behind_caddy: tuple[RelayProcess, int]) -> None:
     """Where both cut it off at once the client is answered 502, and a machine tries again."""
-    with (
-        ScriptedUpstream() as upstream,
-        RelayProcess(config(upstream.url), env={"RELAY_TRUSTED_PROXIES": "1"}) as relay,
-        caddy(relay.port, tmp_path) as (port, _),
-    ):
-        body = "email=ada%40example.com&photo=" + 1_500_000 * "a"
-        answers = [status(port, "POST", "/submit/newsletter", body) for _ in range(6)]
-        assert answers == 6 * [413]
+    _, port = behind_caddy
+    body = "email=ada%40example.com&photo=" + 1_500_000 * "a"
+    answers = [status(port, "POST", "/submit/newsletter", body) for _ in range(6)]
+    assert answers == 6 * [413]
 
 
 @pytest.mark.usefixtures("caddy_is_here")
