@@ -320,9 +320,31 @@ def rounds(count: int, server: RelayProcess) -> Iterator[None]:
         yield None
 
 
+def core(seconds: float = 5) -> list[Figure]:
+    """The relay on its one core against the same relay let go to all of them, in turns."""
+    every = os.sched_getaffinity(0)
+    pairs = []
+    with perfect_upstream() as upstream, relay(upstream, REAL) as kept, relay(upstream, REAL) as loose:
+        for thread in os.listdir(f"/proc/{loose.worker_pids()[0]}/task"):
+            os.sched_setaffinity(int(thread), every)
+        post_load(kept.port, 1), post_load(loose.port, 1)
+        for _ in range(PAIRS):
+            pairs.append((post_load(loose.port, seconds), post_load(kept.port, seconds)))
+            moving, staying = (one["rate"] for one in pairs[-1])
+            print(f"  moving {moving:.0f}/s, on one core {staying:.0f}/s", flush=True)
+    rate = statistics.median(one["rate"] / other["rate"] for other, one in pairs)
+    p99 = statistics.median(one["p99_ms"] / other["p99_ms"] for other, one in pairs)
+    how = f"median of {PAIRS} interleaved pairs, 16 connections kept alive"
+    return [
+        Figure("accept rate on one core ÷ moving between cores", rate, 1, True, "×", how),
+        Figure("accept p99 on one core ÷ moving between cores", p99, 1, False, "×", how),
+    ]
+
+
 FIGURES: dict[str, Callable[[], list[Figure]]] = {
     "accept": accept,
     "wait": wait,
+    "core": core,
     "commits": commits,
     "start": start,
     "idle": idle,
