@@ -13,7 +13,7 @@ from relay import events
 from relay.config.settings import Settings
 from relay.operator.acting import Plan
 from relay.operator.filter import Filter, wanted
-from relay.operator.jobs import BATCH, CHANGED, likely, outcome, plan
+from relay.operator.jobs import BATCH, CHANGED, MOVED, likely, outcome, plan
 from relay.outbox import audit, jobs
 from relay.outbox import wanted as rows
 from relay.outbox.audit import Act
@@ -113,9 +113,12 @@ class Clerk:
         now = self._outbox.now(conn)
         if not jobs.is_ours(conn, job, self._owner):
             return
-        became = (likely(conn, one) if job.dry_run else outcome(conn, one, now) for one in plans)
-        outcomes = Counter(became)
-        jobs.progress(conn, job, outcomes, after, now)
+        became = [likely(conn, one) if job.dry_run else outcome(conn, one, now) for one in plans]
+        if not job.dry_run:
+            met = zip(plans, became, strict=True)
+            moved = [one.receipt for one, is_so in met if isinstance(one, Plan) and is_so in MOVED]
+            jobs.sign(conn, job, moved)
+        jobs.progress(conn, job, Counter(became), after, now)
 
     def _end(self, conn: Any, job: Job, state: str, problem: str | None = None) -> None:
         now = self._outbox.now(conn)

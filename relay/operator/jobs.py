@@ -32,6 +32,7 @@ QUEUED, DISCARDED, SAME, CHANGED, UNMAPPABLE, IMPOSSIBLE = (
 OUTCOMES = (QUEUED, DISCARDED, SAME, CHANGED, UNMAPPABLE, IMPOSSIBLE)
 """What becomes of a row."""
 _DONE = {REPLAY: QUEUED, DISCARD: DISCARDED}
+MOVED = tuple(_DONE.values())
 _NAME = re.compile(r"[0-9a-f]{16}")
 BATCH = 100
 
@@ -55,10 +56,12 @@ def make(
         now, said = outbox.now(conn), filter_.said()
         upto, seen_at = (shown_.upto, shown_.seen_at) if shown_ else (rows.newest_seq(conn), now)
         total = rows.count(conn, wanted(filter_, upto=upto, seen_at=seen_at))
-        job = Job(name, action, said, dry_run, by, COUNTED, 0, upto, total, 0, {}, None, now, None, seen_at)
-        jobs.add(conn, job)
         detail = {"job": name, "dry_run": dry_run}
-        audit.note(conn, Act(by, f"{action} many", total, filter=said, detail=detail), now)
+        act = audit.note(conn, Act(by, f"{action} many", total, filter=said, detail=detail), now)
+        job = Job(
+            name, action, said, dry_run, by, COUNTED, 0, upto, total, 0, {}, None, now, None, seen_at, act
+        )
+        jobs.add(conn, job)
         return job
 
     made: Job = outbox.write(add)

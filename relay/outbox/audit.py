@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from relay.outbox.operating import audit
+from relay.outbox.schema import deliveries
 from relay.outbox.statements import own_receipt
 
 KEPT_SECONDS = 366 * 86400.0
@@ -27,8 +28,8 @@ class Act:
     detail: Mapping[str, Any] | None = None
 
 
-def note(conn: Connection, act: Act, now: float) -> None:
-    """Write an act down."""
+def note(conn: Connection, act: Act, now: float) -> int:
+    """Write an act down, and return its id."""
     values = {
         "at": now,
         "by": act.by,
@@ -38,18 +39,21 @@ def note(conn: Connection, act: Act, now: float) -> None:
         "filter": json.dumps(act.filter) if act.filter is not None else None,
         "detail": json.dumps(act.detail) if act.detail is not None else None,
     }
-    conn.execute(sa.insert(audit).values(values))
+    return int(conn.execute(sa.insert(audit).values(values).returning(audit.c.id)).scalar_one())
 
 
 def page(
     conn: Connection, before: int | None, limit: int, receipt: str | None = None
 ) -> list[dict[str, Any]]:
-    """Return acts, newest first; those on one row alone with ``receipt``, whichever of the row's it is."""
+    """Return acts, newest first; with ``receipt``, whichever of a row's it is, those on it alone and the
+    last of those on many that moved it."""
     query = sa.select(audit).order_by(audit.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(audit.c.id < before)
     if receipt is not None:
-        query = query.where(audit.c.receipt == own_receipt(receipt))
+        own = own_receipt(receipt)
+        of_many = sa.select(deliveries.c.moved_by).where(deliveries.c.receipt == own)
+        query = query.where(sa.or_(audit.c.receipt == own, audit.c.id == of_many.scalar_subquery()))
     return [
         {
             **row,

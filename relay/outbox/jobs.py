@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from relay.outbox.claiming import locked
 from relay.outbox.operating import jobs
+from relay.outbox.schema import deliveries
 
 COUNTED, RUNNING, DONE, CANCELLED, FAILED = "counted", "running", "done", "cancelled", "failed"
 LEASE_SECONDS = 10.0
@@ -40,6 +41,8 @@ class Job:
     ended_at: float | None
     seen_at: float | None = None
     """When its rows were counted: a row that changed later is another than was meant."""
+    act: int | None = None
+    """What the audit log says of its making; None of one that an earlier version made."""
     id: int = 0
 
     @property
@@ -115,6 +118,12 @@ def is_ours(conn: Connection, job: Job, owner: str) -> bool:
     if conn.dialect.name != "sqlite":
         query = query.with_for_update()
     return conn.scalar(query) is not None
+
+
+def sign(conn: Connection, job: Job, receipts: Collection[str]) -> None:
+    """Write down of rows that this job moved them."""
+    moved = sa.update(deliveries).where(deliveries.c.receipt.in_(receipts))
+    conn.execute(moved.values(moved_by=job.act))
 
 
 def progress(conn: Connection, job: Job, outcomes: Mapping[str, int], after: int, now: float) -> None:

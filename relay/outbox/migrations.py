@@ -179,6 +179,12 @@ def _faults_kept(conn: Connection) -> None:
         _add_column(conn, destinations.c[name])
 
 
+def _moved_by(conn: Connection) -> None:
+    """Know of a row which job moved it."""
+    _add_column(conn, _c.moved_by)
+    _add_column(conn, jobs.c.act)
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     _first,
     _sessions,
@@ -205,6 +211,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _alias_keys,
     _seen_jobs,
     _faults_kept,
+    _moved_by,
 )
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed, but
 that an index which a later one drops is no longer made."""

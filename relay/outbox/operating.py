@@ -39,6 +39,7 @@ jobs = sa.Table(
     sa.Column("ended_at", Time),
     sa.Column("owner", sa.Text),
     sa.Column("lease_until", Time),
+    sa.Column("act", sa.BigInteger),  # what the audit log says of its making
     sa.Column("seen_at", Time),  # what has changed since then is not meant; NULL where nobody kept it
 )
 partial_index("jobs_open", jobs.c.id, where="ended_at IS NULL")

@@ -46,6 +46,7 @@ deliveries = sa.Table(
     sa.Column("id_hash", Bytes),
     sa.Column("email_hash", Bytes),
     sa.Column("phone_hash", Bytes),
+    sa.Column("moved_by", sa.BigInteger),  # the act, in the audit log, of the last job that moved it
 )
 _c = deliveries.c
 _UNFINISHED = "state IN ('queued','sending','held','invalid','refused','parked','dead')"

@@ -48,6 +48,27 @@ def test_a_job_does_what_its_filter_meant_when_it_was_made(relay: RelayProcess, 
     assert relay.api("GET", "/api/jobs?limit=1").json["jobs"] == [found]
 
 
+def test_a_row_says_which_job_moved_it_and_no_other_does(relay: RelayProcess, moods: Moods) -> None:
+    moved, address = in_state(relay, "refused", "other")
+    left, _ = in_state(relay, "refused")
+    moods.kind.add(address)
+
+    ended(relay, made(relay, "replay", dry_run=True, state="refused", source="other")["job"])
+    assert acts_on(relay, moved) == []
+    name = made(relay, "replay", state="refused", source="other")["job"]
+    ended(relay, name)
+
+    relay.wait_state(moved, "delivered")
+    assert [(one["by"], one["action"], one["detail"]["job"]) for one in acts_on(relay, moved)] == [
+        ("admin", "replay many", name)
+    ]
+    assert acts_on(relay, left) == []
+
+
+def acts_on(relay: RelayProcess, receipt: str) -> Any:
+    return relay.api("GET", f"/api/audit?receipt={receipt}").json["audit"]
+
+
 def test_the_outcomes_say_what_became_of_each(relay: RelayProcess) -> None:
     mapped, address = in_state(relay, "held")
     for _ in range(2):
