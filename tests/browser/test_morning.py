@@ -266,6 +266,9 @@ def test_one_is_sent_with_the_keyboard_alone(relay: RelayProcess, visit: Visit) 
     page.keyboard.press("Enter")
 
     expect(page.get_by_role("status")).to_contain_text("It is queued")
+    page.reload()
+    expect(page.get_by_role("heading", name="What happened")).to_be_visible()
+    expect(page.get_by_text("It is queued")).to_have_count(0)
 
 
 def test_two_people_at_once_do_it_once(relay: RelayProcess, visit: Visit) -> None:

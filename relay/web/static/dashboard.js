@@ -41,6 +41,12 @@
     document.querySelector("link[rel=icon]").href = count === "0" ? "/static/icon.svg" : "/static/icon-trouble.svg";
   });
 
+  const here = new URL(location.href);
+  if (here.searchParams.has("done")) {
+    here.searchParams.delete("done"); // what was done is said once, not at each reload
+    history.replaceState(history.state, "", here);
+  }
+
   for (const button of navigator.clipboard ? document.querySelectorAll("[data-copy]") : []) {
     button.hidden = false;
     button.addEventListener("click", async () => {
