@@ -48,6 +48,8 @@ class Dispatcher:
         """Settle what a crash left behind, and begin to send."""
         self._recover(every=self._settings.is_sqlite)
         for destination in self._settings.destinations.values():
+            if self._outbox.meet(destination):  # what was wrong with its token or address may be right now
+                self._outbox.probe_now(destination.name)
             self._open_lane(destination)
         self._sweeper.start()
 

@@ -9,10 +9,7 @@ from sqlalchemy.engine import Connection
 from relay.delivery import Delivery
 from relay.health import MISCONFIGURED, Health
 from relay.outbox.schema import destinations, holds
-from relay.outbox.statements import (
-    HEALTH,
-    insert_ignoring,
-)
+from relay.outbox.statements import HEALTH, get_meta, insert_ignoring, put_meta
 
 
 def sendable_seconds(conn: Connection, delivery: Delivery, now: float) -> float:
@@ -52,6 +49,15 @@ def _with_fault(health: Health) -> Health:
     if health.reason_kind == MISCONFIGURED and not health.misconfigured:
         return replace(health, misconfigured=health.hold_reason)
     return health
+
+
+def meet(conn: Connection, name: str, way: bytes) -> bool:
+    """Keep a destination and by what it is reached; return whether that was something else before."""
+    insert_ignoring(conn, destinations, {"name": name}, ["name"])
+    before = get_meta(conn, f"way to {name}")
+    if before != way:
+        put_meta(conn, f"way to {name}", way)
+    return before not in (None, way)
 
 
 def save_health(conn: Connection, name: str, health: Health, now: float) -> None:

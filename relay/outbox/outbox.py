@@ -17,7 +17,7 @@ from relay.delivery import (
 )
 from relay.destination import Destination
 from relay.health import Health, at_once, paused, resumed
-from relay.outbox import listing, moves, upkeep
+from relay.outbox import holds, listing, moves, upkeep
 from relay.outbox.archive import Archive
 from relay.outbox.claiming import ledger, locked, next_due
 from relay.outbox.database import connected
@@ -35,12 +35,11 @@ from relay.outbox.records import (
     ToCheck,
     Turn,
 )
-from relay.outbox.schema import deliveries, destinations
+from relay.outbox.schema import deliveries
 from relay.outbox.statements import (
     FRESH_DUE,
     RETRY_IS_DUE,
     TO_CHECK,
-    insert_ignoring,
 )
 from relay.outcome import Seen, Wait
 from relay.quota import even_pace
@@ -230,10 +229,15 @@ class Outbox(Archive):
         changed: Health = self.write(apply)
         return changed
 
-    def meet(self, destination: Destination) -> None:
-        """Get to know a destination that is new or has changed. Raises Unavailable."""
-        self.write(lambda conn: insert_ignoring(conn, destinations, {"name": destination.name}, ["name"]))
+    def meet(self, destination: Destination) -> bool:
+        """Get to know a destination that is new or has changed. Raises Unavailable.
+
+        Returns whether it was last reached by another address or token.
+        """
+        way = self.vault.hash("way", destination.url, destination.token)
+        is_another: bool = self.write(lambda conn: holds.meet(conn, destination.name, way))
         self._destinations[destination.name] = destination
+        return is_another
 
     def pause(self, name: str) -> Health:
         """Send nothing until a person resumes."""

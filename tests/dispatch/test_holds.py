@@ -140,6 +140,23 @@ def test_a_token_that_dies_in_mid_run_costs_nobody_anything(door: Open, remedy: 
     assert all(row["attempts"] == 0 for row in way.rows())
 
 
+def test_a_restart_tries_another_token_at_once_and_the_same_one_not() -> None:
+    with (
+        ScriptedUpstream(token="new-token") as upstream,
+        RelayProcess(config(upstream.url), env={"OCAMBA_TOKEN": "old-token"}) as relay,
+    ):
+        receipt = relay.hook({"email": "waits@example.com"}).receipt
+        eventually(lambda: relay.status()["ocamba"]["hold_reason"] == "misconfigured: 401", 10, "the hold")
+        relay.restart()
+        time.sleep(1)
+        assert len(upstream.arrivals) == 1
+
+        relay.env["OCAMBA_TOKEN"] = "new-token"
+        relay.restart()
+
+        relay.wait_state(receipt, "delivered", timeout=20)
+
+
 def test_an_answer_to_a_call_from_before_ends_no_hold(door: Open) -> None:
     release = threading.Event()
     way = door(in_a_row(hold(release), status(401)))

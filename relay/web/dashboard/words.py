@@ -133,7 +133,7 @@ def outcome(word: str | None) -> str:
 _ASKED_TO_WAIT = "Upstream asked for this wait, and it is kept; it ends by itself."
 HOLDS: dict[str, str] = {
     MISCONFIGURED: "Upstream does not take our token, or is not at this address. Put the right one where "
-    "relay.toml takes it from, then reload, which tries it at once, or restart and resume it.",
+    "relay.toml takes it from, then reload or restart: it is tried at once.",
     FAILING: "Upstream does not work. It is looked at now and then, and sending goes on by itself; "
     "pause it if you want nobody sent twice.",
     REFUSALS: "Upstream refuses everybody, so it is hardly their fault; mostly it no longer takes a field. "
