@@ -12,10 +12,12 @@ from relay.sources.text import normal, unescaped, visible
 
 _LONGEST = 500  # of what is typed around an address, and 254 characters of it
 _FULL_WIDTH = "".join(map(chr, range(0xFF01, 0xFF5F)))
-_PLAIN = str.maketrans("’‘‐‑‒–" + _FULL_WIDTH, "''----" + "".join(map(chr, range(0x21, 0x7F))))
+_TYPOGRAPHIC = "’‘‚‛‹›" + "“”„‟«»" + "‐‑‒–"
+_ASCII = "''''''" + '"' * 6 + "----"
+_PLAIN = str.maketrans(_TYPOGRAPHIC + _FULL_WIDTH, _ASCII + "".join(map(chr, range(0x21, 0x7F))))
 _LINK = re.compile(r"mailto:/*([^?]*)(?:\?.*)?", re.IGNORECASE)
 _NAMED = re.compile(r"([^<>]*)<([^<>]*)>")
-_QUOTES = '"“”„«» \t'
+_QUOTES = '" \t'
 _STOPS = ",;:)>"
 """Of the list or the text that an address stood in; none ends a domain."""
 _COMMENT = re.compile(r"\s\([^()@]*\)")
