@@ -18,6 +18,8 @@ def secret_of(name: str, verifier: Verifier, database: Path | None) -> str:
     """
     seed = _seed_beside(database) if database else _FOR_THIS_PROCESS
     text = hmac.new(seed.encode(), name.encode(), hashlib.sha256).hexdigest()[:32]  # good base64 too
+    if verifier.scheme == "basic":
+        return f"relay:{text}"  # user and password, as a sender has a box for each
     return "whsec_" + text if verifier.secret_encoding == "whsec" else text
 
 

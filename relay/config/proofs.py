@@ -161,6 +161,8 @@ def _read_keys(
 def _key(verifier: Verifier, text: str, where: str) -> tuple[bytes, list[Problem]]:
     if not text:
         return b"", []
+    if verifier.scheme == "basic" and ":" not in text:  # no sender could ever show it
+        return b"", [Problem(where, 'the secret must be user:password, as scheme = "basic" asks for both')]
     try:
         key = verifier.key(text)
     except ValueError as problem:

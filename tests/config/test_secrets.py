@@ -90,6 +90,18 @@ def test_a_secret_may_come_through_a_pipe(read: Read) -> None:
     assert found.sources["crm"].secrets == (SECRET.encode(),)
 
 
+BASIC = HOOK + '[sources.crm.verify]\nscheme = "basic"\n'
+
+
+def test_the_secret_of_basic_is_user_and_password(problems: Any, read: Read) -> None:
+    """With a password alone every message of the sender would be answered 401."""
+    said = problems(DESTINATION, BASIC, CRM_SECRET=SECRET)
+    assert said.keys() == {"sources.crm.secret"}
+    assert "must be user:password" in said["sources.crm.secret"]
+    found = read(DESTINATION, BASIC, CRM_SECRET=f"jane:{SECRET}")
+    assert found.sources["crm"].secrets == (f"jane:{SECRET}".encode(),)
+
+
 # --- operators ------------------------------------------------------------------------------------------
 
 OPERATOR = '[operators.support]\ntoken = "env:SUPPORT_TOKEN"\nrole = "act"'

@@ -391,6 +391,14 @@ def test_a_secret_that_is_made_up_is_encoded_as_its_sender_would(read: Read, enc
         assert len(source.secrets[0]) >= 16
 
 
+def test_a_secret_made_up_for_basic_is_user_and_password(read: Read) -> None:
+    hook = HOOK.replace("CRM_SECRET", "NONE") + '[sources.crm.verify]\nscheme = "basic"'
+    found = read(DESTINATION, hook, OCAMBA_TOKEN=None, _options={"sandbox_url": SANDBOX})
+    user, colon, password = found.made_up["crm"].partition(":")
+    assert user and colon and len(password) >= 16
+    assert found.sources["crm"].secrets == (found.made_up["crm"].encode(),)
+
+
 def test_sandbox_mode_listens_on_loopback_only(problems: Any) -> None:
     found = problems(HOST="0.0.0.0", OCAMBA_TOKEN=None, _options={"sandbox_url": SANDBOX})
     assert "OCAMBA_TOKEN" in found["HOST"]
