@@ -83,9 +83,7 @@ class Clerk:
         """Do a batch of the next job; return whether there was one."""
         if not self._outbox.read(jobs.any_open):
             return False
-        job: Job | None = self._outbox.write(
-            lambda conn: jobs.take(conn, self._owner, self._outbox.now(conn))
-        )
+        job = self._outbox.write(lambda conn: jobs.take(conn, self._owner, self._outbox.now(conn)))
         if job is None:
             return False
         try:

@@ -30,10 +30,7 @@ class Desk:
 
     def _rows(self, filter_: Filter) -> list[dict[str, Any]]:
         meant, before = self._meant(filter_), filter_.place()
-        found: list[dict[str, Any]] = self._outbox.read(
-            lambda conn: newest_first(conn, meant, before, filter_.limit)
-        )
-        return found
+        return self._outbox.read(lambda conn: newest_first(conn, meant, before, filter_.limit))
 
     def _meant(self, filter_: Filter) -> Wanted:
         hashes = filter_.hashes

@@ -17,7 +17,7 @@ DAY_HOURS, WEEK_HOURS = 24, 7 * 24
 
 def needs_you(settings: Settings, outbox: Outbox) -> list[dict[str, Any]]:
     """Return what waits for a person, by state, source and reason; ``kept_seconds``: for how long."""
-    found: list[dict[str, Any]] = outbox.read(lambda conn: figures.waiting(conn, KEPT))
+    found = outbox.read(lambda conn: figures.waiting(conn, KEPT))
     return [
         {
             **group,
@@ -72,7 +72,7 @@ def _lately(outbox: Outbox, source: str, now: float, hours: list[int]) -> int:
     """Return how many came in so many hours until now: in these of the clock, and in a part of one before."""
     began, seconds = now // HOUR * HOUR, len(hours) * HOUR
     since, until = now - seconds, began + HOUR - seconds
-    return sum(hours) + int(outbox.read(lambda conn: figures.arrived(conn, source, since, until)))
+    return sum(hours) + outbox.read(lambda conn: figures.arrived(conn, source, since, until))
 
 
 def _refused(outbox: Outbox, source: str, now: float) -> list[dict[str, Any]]:
@@ -87,7 +87,7 @@ def _refused(outbox: Outbox, source: str, now: float) -> list[dict[str, Any]]:
 def _unmapped(settings: Settings, outbox: Outbox, source: str) -> list[str]:
     """Return the names that a source posts and that nothing looks at, as it is configured now."""
     known = settings.sources.get(source)
-    found: list[str] = outbox.read(lambda conn: unmapped.recent(conn, source))
+    found = outbox.read(lambda conn: unmapped.recent(conn, source))
     return [name for name in found if known is None or not is_mapped(known, name)]
 
 

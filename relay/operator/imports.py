@@ -186,7 +186,7 @@ class Import:
             fresh = [entry for entry, known in zip(entries, there, strict=True) if not known]
             return sum(there) + sum(storing.known(conn, fresh, outbox.now(conn)))
 
-        return int(outbox.read(look))
+        return outbox.read(look)
 
     @staticmethod
     def _store(outbox: Outbox, entries: list[Entry]) -> int:
@@ -200,7 +200,7 @@ class Import:
             stored = storing.store(conn, made, now, outbox.vault)
             return sum(known) + sum(isinstance(one, Stored) and one.repeat for one in stored)
 
-        return int(outbox.write(change)) if entries else 0
+        return outbox.write(change) if entries else 0
 
 
 def place_of(source: Source, name: str) -> str | None:

@@ -64,8 +64,7 @@ def make(
         jobs.add(conn, job)
         return job
 
-    made: Job = outbox.write(add)
-    return made
+    return outbox.write(add)
 
 
 def _shown(outbox: Outbox, action: str, name: str) -> Job:
@@ -102,7 +101,7 @@ def counted(job: Job) -> dict[str, Any]:
 
 def find(outbox: Outbox, name: str) -> Job:
     """Return a job. Raises Missing."""
-    job: Job | None = outbox.read(lambda conn: jobs.get(conn, name)) if _NAME.fullmatch(name) else None
+    job = outbox.read(lambda conn: jobs.get(conn, name)) if _NAME.fullmatch(name) else None
     if job is None:
         raise Missing("there is no such job")
     return job
@@ -129,7 +128,7 @@ def would_replay(outbox: Outbox, settings: Settings, filter_: Filter) -> int:
     meant = wanted(filter_)
     _check_state(REPLAY, filter_)
     if filter_.state != INVALID:
-        return min(int(outbox.read(lambda conn: rows.count(conn, meant))), rows.MANY)
+        return min(outbox.read(lambda conn: rows.count(conn, meant)), rows.MANY)
     count, looked, after = 0, 0, 0
     while looked < rows.MANY:
         found = outbox.read(partial(rows.oldest_first, wanted=meant, after=after, limit=BATCH))

@@ -54,7 +54,7 @@ class Operator(Files, Whole):
         """Return how many submissions are meant, and whether that is all: counting ends at ``MANY``."""
         self.actor.must(VIEW)
         meant = self._meant(filter_)
-        found: int = self._outbox.read(lambda conn: count(conn, meant))
+        found = self._outbox.read(lambda conn: count(conn, meant))
         return min(found, MANY), found <= MANY
 
     def submission(self, receipt: str) -> dict[str, Any]:
@@ -121,8 +121,7 @@ class Operator(Files, Whole):
         self.actor.must(VIEW)
         if self._settings.has_file:
             return list(self._settings.destinations)
-        found: list[str] = self._outbox.read(listing.destinations_met)
-        return found
+        return self._outbox.read(listing.destinations_met)
 
     def needs_you(self) -> list[dict[str, Any]]:
         """Return what waits for a person, by state, source and reason."""

@@ -15,7 +15,7 @@ _NONE: _Waiting = (0, None)
 
 def status(settings: Settings, outbox: Outbox) -> dict[str, Any]:
     """Return every destination by name, those too that were removed while something waits for them."""
-    waiting: dict[str, _Waiting] = outbox.read(listing.to_send)
+    waiting = outbox.read(listing.to_send)
     found = {
         name: _configured(one, outbox, waiting.get(name, _NONE))
         for name, one in settings.destinations.items()

@@ -9,8 +9,7 @@ TICKS = (KEYS, ALERTED, PROXIES)
 
 def ticked(outbox: Outbox) -> set[str]:
     """Return what is ticked off."""
-    found: set[str] = outbox.read(lambda conn: {name for name in TICKS if get_meta(conn, f"ticked {name}")})
-    return found
+    return outbox.read(lambda conn: {name for name in TICKS if get_meta(conn, f"ticked {name}")})
 
 
 def tick(outbox: Outbox, name: str) -> None:

@@ -113,8 +113,7 @@ class Watch:
                 notices.add(conn, channels, content)
             return contents
 
-        changed: list[dict[str, Any]] = self._outbox.write(change)
-        return changed
+        return self._outbox.write(change)
 
     def _channels(self) -> list[str]:
         return channels_of(self._settings())
@@ -160,7 +159,7 @@ class Watch:
         return waiting > 0 and (rest is None or rest.ends <= monotonic() or rest.waiting < waiting)
 
     def _waiting(self, channel: str) -> int:
-        return int(self._outbox.read(partial(notices.waiting, channel=channel)))
+        return self._outbox.read(partial(notices.waiting, channel=channel))
 
     def _let_be(self, channel: str) -> None:
         earlier = self._rests.get(channel)
@@ -174,7 +173,7 @@ class Watch:
         What may have arrived keeps its lease, so that copies of it come slowly, and not for ever.
         """
         outbox = self._outbox
-        notice: Notice | None = outbox.write(lambda conn: notices.take(conn, channel, outbox.now(conn)))
+        notice = outbox.write(lambda conn: notices.take(conn, channel, outbox.now(conn)))
         if notice is None:
             return False
         self._telling = notice

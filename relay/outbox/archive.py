@@ -35,27 +35,23 @@ class Archive(Store):
 
     def waiting(self, destination: str) -> dict[str, int]:
         """Return how many fresh deliveries wait, by source; due retries under the empty name."""
-        found: dict[str, int] = self.read(lambda conn: listing.waiting(conn, destination, self.now(conn)))
-        return found
+        return self.read(lambda conn: listing.waiting(conn, destination, self.now(conn)))
 
     def backlog(self) -> list[tuple[str, str, int, float]]:
         """Return (destination, state, count, since when the oldest waits) of all that is not finished."""
-        found: list[tuple[str, str, int, float]] = self.read(listing.backlog)
-        return found
+        return self.read(listing.backlog)
 
     def time(self) -> float:
         """Return the time all processes agree on, in seconds since 1970."""
-        return float(self.read(self.now))
+        return self.read(self.now)
 
     def arrivals(self, source: str, hours: int, now: float) -> list[int]:
         """Return how many came to a source in so many hours of the clock, the present one last."""
-        found: list[int] = self.read(lambda conn: self._arrivals.by_hour(conn, source, now, hours))
-        return found
+        return self.read(lambda conn: self._arrivals.by_hour(conn, source, now, hours))
 
     def sources_all_invalid(self, count: int) -> list[str]:
         """Return the sources whose last so many submissions all failed to be mapped."""
-        found: list[str] = self.read(lambda conn: listing.sources_all_invalid(conn, count))
-        return found
+        return self.read(lambda conn: listing.sources_all_invalid(conn, count))
 
     def change_episodes(self, current: set[str]) -> tuple[set[str], set[str]]:
         """Make ``current`` the alerts that are firing; return which began and which are over.
@@ -63,17 +59,13 @@ class Archive(Store):
         Of several processes that ask at once, one is told of each. What only one of them sees, such as a
         source over its limits, is over when nobody has seen it for a while.
         """
-        changed: tuple[set[str], set[str]] = self.write(
-            lambda conn: upkeep.change_episodes(conn, self.now(conn), current)
-        )
-        return changed
+        return self.write(lambda conn: upkeep.change_episodes(conn, self.now(conn), current))
 
     # --- operators --------------------------------------------------------------------------------
 
     def get(self, receipt: str) -> Delivery | None:
         """Return one delivery, without its payload; the receipt may be one that a repeat was given."""
-        found: Delivery | None = self.read(lambda conn: storing.named(conn, receipt))
-        return found
+        return self.read(lambda conn: storing.named(conn, receipt))
 
     def settled(self, receipt: str) -> Stored | None:
         """Return one delivery as its repeat would find it: with what its sender may see of the answer."""
@@ -82,13 +74,11 @@ class Archive(Store):
             found = storing.find(conn, deliveries.c.receipt == receipt)
             return storing.repeat_of(conn, found) if found else None
 
-        found: Stored | None = self.read(look)
-        return found
+        return self.read(look)
 
     def row(self, receipt: str) -> dict[str, Any] | None:
         """Return one whole row."""
-        found: dict[str, Any] | None = self.read(lambda conn: listing.row(conn, receipt))
-        return found
+        return self.read(lambda conn: listing.row(conn, receipt))
 
     def with_payloads(self, source: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield whole rows that have payloads, newest first; some MiB are read at a time."""
@@ -99,8 +89,7 @@ class Archive(Store):
 
     def history(self, receipt: str) -> list[dict[str, Any]]:
         """Return every send of a delivery, in order."""
-        found: list[dict[str, Any]] = self.read(lambda conn: listing.history(conn, receipt))
-        return found
+        return self.read(lambda conn: listing.history(conn, receipt))
 
     def requeue(
         self,
@@ -116,19 +105,15 @@ class Archive(Store):
         ``window``: seconds in which the same content counts as one sign-up. ``act`` goes into the audit
         log in the same commit.
         """
-        moved: Moved | Changed | Same = self.write(
+        return self.write(
             lambda conn: moves.requeue(
                 conn, receipt, expect, Near(window, window), mended, act, self.now(conn)
             )
         )
-        return moved
 
     def discard(self, receipt: str, expect: Expected, *, act: Act | None = None) -> Moved | Changed:
         """Give a delivery up for good, its payload erased, if it is as it was seen."""
-        moved: Moved | Changed = self.write(
-            lambda conn: moves.discard(conn, receipt, expect, act, self.now(conn))
-        )
-        return moved
+        return self.write(lambda conn: moves.discard(conn, receipt, expect, act, self.now(conn)))
 
     # --- housekeeping -----------------------------------------------------------------------------
 
@@ -146,7 +131,7 @@ class Archive(Store):
         old = self.read(lambda conn: upkeep.old(conn, source, self.now(conn) - seconds, limit))
         if not old:
             return 0
-        return int(self.write(lambda conn: upkeep.expire(conn, old, self.now(conn) - seconds)))
+        return self.write(lambda conn: upkeep.expire(conn, old, self.now(conn) - seconds))
 
     def forget(self) -> None:
         """Delete jobs and acts that are older than such things are kept."""
@@ -165,9 +150,7 @@ class Archive(Store):
         """
         windows = [window.seconds for one in self._destinations.values() for window in one.windows]
         kept = max([upkeep.STRAYS_SECONDS, *windows])
-        found: tuple[list[int], int] = self.read(
-            lambda conn: upkeep.strays(conn, after, self.now(conn) - kept, limit)
-        )
+        found = self.read(lambda conn: upkeep.strays(conn, after, self.now(conn) - kept, limit))
         if found[0]:
             self.write(lambda conn: upkeep.forget_attempts(conn, found[0]))
         return found[1]
@@ -190,8 +173,7 @@ class Archive(Store):
 
     def version(self) -> int:
         """Return the schema version of the database, 0 for an empty one."""
-        found: int = self.read(migrations.version)
-        return found
+        return self.read(migrations.version)
 
     def backup(self, target: Path) -> None:
         """Copy the database, while it is in use, into a new file that says of itself that it is a copy.
@@ -228,20 +210,15 @@ class Archive(Store):
         Returns, for each that is gone, the id of its profile upstream if it has one, and whether upstream
         may have one whose id nobody was told.
         """
-        gone: list[tuple[str | None, bool]] = self.write(lambda conn: upkeep.erase(conn, receipts))
-        return gone
+        return self.write(lambda conn: upkeep.erase(conn, receipts))
 
     def stale(self, after: int = 0) -> list[tuple[int, str, bytes | None, bytes | None]]:
         """Return (seq, receipt, payload, hint) of some MiB after a seq, not sealed with the newest key."""
-        found: list[tuple[int, str, bytes | None, bytes | None]] = self.read(
-            lambda conn: listing.stale(conn, self.vault.newest_id, after)
-        )
-        return found
+        return self.read(lambda conn: listing.stale(conn, self.vault.newest_id, after))
 
     def reseal(self, rows: Sequence[tuple[int, str, bytes | None, bytes | None]]) -> list[str]:
         """Seal what is still as it was read with the newest key; return why some cannot be read."""
-        unread: list[str] = self.write(lambda conn: upkeep.reseal(conn, rows, self.vault))
-        return unread
+        return self.write(lambda conn: upkeep.reseal(conn, rows, self.vault))
 
     def rewrap_hash_key(self) -> None:
         """Seal the hash key with the newest key; no hash changes."""

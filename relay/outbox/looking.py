@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TypeVar
 
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from relay.outbox.database import connected
+
+Result = TypeVar("Result")
+"""What a question, or a change, comes to."""
 
 
 class Look:
@@ -21,7 +24,7 @@ class Look:
     def __init__(self) -> None:
         self._conn: Connection | None = None
 
-    def read(self, engine: Engine, question: Callable[[Connection], Any]) -> Any:
+    def read(self, engine: Engine, question: Callable[[Connection], Result]) -> Result:
         """Return the answer to a question; after one that failed the next begins anew."""
         try:
             if self._conn is None:

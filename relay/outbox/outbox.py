@@ -87,7 +87,7 @@ class Outbox(Archive):
 
     def count(self, source: str, state: str) -> int:
         """Return how many submissions of a source are in a state."""
-        return int(self.read(lambda conn: listing.count(conn, source, state)))
+        return self.read(lambda conn: listing.count(conn, source, state))
 
     # --- dispatch ---------------------------------------------------------------------------------
 
@@ -102,8 +102,7 @@ class Outbox(Archive):
             due = next_due(conn, destination)
             return None if due <= now else due
 
-        found: float | None = self.read(look)
-        return found
+        return self.read(look)
 
     def claim(self, destination: Destination, turn: Turn) -> Claim | Look | NothingYet:
         """Hand out the next delivery: its attempt recorded as started and its slot taken, in one commit.
@@ -118,7 +117,7 @@ class Outbox(Archive):
                 upkeep.mark_if_promoted(conn)
             return self._sending.claim(conn, destination, turn)
 
-        claimed: Claim | Look | NothingYet = self.write(take)
+        claimed = self.write(take)
         if isinstance(claimed, Claim):
             turn.source = claimed.delivery.source
             turn.count += 1
@@ -133,31 +132,24 @@ class Outbox(Archive):
 
         ``end_known``: False when upstream may still see the call; then its slot is held to the lease's end.
         """
-        recorded: Decision | None = self.write(
-            lambda conn: self._sending.record(conn, claim, seconds, decide, end_known)
-        )
-        return recorded
+        return self.write(lambda conn: self._sending.record(conn, claim, seconds, decide, end_known))
 
     def looked(
         self, look: Look, destination: Destination, seen: Seen | Wait, seconds: float, jitter: float
     ) -> Health:
         """Record what a look showed; return what is known of the destination now."""
-        health: Health = self.write(
-            lambda conn: self._sending.looked(conn, look, destination, seen, seconds, jitter)
-        )
-        return health
+        return self.write(lambda conn: self._sending.looked(conn, look, destination, seen, seconds, jitter))
 
     def recover(self, decide: Decide, *, every: bool) -> list[Decision]:
         """Settle deliveries whose sender has gone: ``every`` sending one, or those past their lease.
 
         Their slots in the ledger stay taken until the lease's end.
         """
-        recovered: list[Decision] = self.write(lambda conn: self._sending.recover(conn, decide, every))
-        return recovered
+        return self.write(lambda conn: self._sending.recover(conn, decide, every))
 
     def take_to_check(
         self, lease_seconds: float, *, known: Sequence[str], patience: float, without: Sequence[str] = ()
-    ) -> "ToCheck | None":
+    ) -> ToCheck | None:
         """Hand out a delivery to be checked; it is due again after the lease if nothing comes of it.
 
         ``without``: sources whose deliveries are left alone for now. Those of a source that is not
@@ -179,32 +171,28 @@ class Outbox(Archive):
             age = now - row["received_at"]
             return ToCheck(row["receipt"], row["source"], row["destination"], again, age, row["payload"])
 
-        taken: ToCheck | None = self.write(take) if self._has_to_check(asked) else None
-        return taken
+        return self.write(take) if self._has_to_check(asked) else None
 
     def _has_to_check(self, asked: dict[str, Any]) -> bool:
         def look(conn: Connection) -> bool:
             return conn.execute(TO_CHECK, {"now": self.now(conn), **asked}).first() is not None
 
-        return bool(self.read(look))
+        return self.read(look)
 
     def pass_check(self, receipt: str, window: float | None) -> bool:
         """Let a delivery that was checked be sent, unless it is by now the repeat of another."""
         near = moves.Near(window, window)
-        return bool(self.write(lambda conn: moves.let_pass(conn, receipt, near, self.now(conn))))
+        return self.write(lambda conn: moves.let_pass(conn, receipt, near, self.now(conn)))
 
     def fail_check(self, receipt: str, reason: str) -> bool:
         """Hold a delivery that failed its check: nobody repeats it, and its body goes."""
-        return bool(
-            self.write(lambda conn: moves.hold_back(conn, receipt, reason, self.vault, self.now(conn)))
-        )
+        return self.write(lambda conn: moves.hold_back(conn, receipt, reason, self.vault, self.now(conn)))
 
     # --- destinations -----------------------------------------------------------------------------
 
     def health(self, name: str) -> Health:
         """Return what is known of a destination."""
-        found: Health = self.read(lambda conn: health_of(conn, name))
-        return found
+        return self.read(lambda conn: health_of(conn, name))
 
     def seconds_until(self, name: str, due_at: float) -> float | None:
         """Return how far off a time is at which a destination is to be sent to; None while it is held."""
@@ -213,8 +201,7 @@ class Outbox(Archive):
             now = self.now(conn)
             return None if health_of(conn, name).is_held(now) else due_at - now
 
-        found: float | None = self.read(look)
-        return found
+        return self.read(look)
 
     def change_hold(self, name: str, change: Callable[[Health, float], Health]) -> Health:
         """Change a destination's hold as a person or a reload asks, and return what it is now."""
@@ -226,8 +213,7 @@ class Outbox(Archive):
                 save_health(conn, name, changed, now)
             return changed
 
-        changed: Health = self.write(apply)
-        return changed
+        return self.write(apply)
 
     def meet(self, destination: Destination) -> bool:
         """Get to know a destination that is new or has changed. Raises Unavailable.
@@ -258,5 +244,4 @@ class Outbox(Archive):
             now = self.now(conn)
             return now, [held for held, _ in ledger(conn, destination, now)]
 
-        found: tuple[float, list[float]] = self.read(look)
-        return found
+        return self.read(look)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,20 +14,11 @@ from relay.outbox.arrivals import Arrivals
 from relay.outbox.claiming import Sending
 from relay.outbox.database import connected, engine_for, lookers_engine_for
 from relay.outbox.errors import Busy, Damaged, Full, Unavailable, Unfit, is_fatal, took_too_long, translate
-from relay.outbox.looking import LOOK
-from relay.outbox.records import (
-    Entry,
-    NoRoom,
-    Stored,
-)
+from relay.outbox.looking import LOOK, Result
+from relay.outbox.records import Entry, NoRoom, Stored
 from relay.outbox.schema import destinations, meta
 from relay.outbox.sqlite import check_is_ours, create_private
-from relay.outbox.statements import (
-    DATABASE_CLOCK,
-    get_meta,
-    insert_ignoring,
-    stamped,
-)
+from relay.outbox.statements import DATABASE_CLOCK, get_meta, insert_ignoring, stamped
 from relay.outbox.timekeeping import Stamp
 from relay.outbox.writer import Writer
 from relay.vault import Vault
@@ -133,7 +123,7 @@ class Store:
         self._reader.dispose()
         self._lookers.dispose()
 
-    def write(self, change: Callable[[Connection], Any]) -> Any:
+    def write(self, change: Callable[[Connection], Result]) -> Result:
         """Run a change in a transaction and return its result once it is committed.
 
         On SQLite it may be run again, after a rollback, if another change of its batch failed.
@@ -141,7 +131,8 @@ class Store:
         """
         try:
             if self._writer is not None:
-                return self._writer.submit(change)
+                written: Result = self._writer.submit(change)
+                return written
             with connected(self._engine) as conn, conn.begin():
                 result = change(conn)
         except SQLAlchemyError as problem:
@@ -153,7 +144,7 @@ class Store:
         if not self._is_sqlite:
             self.is_full = False
 
-    def read(self, look: Callable[[Connection], Any]) -> Any:
+    def read(self, look: Callable[[Connection], Result]) -> Result:
         """Run a query and return its result. Raises Unavailable, and Busy for who only looks."""
         page = LOOK.get()
         try:
@@ -187,11 +178,11 @@ class Store:
         """
         longest = max((max(d.retry) for d in self._destinations.values()), default=0.0) * 1.2
         stamp = Stamp(boot, offset)
-        return float(self.write(lambda conn: timekeeping.begin(conn, stamp, self.now(conn), longest)))
+        return self.write(lambda conn: timekeeping.begin(conn, stamp, self.now(conn), longest))
 
     def newest(self) -> float:
         """Return the newest time that was stamped, 0 in an empty database."""
-        return float(self.read(timekeeping.newest))
+        return self.read(timekeeping.newest)
 
     def shift(self, clock: SteadyClock, seconds: float, boot: str) -> None:
         """Follow a wall clock that was set, and move what was stamped by as much.

@@ -74,7 +74,7 @@ def trouble() -> int:
 def _trouble() -> int:
     relay, configured = the_relay(), the_relay().settings.destinations
     outbox, now = relay.outbox, relay.outbox.time()
-    needs: int = outbox.read(figures.needing)
+    needs = outbox.read(figures.needing)
     held = sum(outbox.health(name).is_held(now) for name in configured)
     removed = outbox.read(listing.destinations_waited_for) - configured.keys()
     return needs + held + len(removed) + len(relay.failing_checks())
