@@ -16,7 +16,8 @@ from relay.intake.entry import entry_of
 from relay.operator.errors import Misnamed, Unfitting
 from relay.operator.exports import as_typed
 from relay.operator.table import Row, Table
-from relay.outbox import moves, storing
+from relay.outbox import storing
+from relay.outbox.locks import MOVING, one_at_a_time
 from relay.outbox.outbox import Outbox
 from relay.outbox.people import People
 from relay.outbox.records import Entry, Stored
@@ -193,7 +194,7 @@ class Import:
         """Store entries of people who are not stored yet, and return how many were there already."""
 
         def change(conn: Any) -> int:
-            moves.one_at_a_time(conn)  # of two imports at once, the second finds whom the first brought
+            one_at_a_time(conn, MOVING)  # of two imports at once, the second finds whom the first brought
             now = outbox.now(conn)
             known = People().meet(conn, entries)
             made = [stamped(entry, now) for entry, there in zip(entries, known, strict=True) if not there]

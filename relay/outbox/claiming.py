@@ -13,6 +13,7 @@ from relay.delivery import DELIVERED, SENDING, Delivery
 from relay.destination import Destination
 from relay.health import FAILING, REFUSALS, Health, ended, looked, trying
 from relay.outbox.holds import health_of, save_health, sendable_seconds
+from relay.outbox.locks import locked_if_free
 from relay.outbox.records import Claim, Decide, Decision, Known, Look, NothingYet, Turn
 from relay.outbox.schema import attempts, deliveries
 from relay.outbox.statements import (
@@ -149,7 +150,7 @@ class Sending:
         for name in sorted(conn.scalars(sa.select(deliveries.c.destination).where(*gone).distinct())):
             health_of(conn, name, lock=True)
         query = sa.select(deliveries).where(*gone).limit(_AT_ONCE)
-        rows = conn.execute(locked(conn, query)).mappings().all()
+        rows = conn.execute(locked_if_free(conn, query)).mappings().all()
         return [self._recover_one(conn, row, decide, now) for row in rows]
 
     def _recover_one(self, conn: Connection, row: Any, decide: Decide, now: float) -> Decision:
@@ -218,14 +219,9 @@ def _next(conn: Connection, name: str, lanes: tuple[sa.Select[Any], ...], turn: 
     """Return the row to send, None if none is due."""
     values = {"destination": name, "now": now, "source": turn.source}
     for lane in lanes:
-        if row := conn.execute(locked(conn, lane), values).mappings().first():
+        if row := conn.execute(locked_if_free(conn, lane), values).mappings().first():
             return row
     return None
-
-
-def locked(conn: Connection, query: Any) -> Any:
-    """Have a query lock the rows it returns, and pass over those that another process has locked."""
-    return query if conn.dialect.name == "sqlite" else query.with_for_update(skip_locked=True)
 
 
 def next_due(conn: Connection, name: str) -> float:

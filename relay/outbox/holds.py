@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection
 
 from relay.delivery import Delivery
 from relay.health import MISCONFIGURED, Health
+from relay.outbox.locks import locked
 from relay.outbox.schema import destinations, holds
 from relay.outbox.statements import HEALTH, get_meta, insert_ignoring, put_meta
 
@@ -29,7 +30,7 @@ def sendable_seconds(conn: Connection, delivery: Delivery, now: float) -> float:
 
 def health_of(conn: Connection, name: str, *, lock: bool = False) -> Health:
     """Return what is known of a destination; with ``lock`` nobody else changes it in this transaction."""
-    query = HEALTH if not lock or conn.dialect.name == "sqlite" else HEALTH.with_for_update()
+    query = locked(conn, HEALTH) if lock else HEALTH
     row = conn.execute(query, {"this_name": name}).mappings().first()
     if row is None and lock:  # of an older copy, or of a configuration that only some processes know
         insert_ignoring(conn, destinations, {"name": name}, ["name"])

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from relay.outbox.claiming import locked
+from relay.outbox.locks import locked, locked_if_free
 from relay.outbox.operating import jobs
 from relay.outbox.schema import deliveries
 
@@ -98,7 +98,7 @@ def take(conn: Connection, owner: str, now: float) -> Job | None:
     oldest = sa.select(sa.func.min(jobs.c.id)).where(jobs.c.ended_at.is_(None), sa.not_(jobs.c.dry_run))
     is_next = sa.or_(jobs.c.dry_run, jobs.c.id == oldest.scalar_subquery())
     query = sa.select(jobs).where(jobs.c.ended_at.is_(None), is_next, is_free).order_by(jobs.c.id).limit(1)
-    row = conn.execute(locked(conn, query)).mappings().first()
+    row = conn.execute(locked_if_free(conn, query)).mappings().first()
     if row is None:
         return None
     state = COUNTED if row["dry_run"] else RUNNING
@@ -115,9 +115,7 @@ def give_back(conn: Connection, owner: str) -> None:
 def is_ours(conn: Connection, job: Job, owner: str) -> bool:
     """Whether a job still goes on, and nobody else has taken it; it stays so in this transaction."""
     query = sa.select(jobs.c.id).where(jobs.c.id == job.id, jobs.c.owner == owner, jobs.c.ended_at.is_(None))
-    if conn.dialect.name != "sqlite":
-        query = query.with_for_update()
-    return conn.scalar(query) is not None
+    return conn.scalar(locked(conn, query)) is not None
 
 
 def sign(conn: Connection, job: Job, receipts: Collection[str]) -> None:

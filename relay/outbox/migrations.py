@@ -10,6 +10,7 @@ from relay.outbox import rights
 from relay.outbox.columns import metadata
 from relay.outbox.database import unhurried
 from relay.outbox.errors import Unfit
+from relay.outbox.locks import MIGRATING, one_at_a_time
 from relay.outbox.operating import audit, heard, jobs, notices, refusals, unmapped
 from relay.outbox.schema import (
     UNFINISHED,
@@ -216,7 +217,6 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed, but
 that an index which a later one drops is no longer made."""
 
-_LOCK = 0x5167_6E75_7052  # any number that nobody else takes an advisory lock on
 _DEADLOCK = "40P01"
 _TRIES = 10
 """Servers of the version before go on meanwhile, and may hold one table and want what a step holds."""
@@ -243,7 +243,7 @@ def _migrated(engine: Engine, steps: tuple[Callable[[Connection], None], ...]) -
             conn.execute(sa.text("SET LOCAL statement_timeout = 0"))
             conn.execute(sa.text("SET LOCAL lock_timeout = 0"))
             conn.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-            conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        one_at_a_time(conn, MIGRATING)
         if not _has_our_tables(conn):  # who may change rows only can use what another role made
             conn.execute(sa.text("CREATE TABLE schema_version (version INTEGER NOT NULL)"))
         if lacking := rights.lacking(conn):

@@ -2,6 +2,7 @@
 
 Who acts on what a page showed names the state and the fence that were shown. A row that is queued again
 takes its plain keys, so that later repeats find it, unless another with one of them was or will be sent.
+Under one lock: of two that say the same, one finds the other moved.
 """
 
 from collections.abc import Mapping
@@ -28,12 +29,12 @@ from relay.delivery import (
 from relay.outbox import audit
 from relay.outbox.audit import Act
 from relay.outbox.errors import Crossed
+from relay.outbox.locks import MOVING, locked, one_at_a_time
 from relay.outbox.schema import aliases, deliveries
 from relay.outbox.statements import give_key_up, give_twin_up
 from relay.vault import KeyMissing, Vault
 
 _c = deliveries.c
-_LOCK = 0x5167_6E75_7054
 _SENT = (QUEUED, SENDING, PARKED, DELIVERED)
 """States of one that was sent, is, will be, or perhaps was."""
 
@@ -115,7 +116,7 @@ def requeue(
     lacking: Keys = NOTHING,
 ) -> Moved | Changed | Same:
     """Queue a row for replay. ``lacking``: the plain keys of one that was stored without them."""
-    one_at_a_time(conn)
+    one_at_a_time(conn, MOVING)
     row = _seen(conn, receipt)
     if row is None or not _is_expected(row, expect):
         return Changed(row)
@@ -156,7 +157,7 @@ def hold_back(conn: Connection, receipt: str, reason: str, vault: Vault, now: fl
 
 def let_pass(conn: Connection, receipt: str, near: Near, now: float) -> bool:
     """Let a delivery that was checked be sent. If another has its keys by now, it is that one's repeat."""
-    one_at_a_time(conn)
+    one_at_a_time(conn, MOVING)
     row = _seen(conn, receipt)
     if row is None or (row["state"], row["lane"]) != (QUEUED, CHECK):
         return False
@@ -182,16 +183,8 @@ def same_as(
 GIVEN_UP: Mapping[str, Any] = {"state": DISCARDED, "payload": None, "contact_hint": None}
 
 
-def one_at_a_time(conn: Connection) -> None:
-    """Let no other process move a row meanwhile: of two that say the same, one finds the other moved."""
-    if conn.dialect.name != "sqlite":
-        conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-
-
 def _seen(conn: Connection, receipt: str) -> dict[str, Any] | None:
-    query = sa.select(deliveries).where(_c.receipt == receipt)
-    if conn.dialect.name != "sqlite":
-        query = query.with_for_update()
+    query = locked(conn, sa.select(deliveries).where(_c.receipt == receipt))
     row = conn.execute(query).mappings().first()
     return dict(row) if row is not None else None
 

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from relay.outbox.claiming import locked
+from relay.outbox.locks import DIGEST, locked_if_free, one_at_a_time
 from relay.outbox.operating import notices
 from relay.outbox.statements import get_meta, put_meta
 
@@ -46,7 +46,7 @@ def waiting(conn: Connection, channel: str) -> int:
 def take(conn: Connection, channel: str, now: float) -> Notice | None:
     """Hand out the oldest one of a channel, unless another process is telling it."""
     query = sa.select(notices).where(notices.c.channel == channel).order_by(notices.c.id).limit(1)
-    row = conn.execute(locked(conn, query)).mappings().first()
+    row = conn.execute(locked_if_free(conn, query)).mappings().first()
     if row is None or now < (row["lease_until"] or 0) <= now + LEASE_SECONDS:
         return None
     leased = sa.update(notices).where(notices.c.id == row["id"])
@@ -80,14 +80,10 @@ def _is_begun(known: str, day: str) -> bool:
 
 def begin_day(conn: Connection, day: str) -> bool:
     """Whether this day's digest is still to be made; of several processes one is told so."""
-    if conn.dialect.name != "sqlite":
-        conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+    one_at_a_time(conn, DIGEST)
     known = _last_day(conn)
     if _is_begun(known, day):
         return False
     put_meta(conn, _DIGEST, day.encode())
     # On the first day, or once a clock that was ahead is right, there is nothing to look back on.
     return bool(known) and known < day
-
-
-_LOCK = 0x5167_6E75_7055

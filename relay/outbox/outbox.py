@@ -19,10 +19,11 @@ from relay.destination import Destination
 from relay.health import Health, at_once, paused, resumed
 from relay.outbox import holds, listing, moves, upkeep
 from relay.outbox.archive import Archive
-from relay.outbox.claiming import ledger, locked, next_due
+from relay.outbox.claiming import ledger, next_due
 from relay.outbox.database import connected
 from relay.outbox.errors import Crossed, OverBudget, Unavailable
 from relay.outbox.holds import health_of, save_health
+from relay.outbox.locks import locked_if_free
 from relay.outbox.records import (
     Claim,
     Decide,
@@ -159,7 +160,7 @@ class Outbox(Archive):
 
         def take(conn: Connection) -> ToCheck | None:
             now = self.now(conn)
-            row = conn.execute(locked(conn, TO_CHECK), {"now": now, **asked}).mappings().first()
+            row = conn.execute(locked_if_free(conn, TO_CHECK), {"now": now, **asked}).mappings().first()
             if row is None:
                 return None
             conn.execute(

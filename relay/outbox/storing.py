@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from relay.delivery import CHECK, HELD, INVALID, KEY_REUSED, QUEUED, Delivery
 from relay.outbox.errors import Crossed
 from relay.outbox.hints import sealed_hint
+from relay.outbox.locks import ROOM, one_at_a_time
 from relay.outbox.records import Entry, NoRoom, Stored
 from relay.outbox.schema import aliases, deliveries
 from relay.outbox.statements import (
@@ -29,8 +30,6 @@ from relay.outbox.statements import (
 )
 from relay.sources.source import Budget
 from relay.vault import Vault
-
-_ROOM_LOCK = 0x5167  # any number that nobody else takes advisory locks under
 
 
 def store(conn: Connection, entries: Sequence[Entry], now: float, vault: Vault) -> list[Stored | NoRoom]:
@@ -179,9 +178,8 @@ def repeat_of(conn: Connection, earlier: Delivery) -> Stored:
 
 
 def _has_room(conn: Connection, entry: Entry, budget: Budget) -> bool:
-    if conn.dialect.name != "sqlite":  # else all that come at once would find the same room
-        lock = sa.func.hashtext("held:" + entry.delivery.source)
-        conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_ROOM_LOCK, lock)))
+    # Else all that come at once would find the same room.
+    one_at_a_time(conn, ROOM, sa.func.hashtext("held:" + entry.delivery.source))
     held = deliveries.c.source == entry.delivery.source, IS_HELD
     found = conn.execute(sa.select(sa.func.count(), sa.func.sum(deliveries.c.size)).where(*held)).one()
     rows, size = found[0], found[1] or 0

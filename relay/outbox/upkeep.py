@@ -11,6 +11,7 @@ from relay.health import RESTORED
 from relay.outbox.database import unhurried
 from relay.outbox.errors import Unfit
 from relay.outbox.hints import resealed, sealed_hint
+from relay.outbox.locks import EPISODES, one_at_a_time
 from relay.outbox.schema import BY_STATE, LEFT, attempts, deliveries, destinations, holds, meta
 from relay.outbox.statements import IS_SENDING, get_meta, insert_ignoring, put_meta
 from relay.outbox.wanted import Wanted, oldest_first
@@ -27,7 +28,6 @@ _TIMELINES = sa.select(
     sa.func.left(sa.func.pg_walfile_name(sa.func.pg_current_wal_insert_lsn()), 8),
     sa.select(meta.c.value).where(meta.c.key == _TIMELINE).scalar_subquery(),
 )
-_EPISODES_LOCK = 0x5167_6E75_7053
 _IS_UNTOLD = sa.or_(
     deliveries.c.may_be_duplicate,
     sa.and_(deliveries.c.state.in_((PARKED, DELIVERED)), deliveries.c.profile_id.is_(None)),
@@ -197,14 +197,12 @@ def erase(conn: Connection, receipts: Sequence[str]) -> list[tuple[str | None, b
 
 def change_episodes(conn: Connection, now: float, current: set[str]) -> tuple[set[str], set[str]]:
     """Make ``current`` the alerts that are firing; return which began and which are over."""
-    is_shared = conn.dialect.name != "sqlite"
-    if is_shared:
-        conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_EPISODES_LOCK)))
+    one_at_a_time(conn, EPISODES)
     known = conn.execute(sa.select(meta.c.key, meta.c.value).where(meta.c.key.startswith(_EPISODE)))
     seen = {key.removeprefix(_EPISODE): float(value) for key, value in known}
     for key in current:
         put_meta(conn, _EPISODE + key, str(now).encode())
-    patience = _UNSEEN_SECONDS if is_shared else 0.0
+    patience = 0.0 if conn.dialect.name == "sqlite" else _UNSEEN_SECONDS
     # What was seen far ahead was seen by a clock that was wrong.
     over = {key for key, at in seen.items() if key not in current and abs(now - at) >= patience}
     for key in over:
