@@ -33,16 +33,9 @@ def _first(conn: Connection) -> None:
     metadata.create_all(conn)
 
 
-def _sessions(conn: Connection) -> None:
-    sessions.create(conn, checkfirst=True)
-
-
-def _audited(conn: Connection) -> None:
-    audit.create(conn, checkfirst=True)
-
-
-def _waiting_indexed(conn: Connection) -> None:
-    waiting_index.create(conn, checkfirst=True)
+def _making(one: sa.Table | sa.Index) -> Callable[[Connection], None]:
+    """Return the step that brings a table or an index; a new database has it from the start."""
+    return lambda conn: one.create(conn, checkfirst=True)
 
 
 def _plain_keys(conn: Connection) -> None:
@@ -63,7 +56,7 @@ def _hints(conn: Connection) -> None:
 
 def _add_column(conn: Connection, column: sa.Column[Any]) -> None:
     if column.name in {known["name"] for known in sa.inspect(conn).get_columns(column.table.name)}:
-        return  # a new database has it from the start
+        return
     made = sa.schema.CreateColumn(column).compile(dialect=conn.dialect)
     conn.execute(sa.text(f"ALTER TABLE {column.table.name} ADD COLUMN {made}"))
 
@@ -71,10 +64,6 @@ def _add_column(conn: Connection, column: sa.Column[Any]) -> None:
 def _create_index(conn: Connection, name: str) -> None:
     (index,) = (one for one in deliveries.indexes if one.name == name)
     index.create(conn, checkfirst=True)
-
-
-def _jobs(conn: Connection) -> None:
-    jobs.create(conn, checkfirst=True)
 
 
 def _outages(conn: Connection) -> None:
@@ -101,24 +90,8 @@ def _plain_twins(conn: Connection) -> None:
     _create_index(conn, "deliveries_plain_twin")
 
 
-def _refusals(conn: Connection) -> None:
-    refusals.create(conn, checkfirst=True)
-
-
-def _aliased(conn: Connection) -> None:
-    aliases.create(conn, checkfirst=True)
-
-
-def _notices(conn: Connection) -> None:
-    notices.create(conn, checkfirst=True)
-
-
 def _ignored_files(conn: Connection) -> None:
     _add_column(conn, _c.ignored_files)
-
-
-def _unmapped(conn: Connection) -> None:
-    unmapped.create(conn, checkfirst=True)
 
 
 def _looked_at(conn: Connection) -> None:
@@ -143,10 +116,6 @@ def _imported(conn: Connection) -> None:
     _add_column(conn, _c.is_imported)
     conn.execute(sa.text("DROP INDEX IF EXISTS deliveries_came"))
     _create_index(conn, "deliveries_arrived")
-
-
-def _heard(conn: Connection) -> None:
-    heard.create(conn, checkfirst=True)
 
 
 def _tidied_often(conn: Connection) -> None:
@@ -188,25 +157,25 @@ def _moved_by(conn: Connection) -> None:
 
 STEPS: tuple[Callable[[Connection], None], ...] = (
     _first,
-    _sessions,
-    _audited,
-    _waiting_indexed,
+    _making(sessions),
+    _making(audit),
+    _making(waiting_index),
     _plain_keys,
-    _jobs,
+    _making(jobs),
     _outages,
     _twins,
-    _refusals,
+    _making(refusals),
     _sizes,
     _hints,
-    _aliased,
-    _notices,
+    _making(aliases),
+    _making(notices),
     _ignored_files,
-    _unmapped,
+    _making(unmapped),
     _plain_twins,
     _looked_at,
     _indexes_apart,
     _imported,
-    _heard,
+    _making(heard),
     _tidied_often,
     _waiting_since,
     _alias_keys,
