@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from relay.outbox.operating import refusals
+from relay.outbox.statements import inserting
 
 _HOUR = 3600
 _KEPT_SECONDS = 30 * 86400
@@ -17,7 +17,7 @@ _MOST_CAUSES = 20
 def add(conn: Connection, counts: Mapping[tuple[str, str], int], now: float) -> None:
     """Add what was refused since the last time; forget what is old."""
     hour = int(now // _HOUR) * _HOUR
-    made: Any = (sqlite if conn.dialect.name == "sqlite" else postgresql).insert(refusals)
+    made = inserting(conn, refusals)
     more = {"count": refusals.c.count + made.excluded.count, "last_at": made.excluded.last_at}
     upsert = made.on_conflict_do_update(index_elements=["source", "cause", "hour"], set_=more)
     for (source, cause), count in sorted(counts.items()):  # in order: no two processes wait for each other

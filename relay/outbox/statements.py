@@ -293,9 +293,13 @@ def insert_all(conn: Connection, rows: list[dict[str, Any]]) -> Iterable[str]:
     return list(conn.scalars(_INSERT[conn.dialect.name], rows)) if rows else ()
 
 
+def inserting(conn: Connection, table: sa.Table) -> Any:
+    """Return an insert as this database has it, which can say what is done where the row is there already."""
+    return (sqlite if conn.dialect.name == "sqlite" else postgresql).insert(table)
+
+
 def insert_ignoring(conn: Connection, table: sa.Table, values: dict[str, Any], keys: list[str]) -> None:
-    made = sqlite.insert(table) if conn.dialect.name == "sqlite" else postgresql.insert(table)
-    conn.execute(made.values(values).on_conflict_do_nothing(index_elements=keys))
+    conn.execute(inserting(conn, table).values(values).on_conflict_do_nothing(index_elements=keys))
 
 
 def get_meta(conn: Connection, key: str) -> bytes | None:

@@ -1,13 +1,12 @@
 """Names that sources post and nothing looks at, inside a transaction: a few of each source, no values."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from relay.outbox.operating import unmapped
+from relay.outbox.statements import inserting
 
 MOST = 50
 """Per source: whoever may post chooses the names."""
@@ -18,7 +17,7 @@ _c = unmapped.c
 def add(conn: Connection, names: Mapping[str, Collection[str]], now: float) -> None:
     """Keep names, so many of each source; forget what nobody posted for a week."""
     conn.execute(sa.delete(unmapped).where(_c.last_at < now - _KEPT_SECONDS))
-    made: Any = (sqlite if conn.dialect.name == "sqlite" else postgresql).insert(unmapped)
+    made = inserting(conn, unmapped)
     upsert = made.on_conflict_do_update(index_elements=["source", "name"], set_={"last_at": now})
     for source, some in sorted(names.items()):  # in order: no two processes wait for each other
         known = set(recent(conn, source))
