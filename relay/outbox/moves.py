@@ -31,7 +31,7 @@ from relay.outbox.audit import Act
 from relay.outbox.errors import Crossed
 from relay.outbox.locks import MOVING, locked, one_at_a_time
 from relay.outbox.schema import aliases, deliveries
-from relay.outbox.statements import give_key_up, give_twin_up
+from relay.outbox.statements import PLAIN_OF, give_up
 from relay.vault import KeyMissing, Vault
 
 _c = deliveries.c
@@ -247,8 +247,8 @@ def _move_with_keys(
             return same
         try:
             with conn.begin_nested():
-                for give_up, receipt, fence in others:
-                    give_up(conn, receipt, fence)
+                for key, receipt, fence in others:
+                    give_up(conn, key, receipt, fence)
                 _change(conn, row, {**values, **_taken(keys)})
         except IntegrityError:  # another process stored one with that key meanwhile
             continue
@@ -263,12 +263,11 @@ def _taken(keys: Keys) -> dict[str, Any]:
 
 
 def _others(conn: Connection, row: Mapping[str, Any], keys: Keys) -> list[tuple[Any, str, int]]:
-    """Return who has a row's plain keys, each with how it gives one up and the fence it was seen with."""
+    """Return who has a row's plain keys: in which column, its receipt, and the fence it was seen with."""
     found: list[tuple[Any, str, int]] = []
-    owned = (_c.repeat_key, keys.content, give_key_up), (_c.twin_key, keys.twin, give_twin_up)
-    for column, key, give_up in owned:
+    for column, key in zip(PLAIN_OF, (keys.content, keys.twin), strict=True):
         query = sa.select(_c.receipt, _c.fence).where(column == key, _c.receipt != row["receipt"])
-        found += [(give_up, *one) for one in conn.execute(query)] if key is not None else []
+        found += [(column, *one) for one in conn.execute(query)] if key is not None else []
     return found
 
 
@@ -276,15 +275,15 @@ def _sent_already(conn: Connection, row: Mapping[str, Any], keys: Keys, near: Ne
     """Return another row that says the same, received near this one, that was or will be sent."""
     # What a sender's key names is the same for ever.
     seconds = near.content if row["id_hash"] is None else None
-    return _sent_with(conn, row, (_c.repeat_key, _c.plain_key), keys.content, seconds) or _sent_with(
-        conn, row, (_c.twin_key, _c.plain_twin), keys.twin, near.twin
+    return _sent_with(conn, row, _c.repeat_key, keys.content, seconds) or _sent_with(
+        conn, row, _c.twin_key, keys.twin, near.twin
     )
 
 
 def _sent_with(
     conn: Connection,
     row: Mapping[str, Any],
-    columns: tuple[sa.Column[bytes], sa.Column[bytes]],
+    column: sa.Column[bytes],
     key: bytes | None,
     seconds: float | None,
 ) -> Same | None:
@@ -292,7 +291,7 @@ def _sent_with(
         return None
     sent = sa.or_(_c.state.in_(_SENT), _c.profile_id.is_not(None))
     unchecked = sa.and_(_c.state == QUEUED, _c.lane == CHECK)
-    has_key = sa.or_(*(column == key for column in columns))
+    has_key = sa.or_(column == key, PLAIN_OF[column] == key)
     query = sa.select(_c.receipt, _c.state).where(has_key, _c.receipt != row["receipt"], sent, ~unchecked)
     if seconds is not None:
         query = query.where(

@@ -25,6 +25,12 @@ from relay.outbox.schema import BY_STATE, aliases, attempts, deliveries, destina
 
 _COLUMNS = tuple(field.name for field in fields(Delivery) if field.name not in ("payload", "dropped"))
 
+PLAIN_OF = {
+    deliveries.c.repeat_key: deliveries.c.plain_key,
+    deliveries.c.twin_key: deliveries.c.plain_twin,
+}
+"""By what a row is recognised, its content first: and where that stands while it is not the row's own."""
+
 # --- statements, built once ---------------------------------------------------------------------------
 
 _CHANGING_COLUMNS = (
@@ -274,18 +280,11 @@ def is_superseded(earlier: Delivery, window: float | None, now: float) -> bool:
     return window is not None and earlier.received_at + window < now
 
 
-def give_key_up(conn: Connection, receipt: str, fence: int) -> None:
-    """Let the key of a row that nobody moved meanwhile go to another; what it was is still known."""
+def give_up(conn: Connection, key: sa.Column[bytes], receipt: str, fence: int) -> None:
+    """Let a key of a row that nobody moved meanwhile go to another; what it was is still known."""
     own = deliveries.c.receipt == receipt, deliveries.c.fence == fence
-    plain = sa.func.coalesce(deliveries.c.plain_key, deliveries.c.repeat_key)
-    conn.execute(sa.update(deliveries).where(*own).values(repeat_key=None, plain_key=plain))
-
-
-def give_twin_up(conn: Connection, receipt: str, fence: int) -> None:
-    """The same for what a row is recognised by whatever its key."""
-    own = deliveries.c.receipt == receipt, deliveries.c.fence == fence
-    plain = sa.func.coalesce(deliveries.c.plain_twin, deliveries.c.twin_key)
-    conn.execute(sa.update(deliveries).where(*own).values(twin_key=None, plain_twin=plain))
+    plain = PLAIN_OF[key]
+    conn.execute(sa.update(deliveries).where(*own).values({key: None, plain: sa.func.coalesce(plain, key)}))
 
 
 def insert_all(conn: Connection, rows: list[dict[str, Any]]) -> Iterable[str]:

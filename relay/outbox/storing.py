@@ -18,12 +18,12 @@ from relay.outbox.statements import (
     ALIAS_OF,
     INVALID_KEYS,
     IS_HELD,
+    PLAIN_OF,
     REUSED,
     REUSED_BESIDE,
     changes_of,
     delivery_of,
-    give_key_up,
-    give_twin_up,
+    give_up,
     insert_all,
     is_superseded,
     row_of,
@@ -114,19 +114,14 @@ def _store_one(
     ``may_mend``: whether the same bytes are there, as invalid.
     """
     if may_mend and entry.delivery.state == QUEUED:
-        if mended := find(conn, deliveries.c.repeat_key == entry.raw_key):
-            if mended.state == INVALID:
-                return _mend(conn, mended, entry, now, vault)
-    if entry.plain_key:
-        earlier = find(conn, deliveries.c.repeat_key == entry.plain_key)
-        if earlier and not is_superseded(earlier, entry.window, now):
-            return repeat_of(conn, earlier)
-        twin = _twin(conn, entry.plain_twin)
-        if twin and not is_superseded(twin, entry.twin_window, now):
-            return repeat_of(conn, twin)
-    if beside := _beside(conn, entry):
-        if not is_superseded(beside, None, now):
-            return repeat_of(conn, beside)
+        mended = find(conn, deliveries.c.repeat_key == entry.raw_key)
+        if mended and mended.state == INVALID:
+            return _mend(conn, mended, entry, now, vault)
+    if repeated := _repeated(conn, entry, (entry.plain_key, entry.plain_twin), now):
+        return repeated
+    beside = _beside(conn, entry)
+    if beside and not is_superseded(beside, None, now):
+        return repeat_of(conn, beside)
     if entry.budget and not _has_room(conn, entry, entry.budget):
         earlier = find(conn, deliveries.c.repeat_key == entry.repeat_key)
         return repeat_of(conn, earlier) if earlier else NoRoom()
@@ -135,22 +130,31 @@ def _store_one(
     for _ in range(3):
         if list(insert_all(conn, [row_of(entry)])):
             return Stored(entry.delivery)
-        earlier = find(conn, deliveries.c.repeat_key == entry.repeat_key)
-        if earlier and not is_superseded(earlier, entry.window, now):
-            return repeat_of(conn, earlier)
-        if earlier:
-            give_key_up(conn, earlier.receipt, earlier.fence)
-        twin = _twin(conn, entry.twin_key)
-        if twin and not is_superseded(twin, entry.twin_window, now):
-            return repeat_of(conn, twin)
-        if twin:
-            give_twin_up(conn, twin.receipt, twin.fence)
+        if repeated := _repeated(conn, entry, (entry.repeat_key, entry.twin_key), now, takes_over=True):
+            return repeated
     raise Crossed("a repeat changed while it was looked at")
 
 
-def _twin(conn: Connection, twin_key: bytes | None) -> Delivery | None:
-    """Return the delivery that another repeats whatever its key, if there is one."""
-    return find(conn, deliveries.c.twin_key == twin_key) if twin_key else None
+def _repeated(
+    conn: Connection,
+    entry: Entry,
+    keys: tuple[bytes | None, bytes | None],
+    now: float,
+    *,
+    takes_over: bool = False,
+) -> Stored | None:
+    """Return what an entry repeats by its content, or else as a twin: ``keys`` are those of both.
+
+    ``takes_over``: an earlier one that does not count any more gives its key up.
+    """
+    windows = entry.window, entry.twin_window
+    for column, key, window in zip(PLAIN_OF, keys, windows, strict=True):
+        earlier = find(conn, column == key) if key else None
+        if earlier and not is_superseded(earlier, window, now):
+            return repeat_of(conn, earlier)
+        if earlier and takes_over:
+            give_up(conn, column, earlier.receipt, earlier.fence)
+    return None
 
 
 def _may_have_names(entry: Entry) -> bool:
@@ -194,18 +198,9 @@ def _is_reused(conn: Connection, entry: Entry) -> bool:
 
 def _mend(conn: Connection, invalid: Delivery, entry: Entry, now: float, vault: Vault) -> Stored:
     """Queue an invalid delivery whose repeat could be mapped, unless that repeats another."""
-    key = entry.plain_key or entry.repeat_key
-    earlier = find(conn, deliveries.c.repeat_key == key)
-    if earlier and not is_superseded(earlier, entry.window, now):
-        return repeat_of(conn, earlier)
-    if earlier:
-        give_key_up(conn, earlier.receipt, earlier.fence)
-    twin = _twin(conn, entry.plain_twin or entry.twin_key)
-    if twin and not is_superseded(twin, entry.twin_window, now):
-        return repeat_of(conn, twin)
-    if twin:
-        give_twin_up(conn, twin.receipt, twin.fence)
-    return Stored(_promote(conn, invalid, entry, now, vault), repeat=True)
+    keys = entry.plain_key or entry.repeat_key, entry.plain_twin or entry.twin_key
+    repeated = _repeated(conn, entry, keys, now, takes_over=True)
+    return repeated or Stored(_promote(conn, invalid, entry, now, vault), repeat=True)
 
 
 def _promote(conn: Connection, delivery: Delivery, entry: Entry, now: float, vault: Vault) -> Delivery:
