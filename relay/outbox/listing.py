@@ -9,7 +9,7 @@ from relay.delivery import FRESH, INVALID, KEPT, QUEUED, SENDING
 from relay.outbox.figures import last_states
 from relay.outbox.schema import BY_STATE, TESTS, UNFINISHED, attempts, deliveries, destinations
 from relay.outbox.statements import DUE_RETRIES, LAST_DUE, WHOLE, in_state, own_receipt
-from relay.outbox.wanted import within_bytes
+from relay.outbox.wanted import whole, within_bytes
 
 PAGE_ROWS = 1000
 
@@ -121,11 +121,7 @@ def with_payloads(conn: Connection, source: str | None, before: int | None) -> l
         meant.append(deliveries.c.source == source)
     if before is not None:
         meant.append(deliveries.c.seq < before)
-    newest = deliveries.c.seq.desc()
-    sizes = sa.select(deliveries.c.seq, sa.func.length(deliveries.c.payload)).where(*meant)
-    seqs = within_bytes(conn.execute(sizes.order_by(newest).limit(PAGE_ROWS)))
-    query = sa.select(*WHOLE).where(deliveries.c.seq.in_(seqs)).order_by(newest)
-    return [dict(one) for one in conn.execute(query).mappings()]
+    return whole(conn, meant, deliveries.c.seq.desc(), PAGE_ROWS)
 
 
 def history(conn: Connection, receipt: str) -> list[dict[str, Any]]:

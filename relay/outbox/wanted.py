@@ -125,18 +125,20 @@ def whole_newest_first(
 ) -> list[dict[str, Any]]:
     """Return whole rows, newest first: some MiB at a time."""
     meant = conditions(conn, wanted) if before is None else [*conditions(conn, wanted), _c.seq < before]
-    sizes = sa.select(_c.seq, sa.func.coalesce(sa.func.length(_c.payload), 0)).where(*meant)
-    seqs = within_bytes(conn.execute(sizes.order_by(_c.seq.desc()).limit(limit)))
-    query = sa.select(*WHOLE).where(_c.seq.in_(seqs)).order_by(_c.seq.desc())
-    return [dict(row) for row in conn.execute(query).mappings()]
+    return whole(conn, meant, _c.seq.desc(), limit)
 
 
 def oldest_first(conn: Connection, wanted: Wanted, after: int, limit: int) -> list[dict[str, Any]]:
     """Return whole rows, oldest first, those with a greater seq than ``after``: some MiB at a time."""
     meant = *conditions(conn, wanted), _c.seq > after
+    return whole(conn, meant, _c.seq.asc(), limit)
+
+
+def whole(conn: Connection, meant: Iterable[Any], order: Any, limit: int) -> list[dict[str, Any]]:
+    """Return whole rows of which some conditions hold, in an order: some MiB, at most so many."""
     sizes = sa.select(_c.seq, sa.func.coalesce(sa.func.length(_c.payload), 0)).where(*meant)
-    seqs = within_bytes(conn.execute(sizes.order_by(_c.seq).limit(limit)))
-    query = sa.select(*WHOLE).where(_c.seq.in_(seqs)).order_by(_c.seq)
+    seqs = within_bytes(conn.execute(sizes.order_by(order).limit(limit)))
+    query = sa.select(*WHOLE).where(_c.seq.in_(seqs)).order_by(order)
     return [dict(row) for row in conn.execute(query).mappings()]
 
 
