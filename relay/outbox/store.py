@@ -1,13 +1,12 @@
 """A store: one database, how it is opened, written to and read from, and the time it goes by."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from relay.clock import SteadyClock
-from relay.config.environment import is_sqlite
+from relay.config.environment import is_sqlite, sqlite_path
 from relay.destination import Destination
 from relay.outbox import migrations, storing, timekeeping, upkeep
 from relay.outbox.arrivals import Arrivals
@@ -64,7 +63,7 @@ class Store:
         """
         self._destinations.update(destinations_ or {})
         if self._is_sqlite:
-            create_private(Path(self.url.removeprefix("sqlite:///")))
+            create_private(sqlite_path(self.url))
         try:
             if self._is_sqlite:
                 self._check_file()
@@ -92,7 +91,7 @@ class Store:
 
     def _check_file(self) -> None:
         """Refuse a damaged or foreign file, before anything is written to it. Raises Unfit, Damaged."""
-        path = Path(self.url.removeprefix("sqlite:///"))
+        path = sqlite_path(self.url)
         check_is_ours(path)
         if path.stat().st_size > _CHECKED_BYTES:
             return
