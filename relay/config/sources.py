@@ -283,7 +283,6 @@ def _source(loaded: dict[str, Any], proof: Proof) -> Source:
     most = {
         name: values.pop(f"max_{name}") for name in ("body", "fields", "field") if f"max_{name}" in values
     }
-    extra = values.pop("extra", {})
     mapping = Mapping(
         values.pop("rules"),
         region=values.get("region"),
@@ -291,7 +290,7 @@ def _source(loaded: dict[str, Any], proof: Proof) -> Source:
         consent=values.pop("consent", None),
         keep_good_contact=not is_form,
         entries=values.pop("entries", None),
-        extra=extra,
+        extra=values.pop("extra", None),
     )
     for key in ("secret", "verify"):
         values.pop(key, None)
@@ -300,6 +299,5 @@ def _source(loaded: dict[str, Any], proof: Proof) -> Source:
         limits=Limits(**most),
         verifier=proof.verifier,
         secrets=proof.keys,
-        updates=bool(extra),
         **values,
     )

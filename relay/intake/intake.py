@@ -161,7 +161,6 @@ class Intake:
 
     def _submission(self, source: Source, incoming: Incoming, body: Body) -> Submission:
         return Submission(
-            source=source.name,
             fields=body.fields,
             raw=body.raw,
             content_type=incoming.content_type,

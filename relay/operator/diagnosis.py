@@ -42,7 +42,7 @@ def unread(why: str) -> dict[str, Any]:
 def _vain(source: Source, fields: dict[str, Any]) -> Iterator[tuple[str, Rule]]:
     """Yield the rules that found nothing: for contacts, and for what is required."""
     body = source.mapping.body(fields)
-    for name, rule in {**source.mapping.rules, **source.mapping.extra}.items():
+    for name, rule in source.mapping.every.items():
         if (name in CONTACTS or rule.required) and not any(_finds(place, body) for place in rule.places):
             yield name, rule
 

@@ -159,7 +159,7 @@ class Import:
         return self._made(fields, mapped, vault, at)
 
     def _made(self, fields: dict[str, Any], mapped: Mapped, vault: Vault, at: float) -> Entry:
-        sent = submission_of(self.source, fields, at)
+        sent = submission_of(fields, at)
         # Nobody is asked for a captcha here.
         entry = entry_of(replace(self.source, captcha=None), sent, mapped, QUEUED, None, vault)
         # The same row is a repeat however long ago it was imported.
@@ -222,7 +222,7 @@ def _replaced(source: Source, name: str, key: str) -> Iterator[str]:
     for a profile field, it is the whole of it.
     """
     yield key
-    for field_, rule in {**source.mapping.rules, **source.mapping.extra}.items():
+    for field_, rule in source.mapping.every.items():
         first, joined = ([getattr(place, "text", "") for place in some] for some in (rule.first, rule.joined))
         if key in first:
             yield from first[: first.index(key)]
@@ -231,7 +231,7 @@ def _replaced(source: Source, name: str, key: str) -> Iterator[str]:
             yield from joined if name == field_ else ()
 
 
-def submission_of(source: Source, fields: dict[str, Any], at: float, key: str | None = None) -> Submission:
+def submission_of(fields: dict[str, Any], at: float, key: str | None = None) -> Submission:
     """Return a submission that nobody posted. ``key``: what recognises it, where its fields hold no id."""
     raw = json.dumps(fields, ensure_ascii=False).encode()
-    return Submission(source.name, fields, raw, _JSON, at, key)
+    return Submission(fields, raw, _JSON, at, key)

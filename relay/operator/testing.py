@@ -80,7 +80,7 @@ def _mapped(source: Source, values: Mapping[str, Any]) -> tuple[dict[str, Any], 
     """
     mapping = source.mapping
     fields: dict[str, Any] = {box.field: "yes" for box in mapping.consent.values()}
-    places = {name: first_place(rule) for name, rule in {**mapping.rules, **mapping.extra}.items()}
+    places = {name: first_place(rule) for name, rule in mapping.every.items()}
     wanted = {name: value for name, value in values.items() if name in places}
     fields |= {places[name] or name: value for name, value in wanted.items()}
     given = {name: value for name, value in wanted.items() if not places[name]}
@@ -91,7 +91,7 @@ def _entry(
     source: Source, fields: dict[str, Any], mapped: Mapped, outbox: Outbox, send: bool, once: str
 ) -> Entry:
     state = QUEUED if send else DISCARDED
-    sent = submission_of(source, fields, outbox.time(), key=f"test {state} {once}")
+    sent = submission_of(fields, outbox.time(), key=f"test {state} {once}")
     entry = entry_of(replace(source, captcha=None, id_path=None), sent, mapped, state, REASON, outbox.vault)
     entry = replace(entry, twin_key=None, is_test=True)  # each test is one of its own
     return entry if send else replace(entry, box=None, hint=None, email_hash=None, phone_hash=None)

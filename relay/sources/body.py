@@ -54,7 +54,6 @@ class Submission:
     ``key``: what its sender calls it in a header.
     """
 
-    source: str
     fields: dict[str, Any] = field(repr=False)
     raw: bytes = field(repr=False)
     content_type: str

@@ -69,24 +69,15 @@ class Mapping:
         self.entries = entries
         self._region_from = region_from
         self._keep_good_contact = keep_good_contact
-        self._extra = dict(extra or {})
-        every = {**self.rules, **self._extra}
+        self.extra = dict(extra or {})
+        self.every = {**self.rules, **self.extra}
         self._schema = _Base.from_dict(
-            {name: rule.field(region) for name, rule in every.items()},
+            {name: rule.field(region) for name, rule in self.every.items()},
             name="Profile",
         )()
 
-    @property
-    def schema(self) -> Schema:
-        return self._schema
-
-    @property
-    def extra(self) -> Body[str, Rule]:
-        """The rules for a follow-up update."""
-        return self._extra
-
     def _sender_name(self, field: str, body: Body[str, Any]) -> str:
-        rule = self.rules.get(field) or self._extra.get(field)
+        rule = self.every.get(field)
         return (rule.name(body) if rule else None) or field
 
     def body(self, fields_: Body[str, Any]) -> dict[str, Any]:
@@ -119,9 +110,9 @@ class Mapping:
         has_update: bool = True,
     ) -> Mapped:
         if not has_update:
-            values = {name: value for name, value in values.items() if name not in self._extra}
+            values = {name: value for name, value in values.items() if name not in self.extra}
         try:
-            loaded = self._schema.load(values, partial=() if has_update else tuple(self._extra))
+            loaded = self._schema.load(values, partial=() if has_update else tuple(self.extra))
         except ValidationError as problem:
             loaded = problem.valid_data if isinstance(problem.valid_data, dict) else {}
             for name, messages in _by_name(problem).items():
@@ -173,7 +164,7 @@ class Mapping:
     def _find(self, body: Body[str, Any], withheld: set[str]) -> tuple[dict[str, Any], dict[str, list[str]]]:
         values: dict[str, Any] = {}
         errors: dict[str, list[str]] = {}
-        for name, rule in {**self.rules, **self._extra}.items():
+        for name, rule in self.every.items():
             if name in withheld:
                 continue
             try:
@@ -224,7 +215,7 @@ class Mapping:
             return Mapped(errors=named, consent=consent)
         return Mapped(
             profile={name: loaded[name] for name in self.rules if name in loaded},
-            extra={name: loaded[name] for name in self._extra if name in loaded},
+            extra={name: loaded[name] for name in self.extra if name in loaded},
             dropped=dropped,
             consent=consent,
         )
@@ -239,7 +230,7 @@ class Mapping:
 
     def _is_vital(self, name: str) -> bool:
         """Whether a machine's message is useless where this field is wrong, although a contact is good."""
-        rule = self.rules.get(name) or self._extra.get(name)
+        rule = self.every.get(name)
         return rule is None or rule.required or (bool(rule.choices) and name not in CONTACTS)
 
     def _no_contact(self, body: dict[str, Any], withheld: set[str]) -> dict[str, list[str]]:

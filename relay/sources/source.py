@@ -134,7 +134,6 @@ class Source:
     expect_within: float | None = None
     """After how many seconds of silence somebody should be told."""
     disposable: frozenset[str] = frozenset()
-    updates: bool = False
     properties_as: str = "object"
     suggest: bool = False
     """Whether a mistyped common mail domain is asked about."""

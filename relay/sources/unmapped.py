@@ -24,18 +24,15 @@ def unmapped(source: Source, fields: Mapping[str, Any]) -> set[str]:
     if source.mapping.entries is not None or source.json_fields or source.outlined:
         return set()
     names = list(_names(dict(list(fields.items())[:_MOST]), _looked_at(source), ()))
-    answering = {rule.name(fields) for rule in _rules(source).values()}
+    answering = {rule.name(fields) for rule in source.mapping.every.values()}
     return {".".join(map(usual, name)) for name in names if not answering & {name[-1], ".".join(name)}}
-
-
-def _rules(source: Source) -> dict[str, Any]:
-    return {**source.mapping.rules, **source.mapping.extra}
 
 
 def _looked_at(source: Source) -> set[Name]:
     """Return what is looked at, as far as it is a plain path; all beneath that counts as looked at."""
-    texts = [place.text for rule in _rules(source).values() for place in rule.places]
-    texts += [place.region_from.text for place in _rules(source).values() if place.region_from is not None]
+    rules = source.mapping.every.values()
+    texts = [place.text for rule in rules for place in rule.places]
+    texts += [rule.region_from.text for rule in rules if rule.region_from is not None]
     texts += [box.field for box in source.mapping.consent.values()]
     texts += [path.text for path in (source.id_path, source.shape, source.region_from) if path is not None]
     texts += [name for name in (source.honeypot, stamp.FIELD, *source.utm.values(), *source.utm) if name]
@@ -68,7 +65,7 @@ def _names(body: Mapping[str, Any], looked_at: set[Name], above: Name) -> Iterat
 
 def known_names(source: Source) -> list[str]:
     """Return the names by which a source knows what it maps: its profile fields, and where they are found."""
-    rules = _rules(source)
+    rules = source.mapping.every
     return sorted({*rules, *(place.text for rule in rules.values() for place in rule.places)})
 
 

@@ -197,7 +197,7 @@ def _old_stamp(relay: Relay, source: Source, typed: Mapping[str, Any]) -> str:
 
 def _inputs(source: Source, language: Language, typed: Mapping[str, Any]) -> Iterator[Input]:
     seen: set[str] = set()
-    for field, rule in {**source.mapping.rules, **source.mapping.extra}.items():
+    for field, rule in source.mapping.every.items():
         for number, place in enumerate(_places(rule)):
             name = _posted_name(place, typed)
             if name not in seen and rule.type != "list":

@@ -94,7 +94,7 @@ def example_body(source: Source) -> tuple[bytes, str]:
 def example(source: Source) -> dict[str, Any]:
     """Return example fields for a source, by the sender's names: those that are plain keys or dotted."""
     found: dict[str, Any] = {}
-    for field, rule in {**source.mapping.rules, **source.mapping.extra}.items():
+    for field, rule in source.mapping.every.items():
         places = [place.text for place in rule.joined or rule.first[:1] if rule.value is None]
         if field == "full_name" and len(places) > 1:
             values: list[Any] = ["Jane", "Doe", *[""] * (len(places) - 2)]

@@ -135,7 +135,7 @@ def test_a_number_stays_a_text_in_one_piece(operator: Operator) -> None:
 def test_what_was_sent_stays_json(operator: Operator, settings: Settings, outbox: Outbox) -> None:
     source = settings.sources["hook"]
     body = {"a": "x", "=1+1": ["x", "=2", 'y;"=3'], "+b": {"-c": "@d"}}
-    sent = submission_of(source, body, time.time())
+    sent = submission_of(body, time.time())
     outbox.put(entry_of(source, sent, Mapped(), INVALID, "no contact", outbox.vault))
 
     text = sheet(operator, state=INVALID)

@@ -261,7 +261,7 @@ def test_a_dry_run_tells_repeats_as_the_run_after_it_does(operator: Operator, ou
 
 def test_a_dry_run_knows_what_it_would_mend(operator: Operator, settings: Settings, outbox: Outbox) -> None:
     source = settings.sources["newsletter"]
-    sent = submission_of(source, {"email": "ada@example.com"}, time.time())
+    sent = submission_of({"email": "ada@example.com"}, time.time())
     outbox.put(entry_of(source, sent, Mapped(), INVALID, "no contact", outbox.vault))
     table = "email\nada@example.com\n"
 
@@ -428,7 +428,7 @@ def test_of_what_could_not_be_mapped_a_file_has_all_that_was_sent(
     operator: Operator, settings: Settings, outbox: Outbox
 ) -> None:
     source = settings.sources["deep"]
-    sent = submission_of(source, {"who": "ada@example.com", "=1+1": ["x", 2]}, time.time())
+    sent = submission_of({"who": "ada@example.com", "=1+1": ["x", 2]}, time.time())
     outbox.put(entry_of(source, sent, Mapped(), INVALID, "no contact", outbox.vault))
 
     (line,) = "".join(operator.export(Filter(state=INVALID), "jsonl", people=True)).splitlines()
@@ -452,7 +452,7 @@ def test_a_file_says_until_when_a_row_is_kept(operator: Operator, settings: Sett
     taken(operator, "email\nada@example.com\n")
     source = settings.sources["deep"]
     now = time.time()
-    sent = submission_of(source, {"who": "nobody"}, now)
+    sent = submission_of({"who": "nobody"}, now)
     outbox.put(entry_of(source, sent, Mapped(), INVALID, "no contact", outbox.vault))
 
     invalid, queued = map(json.loads, "".join(operator.export(Filter(), "jsonl")).splitlines())

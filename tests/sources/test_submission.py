@@ -448,5 +448,5 @@ def test_a_body_is_parsed_or_refused_and_what_is_parsed_can_be_stored(raw: bytes
 
 
 def test_what_a_person_typed_is_in_no_representation() -> None:
-    sent = Submission("newsletter", {"email": "jane@example.com"}, b"email=jane", FORM, 0.0)
+    sent = Submission({"email": "jane@example.com"}, b"email=jane", FORM, 0.0)
     assert "jane" not in repr(sent)

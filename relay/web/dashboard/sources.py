@@ -65,7 +65,7 @@ def _use(source: Source) -> dict[str, Any]:
     relay = the_relay()
     base = relay.settings.public_url or request.host_url.rstrip("/")
     url = f"{base}/submit/{source.name}"
-    rules = {**source.mapping.rules, **source.mapping.extra}
+    rules = source.mapping.every
     told: dict[str, Any] = {
         "url": url,
         "mapped": [(name, ", ".join(place.text for place in rule.places)) for name, rule in rules.items()],
