@@ -14,6 +14,8 @@ from typing import Any
 
 import limits as limits_library
 
+USUAL_SECONDS = 0.3
+"""What a call takes, where nobody has timed one."""
 _SIMULATED = 2000
 _EVEN_SECONDS = 60
 # Clocks tick and upstream's may be a little fast; a slot comes back this much after its window.
@@ -84,13 +86,6 @@ def even_pace(windows: Sequence[Window]) -> float:
 def is_half_used(windows: Sequence[Window], held: Sequence[float], now: float) -> bool:
     """Whether half the slots of any window are taken."""
     return any(2 * used(window, held, now) >= window.limit for window in windows)
-
-
-def eta(
-    windows: Sequence[Window], held: Sequence[float], ahead: int, latency: float, parallel: int, now: float
-) -> float:
-    """Return in how many seconds a call will start that has ``ahead`` calls before it."""
-    return Timetable(windows, held, latency, parallel, now).eta(ahead)
 
 
 class Timetable:

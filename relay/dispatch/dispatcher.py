@@ -24,6 +24,7 @@ from relay.outbox.errors import Unavailable
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Decision, Known
 from relay.outcome import Delivered, Unclear
+from relay.quota import USUAL_SECONDS
 
 _SWEEP_SECONDS = 5.0
 
@@ -120,7 +121,7 @@ class Dispatcher:
     def latency(self, destination: str) -> float:
         """Return the usual seconds of one call."""
         lane = self._lanes.get(destination)
-        return lane.latency if lane is not None else 0.3
+        return lane.latency if lane is not None else USUAL_SECONDS
 
     # --- verdicts -----------------------------------------------------------------------------------
 

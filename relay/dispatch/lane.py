@@ -22,12 +22,8 @@ from relay.outbox.claiming import LEASE_GRACE_SECONDS
 from relay.outbox.errors import Unavailable
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Claim, Decision, Look, NothingYet, Turn
-from relay.outcome import (
-    NotSent,
-    Outcome,
-    Unclear,
-    Unreadable,
-)
+from relay.outcome import NotSent, Outcome, Unclear, Unreadable
+from relay.quota import USUAL_SECONDS
 from relay.vault import KeyMissing
 
 _IDLE_SECONDS = 2.0
@@ -66,7 +62,7 @@ class Lane:
         self._pool = ThreadPoolExecutor(64, thread_name_prefix=f"send-{destination.name}")
         self._in_flight: set[Future[Any]] = set()
         self._thread = threading.Thread(target=self._run, name=f"lane-{destination.name}", daemon=True)
-        self.latency = 0.3
+        self.latency = USUAL_SECONDS
 
     def start(self) -> None:
         self._thread.start()

@@ -31,6 +31,7 @@ from relay.intake.waiting import Patience
 from relay.outbox.errors import OverBudget
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Entry, Stored
+from relay.quota import USUAL_SECONDS
 from relay.sources.body import BadBody, Body, Submission
 from relay.sources.mapping import Mapped
 from relay.sources.source import Source
@@ -40,8 +41,6 @@ PROXIED = Fraction(20)
 UNREADABLE = "unreadable"
 UNKNOWN_SHAPE = "unknown shape"
 TOO_FAST = "Too many submissions from here; try again a little later."
-_USUAL_SECONDS = 0.3
-"""What a call takes where another process makes them."""
 
 
 class Intake:
@@ -293,7 +292,7 @@ class Intake:
         return self._forecasts.eta(self.settings.destinations[source.destination], delivery, ahead)
 
     def _latency(self, destination: str) -> float:
-        return self._dispatcher.latency(destination) if self._dispatcher else _USUAL_SECONDS
+        return self._dispatcher.latency(destination) if self._dispatcher else USUAL_SECONDS
 
 
 def _wording(incoming: Incoming, fields: dict[str, Any]) -> Mapping[str, str]:

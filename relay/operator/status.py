@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from relay import clock, quota
+from relay import clock
 from relay.config.settings import Settings
 from relay.destination import REMOVED, Destination
 from relay.outbox import listing
 from relay.outbox.outbox import Outbox
+from relay.quota import USUAL_SECONDS, Timetable, used
 
 _Waiting = tuple[int, float | None]
 """How many are to be sent, and since when the oldest of them waits."""
@@ -33,15 +34,15 @@ def _configured(destination: Destination, outbox: Outbox, waiting: _Waiting) -> 
     eta = None
     if not is_held:
         last_due = outbox.read(lambda conn: listing.last_due(conn, destination.name))
-        by_pace = quota.eta(destination.windows, held, ahead, 0.3, parallel, now)
-        eta = round(max(by_pace, last_due - now))
+        timetable = Timetable(destination.windows, held, USUAL_SECONDS, parallel, now)
+        eta = round(max(timetable.eta(ahead), last_due - now))
     return {
         "hold_until": clock.iso(health.ends_at) if is_held else None,
         "hold_reason": health.hold_reason if is_held else None,
         "backlog": count,
         "oldest_seconds": None if oldest is None else round(now - oldest, 1),
         "eta_seconds": eta if count else 0 if not is_held else None,
-        "quota_used": {w.name: quota.used(w, held, now) for w in destination.windows},
+        "quota_used": {w.name: used(w, held, now) for w in destination.windows},
     }
 
 

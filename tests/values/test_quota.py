@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relay.intake.limits import MAX_KEYS, Doorkeeper
-from relay.quota import Timetable, Window, eta, next_free, parse_limits, parse_windows, used
+from relay.quota import Timetable, Window, next_free, parse_limits, parse_windows, used
 from tests.kit import services
 
 NOW = 1_790_000_000.0
@@ -242,20 +242,20 @@ def test_an_eta_is_what_a_simulation_says(
     windows: tuple[Window, ...], ago: list[float], ahead: int, latency: float, parallel: int
 ) -> None:
     held = sorted(NOW + seconds for seconds in ago)
-    forecast = eta(windows, held, ahead, latency, parallel, NOW)
+    forecast = Timetable(windows, held, latency, parallel, NOW).eta(ahead)
     assert forecast == pytest.approx(played(windows, held, ahead, latency, parallel), abs=1e-3)
 
 
 @pytest.mark.parametrize(("latency", "parallel"), [(0.1, 8), (3.0, 2), (10.0, 1)])
 def test_an_eta_far_away_follows_the_steady_rate(latency: float, parallel: int) -> None:
-    forecast = eta(ACCOUNT, [], 5000, latency, parallel, NOW)
+    forecast = Timetable(ACCOUNT, [], latency, parallel, NOW).eta(5000)
     assert forecast == pytest.approx(played(ACCOUNT, [], 5000, latency, parallel), rel=0.02)
 
 
 def test_an_eta_with_nothing_before_it_is_now() -> None:
-    assert eta(ACCOUNT, [], 0, 0.3, 8, NOW) == 0
-    assert eta(ACCOUNT, [], 7, 0.3, 8, NOW) == 0
-    assert eta(ACCOUNT, [NOW] * 10, 0, 0.3, 8, NOW) == pytest.approx(1 + MARGIN, abs=1e-6)
+    assert Timetable(ACCOUNT, [], 0.3, 8, NOW).eta(0) == 0
+    assert Timetable(ACCOUNT, [], 0.3, 8, NOW).eta(7) == 0
+    assert Timetable(ACCOUNT, [NOW] * 10, 0.3, 8, NOW).eta(0) == pytest.approx(1 + MARGIN, abs=1e-6)
 
 
 def test_in_a_long_queue_all_etas_together_cost_little_more_than_one() -> None:
@@ -273,7 +273,7 @@ def test_etas_asked_one_after_the_other_are_those_asked_alone() -> None:
     table = Timetable(ACCOUNT, [NOW] * 12, 0.3, 8, NOW)
     asked = [300, 0, 17, 2500, 149]
     assert [table.eta(ahead) for ahead in asked] == [
-        eta(ACCOUNT, [NOW] * 12, ahead, 0.3, 8, NOW) for ahead in asked
+        Timetable(ACCOUNT, [NOW] * 12, 0.3, 8, NOW).eta(ahead) for ahead in asked
     ]
 
 
