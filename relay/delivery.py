@@ -7,17 +7,7 @@ from typing import Any
 
 from relay.destination import Destination
 from relay.health import RARE_TRY_SECONDS
-from relay.outcome import (
-    Delivered,
-    Forbidden,
-    Later,
-    Misconfigured,
-    NotSent,
-    Outcome,
-    Refused,
-    Unclear,
-    Wait,
-)
+from relay.outcome import Delivered, Forbidden, Later, Misconfigured, NotSent, Outcome, Refused, Unclear, Wait
 
 QUEUED = "queued"
 SENDING = "sending"

@@ -48,6 +48,8 @@ class Watch:
             self._socket = None
 
 
+_LOOK_SECONDS = 0.1
+
 current = threading.local()
 """The watch over the call that this thread makes."""
 
@@ -86,9 +88,6 @@ class _Watchman:
             with self._changed:
                 # A new call may have a shorter deadline than those that are waited for.
                 self._changed.wait(min(_LOOK_SECONDS, max(0.001, soonest - now)))
-
-
-_LOOK_SECONDS = 0.1
 
 
 _watchman = _Watchman()

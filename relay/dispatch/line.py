@@ -20,11 +20,7 @@ from relay.dispatch.deadline import Watch, current, watched
 from relay.outcome import Answer, NoAnswer
 
 USER_AGENT = "signup-relay/1"
-
-
 _BODY_CAP = 64 * 1024
-
-
 _CONNECT_SECONDS = 5.0
 
 
@@ -63,7 +59,9 @@ class Line:
                 response = self._adapter.send(request, stream=True, timeout=timeout, verify=True)
             except (requests.RequestException, HTTPError, OSError, ValueError) as problem:
                 # Whatever is wrong with what follows a status changes nothing about it.
-                return Answer(watch.status) if watch.status >= 200 else _no_answer(problem, watch)
+                if watch.status >= 200:
+                    return Answer(watch.status)
+                return NoAnswer(_why(problem, watch), may_have_arrived=watch.wrote)
             with response:
                 return _without(_answer(response), bearer)
 
@@ -102,11 +100,7 @@ def _read_body(response: requests.Response, headers: Mapping[str, str]) -> bytes
     return body
 
 
-def _no_answer(problem: Exception, watch: "Watch") -> NoAnswer:
-    return NoAnswer(_why(problem, watch), may_have_arrived=watch.wrote)
-
-
-def _why(problem: Exception, watch: "Watch") -> str:
+def _why(problem: Exception, watch: Watch) -> str:
     if not watch.wrote and "CERTIFICATE_VERIFY_FAILED" in str(problem):
         return "certificate"
     if watch.expired or isinstance(problem, requests.Timeout):
@@ -167,17 +161,13 @@ class _Pool(HTTPConnectionPool):
     ConnectionCls = _Connection
 
     def _put_conn(self, conn: Any) -> None:
-        _close(conn)
+        """Keep no connection: on a reused one, "never sent" cannot be told from "processed"."""
+        if conn is not None:
+            conn.close()
 
 
 class _SecurePool(_Pool, HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
-
-
-def _close(conn: Any) -> None:
-    """Keep no connection: on a reused one, "never sent" cannot be told from "processed"."""
-    if conn is not None:
-        conn.close()
 
 
 class _Adapter(HTTPAdapter):

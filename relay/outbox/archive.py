@@ -9,21 +9,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from relay.delivery import (
-    Delivery,
-)
+from relay.delivery import Delivery
 from relay.outbox import audit, jobs, listing, migrations, moves, rights, storing, upkeep
 from relay.outbox.audit import Act
 from relay.outbox.errors import Unavailable, Unfit
 from relay.outbox.moves import Changed, Expected, Mended, Moved, Near, Same
-from relay.outbox.records import (
-    Stored,
-)
+from relay.outbox.records import Stored
 from relay.outbox.schema import deliveries
 from relay.outbox.sqlite import sqlite_module, truncate_wal
-from relay.outbox.statements import (
-    put_meta,
-)
+from relay.outbox.statements import put_meta
 from relay.outbox.store import Store
 from relay.outbox.writer import CHECKPOINT
 

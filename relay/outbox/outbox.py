@@ -12,9 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from relay.delivery import (
-    RETRY,
-)
+from relay.delivery import RETRY
 from relay.destination import Destination
 from relay.health import Health, at_once, paused, resumed
 from relay.outbox import holds, listing, moves, upkeep
@@ -37,11 +35,7 @@ from relay.outbox.records import (
     Turn,
 )
 from relay.outbox.schema import deliveries
-from relay.outbox.statements import (
-    FRESH_DUE,
-    RETRY_IS_DUE,
-    TO_CHECK,
-)
+from relay.outbox.statements import FRESH_DUE, RETRY_IS_DUE, TO_CHECK
 from relay.outcome import Seen, Wait
 from relay.quota import even_pace
 

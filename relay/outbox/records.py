@@ -4,9 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay.delivery import (
-    Delivery,
-)
+from relay.delivery import Delivery
 from relay.health import Health
 from relay.outcome import Outcome
 from relay.sources.source import Budget

@@ -9,17 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from relay.delivery import (
-    DEAD,
-    DELIVERED,
-    DISCARDED,
-    HELD,
-    INVALID,
-    KEPT,
-    QUEUED,
-    SENDING,
-    Delivery,
-)
+from relay.delivery import DEAD, DELIVERED, DISCARDED, HELD, INVALID, KEPT, QUEUED, SENDING, Delivery
 from relay.outbox.records import Entry
 from relay.outbox.schema import BY_STATE, aliases, attempts, deliveries, destinations, meta
 

@@ -17,30 +17,19 @@ _PATIENT_MILLISECONDS = 250
 _PATIENT_AFTER_SECONDS = 10.0
 """While people look at pages the WAL cannot always be emptied. Who signs up waits for that only when it has
 not been possible for so long."""
-
-
 _BATCH = 128
-
-
 # So many batches of submissions in so short a time are more than one client causes.
 _BUSY_BATCHES = 4
-
-
 _BUSY_SPAN_SECONDS = 0.012
-
-
 _GATHER_SECONDS = 0.002
+
+CHECKPOINT: Any = object()
+_STOP: Any = object()
 
 
 def _is_locked(problem: BaseException) -> bool:
     """Whether another program holds the lock: all who wait are told, not one after the other."""
     return isinstance(problem, DBAPIError) and "is locked" in str(problem.orig).lower()
-
-
-CHECKPOINT: Any = object()
-
-
-_STOP: Any = object()
 
 
 class Write:

@@ -13,14 +13,7 @@ import phonenumbers
 from phonenumbers import PhoneNumber
 
 from relay.sources import notes
-from relay.sources.numbering import (
-    NoNumber,
-    in_region,
-    international,
-    lasting,
-    vanity,
-    with_or_without_plus,
-)
+from relay.sources.numbering import NoNumber, in_region, international, lasting, vanity, with_or_without_plus
 from relay.sources.text import says_nothing, visible
 
 INVISIBLE_PLUS = "\u2064"

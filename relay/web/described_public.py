@@ -7,16 +7,7 @@ from marshmallow import fields, validate
 
 from relay.sources.paths import Path
 from relay.sources.source import Handshake, Source
-from relay.web.described import (
-    TEXT,
-    Answers,
-    Described,
-    json_of,
-    page_of,
-    parameter,
-    problems,
-    text_of,
-)
+from relay.web.described import TEXT, Answers, Described, json_of, page_of, parameter, problems, text_of
 
 _TOLD = ["received", "queued", "kept", "delivered"]
 _MEDIA = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
