@@ -3,17 +3,10 @@
 A page or an address goes here; nothing is decided here about a submission. Flask lives here only.
 """
 
-from flask import Flask
-
 from relay.process.relay import Relay
 from relay.web import api, closed, dashboard, description, operations, pages, problems, script, submit
+from relay.web.application import RelayApp
 from relay.web.wsgi import with_headers
-
-
-class RelayApp(Flask):
-    """A Flask application that carries its relay."""
-
-    relay: Relay
 
 
 def create_app(relay: Relay) -> RelayApp:

@@ -9,8 +9,8 @@ from relay.operator.actions import REPLAY
 from relay.operator.errors import CannotDo, Changed, Missing, Nonsense, NotAllowed, Unfitting
 from relay.operator.filter import MAX_ROWS, Filter
 from relay.operator.operator import Operator
-from relay.process.relay import Relay
 from relay.web import asked, guesses, looking
+from relay.web.application import the_relay
 from relay.web.clients import shown_token
 from relay.web.problems import problem
 from relay.web.saved import saved
@@ -27,23 +27,18 @@ _STATUS: dict[type[CannotDo], int] = {
 }
 
 
-def _relay() -> Relay:
-    relay: Relay = current_app.relay  # type: ignore[attr-defined]
-    return relay
-
-
 def _operator() -> Operator:
-    return Operator(_relay().settings, _relay().outbox, g.actor)
+    return Operator(the_relay().settings, the_relay().outbox, g.actor)
 
 
 @blueprint.before_request
 def authorize() -> Response | None:
     """Let operators through."""
-    settings = _relay().settings
+    settings = the_relay().settings
     shown = request.environ.get("HTTP_AUTHORIZATION", "")
     if shown and request.environ.get("HTTP_COOKIE"):
         return problem(400, "Send a token or a cookie, not both.")
-    if guesses.are_too_many(_relay(), "api"):
+    if guesses.are_too_many(the_relay(), "api"):
         response = problem(429, "Too many wrong tokens.")
         response.headers["Retry-After"] = str(guesses.RETRY_SECONDS)
         return response
@@ -53,7 +48,7 @@ def authorize() -> Response | None:
         g.actor = found
         return None
     if shown:
-        guesses.note_wrong(_relay(), "api")
+        guesses.note_wrong(the_relay(), "api")
     response = problem(401, "Send Authorization: Bearer with an operator's token.")
     response.headers["WWW-Authenticate"] = "Bearer"
     return response
@@ -114,7 +109,7 @@ def replay(receipt: str) -> Response:
     """Queue it again, if it is still as it was seen."""
     seen = asked.seen(asked.body("expect"))
     shown = _operator().replay(receipt, seen)
-    _relay().wake()
+    the_relay().wake()
     return _json(shown)
 
 
@@ -129,7 +124,7 @@ def edit(receipt: str) -> Response:
     """Correct values, and queue it."""
     sent = asked.body("values", "expect")
     shown = _operator().edit(receipt, asked.values(sent), asked.seen(sent))
-    _relay().wake()
+    the_relay().wake()
     return _json(shown)
 
 
@@ -154,7 +149,7 @@ def replay_all() -> Response:
     if dry_run:
         return _json({"count": count})
     job = operator.make_job(REPLAY, filter_)["job"]
-    _relay().call_clerk()
+    the_relay().call_clerk()
     return _json({"count": count, "job": job})
 
 
@@ -165,7 +160,7 @@ def make_job() -> Response:
     action, counted = asked.text(sent, "action") or "", asked.text(sent, "counted")
     filter_ = asked.filter_of(sent.get("filter")) if counted is None else Filter()
     made = _operator().make_job(action, filter_, dry_run=asked.flag(sent, "dry_run"), counted=counted)
-    _relay().call_clerk()
+    the_relay().call_clerk()
     return _json(made, 202)
 
 
@@ -228,7 +223,7 @@ def test(name: str) -> Response:
     named = {field: asked.text(sent, field) for field in ("email", "mobile_phone_number")}
     contact = {field: value for field, value in named.items() if value}
     found = _operator().test(name, contact, send=asked.flag(sent, "send"))
-    _relay().wake()
+    the_relay().wake()
     return _json(found)
 
 
@@ -247,7 +242,7 @@ def hold(name: str, verb: str) -> Response:
     operator = _operator()
     operator.hold(name, verb)
     if verb == "resume":
-        _relay().wake()
+        the_relay().wake()
     return _json(operator.status()[name])
 
 

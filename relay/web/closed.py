@@ -1,9 +1,9 @@
 """What is not there because its token is unset: whatever is asked of it is answered 404."""
 
-from flask import Flask, abort, current_app, request
+from flask import Flask, abort, request
 
 from relay.operator import actor
-from relay.process.relay import Relay
+from relay.web.application import the_relay
 
 _OF_OPERATORS = ("/api/", "/dashboard/")
 _OF_METRICS = "/metrics/"
@@ -15,7 +15,7 @@ def install(app: Flask) -> None:
 
 
 def _look() -> None:
-    relay: Relay = current_app.relay  # type: ignore[attr-defined]
+    relay = the_relay()
     path = request.path + "/"
     if path.startswith(_OF_OPERATORS) and not actor.known(relay.settings):
         abort(404)

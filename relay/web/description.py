@@ -8,6 +8,7 @@ from flask import Blueprint, Response, current_app
 
 import relay
 from relay.config.settings import Settings
+from relay.web.application import the_relay
 from relay.web.described_api import describe_api
 from relay.web.described_public import describe_public, describe_source
 
@@ -17,7 +18,7 @@ blueprint = Blueprint("description", __name__)
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
     """The OpenAPI 3.1 description, made once for a configuration: anybody may ask, as often as they like."""
-    settings = current_app.relay.settings  # type: ignore[attr-defined]
+    settings = the_relay().settings
     described_for, text = current_app.extensions.get("description", (None, ""))
     if described_for is not settings:
         text = current_app.json.dumps(describe(settings))

@@ -11,6 +11,7 @@ from relay.delivery import KEPT, QUEUED, SENDING
 from relay.operator import actor
 from relay.process.relay import Relay
 from relay.web import guesses
+from relay.web.application import the_relay
 from relay.web.clients import shown_token
 from relay.web.problems import problem
 
@@ -29,7 +30,7 @@ def healthz() -> Response:
 @blueprint.get("/readyz")
 def readyz() -> Response:
     """200 when a submission could be committed now and the dispatcher is alive; strangers learn no more."""
-    relay: Relay = current_app.relay  # type: ignore[attr-defined]
+    relay = the_relay()
     failing = relay.failing_checks()
     body: dict[str, Any] = {"status": "failing" if failing else "ok"}
     if _is_trusted(relay):
@@ -62,7 +63,7 @@ def _is_metrics_token(relay: Relay, token: str) -> bool:
 @blueprint.get("/metrics")
 def exposition() -> Response:
     """Prometheus text, behind a token of its own unless that is ``public``."""
-    relay: Relay = current_app.relay  # type: ignore[attr-defined]
+    relay = the_relay()
     is_public, shown = relay.settings.metrics_token == "public", shown_token(request.environ)
     if not is_public and guesses.are_too_many(relay, "metrics"):
         return problem(429, "Too many wrong tokens came from here.")

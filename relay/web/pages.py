@@ -20,6 +20,7 @@ from relay.sources import stamp as timestamp
 from relay.sources.origin import ANY
 from relay.sources.source import Handshake, Source
 from relay.web import colours, forms, front
+from relay.web.application import the_relay
 from relay.web.language import ENGLISH, Language, choose, too_many
 from relay.web.problems import shown, wants_page
 from relay.web.texts import texts_of
@@ -62,18 +63,13 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
 
 
-def _relay() -> Relay:
-    relay: Relay = current_app.relay  # type: ignore[attr-defined]
-    return relay
-
-
 # --- the sandbox's front page ---------------------------------------------------------------------------
 
 
 @blueprint.get("/")
 def front_page() -> Response:
     """In sandbox mode: what this is and what to try next. Else: that this is a relay, and no detail."""
-    relay = _relay()
+    relay = the_relay()
     if not relay.settings.is_sandbox:
         return _page("plain.html", ENGLISH, has_dashboard=bool(relay.settings.operators))
     if not is_loopback(_host_name()):  # a page elsewhere must not read this one through a name of its own
@@ -118,7 +114,7 @@ def hosted_form(name: str) -> Response:
     if not source.enabled:
         return shown(503, "This source is switched off.")
     language = language_for(source)
-    form = forms.form(_relay(), source, language)
+    form = forms.form(the_relay(), source, language)
     return _form_page(source, language, form, 200, page=None)
 
 
@@ -130,7 +126,7 @@ def form_again(source: Source, refusal: Refusal) -> Response:
         detail = language.texts["refused_text"]
     elif refusal.status == 429:
         detail = too_many(language, refusal.retry_after)
-    form = forms.form(_relay(), source, language, refusal.typed, refusal.errors, detail)
+    form = forms.form(the_relay(), source, language, refusal.typed, refusal.errors, detail)
     headers = {"referer": request.headers.get("Referer", "")}
     return _form_page(source, language, form, refusal.status, page=visitor.page_of(headers, refusal.typed))
 
@@ -154,7 +150,7 @@ def _form_page(
 
 def form_source(name: str) -> Source:
     """Return the form source of a name; 404 if there is none."""
-    source = _relay().settings.sources.get(name)
+    source = the_relay().settings.sources.get(name)
     if source is None or not source.is_form:
         abort(404)
     return source
@@ -182,7 +178,7 @@ def logo(name: str) -> Response:
 @blueprint.get("/receipts/<receipt>")
 def show_receipt(receipt: str) -> Response:
     """What an outsider may know of a submission."""
-    relay = _relay()
+    relay = the_relay()
     delivery = relay.outbox.get(receipt) if len(receipt) == 32 and receipt.isalnum() else None
     if delivery is None:
         return shown(404, "There is no such receipt.")
@@ -236,7 +232,7 @@ def language_for(source: Source | None) -> Language:
 @blueprint.app_context_processor
 def surroundings() -> dict[str, Any]:
     """What the templates know on every page, also on one that tells of a problem."""
-    settings = _relay().settings
+    settings = the_relay().settings
     source = settings.sources.get((request.view_args or {}).get("name", ""))
     language = language_for(source)
     return _words(language) | {

@@ -6,9 +6,9 @@ from flask import Blueprint, Response, current_app, request
 from werkzeug.datastructures import LanguageAccept
 
 from relay.intake.intake import TOO_FAST
-from relay.process.relay import Relay
 from relay.sources import stamp as timestamp
 from relay.web import forms
+from relay.web.application import the_relay
 from relay.web.cors import let_read
 from relay.web.language import choose
 from relay.web.pages import form_source
@@ -35,7 +35,7 @@ def stamp(name: str) -> Response:
 
     That a page can read this answer also tells the script that its posts will be let through.
     """
-    relay: Relay = current_app.relay  # type: ignore[attr-defined]
+    relay = the_relay()
     source = form_source(name)
     if not source.enabled:
         return let_read(relay, source, shown(503, "This source is switched off."))

@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from flask import Blueprint, Response, current_app, g, redirect, request
+from flask import Blueprint, Response, current_app, g, request
 from werkzeug.routing import Rule
 
 from relay import events, metrics
@@ -12,6 +12,7 @@ from relay.intake.intake import Intake
 from relay.process.relay import Relay
 from relay.sources.source import Source
 from relay.web import pages
+from relay.web.application import see, the_relay
 from relay.web.clients import client_key
 from relay.web.cors import let_ask, let_read, shown_origin
 from relay.web.incoming import Refused, read
@@ -26,7 +27,7 @@ blueprint.record(lambda setup: setup.app.url_map.add(Rule("/submit/<name>", endp
 @blueprint.endpoint("submit.submit")
 def submit(name: str) -> Response:
     """Take a submission in, or answer what browsers and senders ask before they send one."""
-    relay: Relay = current_app.relay  # type: ignore[attr-defined]
+    relay = the_relay()
     intake = relay.intake  # once: a reload must not change it half-way
     source = g.source = intake.settings.sources.get(name)
     if source is None:
@@ -42,7 +43,7 @@ def submit(name: str) -> Response:
 def _let_pages_read(response: Response) -> Response:
     """Let pages of allowed sites read every answer, errors too."""
     if g.get("source") is not None:
-        let_read(current_app.relay, g.source, response)  # type: ignore[attr-defined]
+        let_read(the_relay(), g.source, response)
     return response
 
 
@@ -80,19 +81,15 @@ def _answer(source: Source, result: Taken | Refusal) -> Response:
         return _refused(source, result)
     if source.is_form and wants_page():
         if result.next_page:
-            return _see(result.next_page)
+            return see(result.next_page)
         if result.receipt:
-            return _see(source.thanks or f"/receipts/{result.receipt}")
-        return _see(source.thanks) if source.thanks else pages.thanks(source)  # nothing to look at
+            return see(source.thanks or f"/receipts/{result.receipt}")
+        return see(source.thanks) if source.thanks else pages.thanks(source)  # nothing to look at
     return _json(result.status, result.body)
 
 
 def _json(status: int, body: dict[str, Any]) -> Response:
     return Response(current_app.json.dumps(body), status, mimetype="application/json")
-
-
-def _see(address: str) -> Response:
-    return redirect(address, 303)  # type: ignore[return-value]
 
 
 def _refused(source: Source, refusal: Refusal) -> Response:
@@ -132,7 +129,7 @@ def _greet(source: Source) -> Response:
     if is_read and source.handshake is not None:
         return pages.handshake(source, source.handshake)
     if is_read and source.is_form and wants_page():
-        return _see(f"/forms/{source.name}")
+        return see(f"/forms/{source.name}")
     response = shown(405, "Submissions are posted here.")
     response.headers["Allow"] = "GET, OPTIONS, POST" if source.handshake else "OPTIONS, POST"
     return _closing(response)

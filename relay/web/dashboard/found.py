@@ -7,12 +7,13 @@ import base64
 import binascii
 import re
 
-from flask import Response, redirect, request, session, url_for
+from flask import Response, request, session, url_for
 
 from relay.operator.errors import Nonsense
 from relay.operator.finding import Sought
 from relay.vault import KeyMissing
-from relay.web.dashboard.frame import blueprint, page, sentence, the_operator, the_relay
+from relay.web.application import see, the_relay
+from relay.web.dashboard.frame import blueprint, page, sentence, the_operator
 
 _RECEIPT = re.compile(r"[0-9a-f]{32}")
 
@@ -22,12 +23,12 @@ def find() -> Response:
     """Lead to a person's submissions, or to the one of a receipt."""
     asked = request.form.get("contact", "").strip()
     if _RECEIPT.fullmatch(asked):
-        return redirect(url_for("dashboard.submission", receipt=asked), 303)  # type: ignore[return-value]
+        return see(url_for("dashboard.submission", receipt=asked))
     try:
         place = _sealed(the_operator().sought(asked))
     except Nonsense as problem:
         return page("found.html", "submissions", 400, found=None, alert=sentence(problem), typed=asked)
-    return redirect(url_for("dashboard.found", place=place), 303)  # type: ignore[return-value]
+    return see(url_for("dashboard.found", place=place))
 
 
 @blueprint.get("/found/<place>")

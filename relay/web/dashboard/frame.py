@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, Response, current_app, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, Response, g, render_template, request, session, url_for
 from flask_wtf.csrf import CSRFError
 
 from relay.operator import progress, wording
@@ -13,8 +13,8 @@ from relay.operator.actor import Actor
 from relay.operator.errors import CannotDo, Changed, Missing, Nonsense, NotAllowed, Unfitting
 from relay.operator.operator import Operator
 from relay.outbox import figures, listing
-from relay.process.relay import Relay
 from relay.web import looking
+from relay.web.application import see, the_relay
 from relay.web.dashboard import guard, returning, words
 
 blueprint = Blueprint("dashboard", __name__, url_prefix=returning.PREFIX)
@@ -43,12 +43,6 @@ DONE = {
     "cancelled": "The job stops; what it has done stays done.",
 }
 """What a page says after an act; the address carries the key, and what proves that it is ours."""
-
-
-def the_relay() -> Relay:
-    """Return the relay whose dashboard this is."""
-    relay: Relay = current_app.relay  # type: ignore[attr-defined]
-    return relay
 
 
 def the_actor() -> Actor:
@@ -90,7 +84,7 @@ def after(endpoint: str, done: str, **values: Any) -> Response:
     """Lead to a page that says what was done, so that reloading it does nothing again."""
     name = f"dashboard.{endpoint}"
     said = f"{done}.{_proof(done, name, values)}"
-    return redirect(url_for(name, done=said, **values), 303)  # type: ignore[return-value]
+    return see(url_for(name, done=said, **values))
 
 
 def _notice() -> str | None:

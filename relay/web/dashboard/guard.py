@@ -11,6 +11,7 @@ from relay.operator.actor import Actor, known
 from relay.outbox.sessions import LONGEST_SECONDS, Session, Sessions
 from relay.process.relay import Relay
 from relay.sources.origin import canonical
+from relay.web.application import the_relay
 from relay.web.cors import own_origins
 from relay.web.dashboard.returning import LIVE, PREFIX, to_login
 from relay.web.problems import shown
@@ -28,7 +29,7 @@ class DatabaseSession(SessionInterface):
     def open_session(self, app: Flask, request: Request) -> SessionMixin | None:
         if not request.path.startswith(PREFIX):
             return None
-        relay: Relay = app.relay  # type: ignore[attr-defined]
+        relay = the_relay()
         word = request.cookies.get(cookie_name(relay, request), "")
         touch = not request.path.startswith(LIVE)
         found = Sessions(relay.outbox).find(word, touch=touch) if word else None
@@ -52,7 +53,7 @@ def install(app: Flask) -> None:
 
 def require_session() -> Response | None:
     """Before every page but the login: no session, to the login."""
-    relay: Relay = current_app.relay  # type: ignore[attr-defined]
+    relay = the_relay()
     if "Authorization" in request.headers and request.cookies:
         return shown(400, "Show a token or a cookie, not both.")
     if "actor" not in session:
@@ -79,7 +80,7 @@ def _is_ours(asked: Request) -> bool:
     origin = asked.headers.get("Origin")
     if origin is None or origin.partition("://")[2] == asked.host:
         return True
-    relay: Relay = current_app.relay  # type: ignore[attr-defined]
+    relay = the_relay()
     # A proxy may have put its own name for us in the place of the one that the world uses.
     return canonical(origin) in map(canonical, own_origins(relay, asked.environ))
 

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from flask import Response, redirect, request, url_for
+from flask import Response, request, url_for
 
 from relay.operator.actor import ACT
 from relay.operator.errors import Nonsense
 from relay.operator.filter import Filter
-from relay.web.dashboard.frame import after, blueprint, page, the_actor, the_operator, the_relay
+from relay.web.application import see, the_relay
+from relay.web.dashboard.frame import after, blueprint, page, the_actor, the_operator
 
 _ROWS = 100
 _NAMED = ("state", "source", "reason", "since", "until")
@@ -41,10 +42,10 @@ def job_begin() -> Response:
     if not counted:
         made = operator.make_job(action, _asked(), dry_run=True)
         the_relay().call_clerk()
-        return redirect(url_for("dashboard.job_ask", name=made["job"]), 303)  # type: ignore[return-value]
+        return see(url_for("dashboard.job_ask", name=made["job"]))
     begun = operator.make_job(action, Filter(), counted=counted)
     the_relay().call_clerk()
-    return redirect(url_for("dashboard.job", name=begun["job"]), 303)  # type: ignore[return-value]
+    return see(url_for("dashboard.job", name=begun["job"]))
 
 
 @blueprint.get("/jobs/<name>/ask")
@@ -52,7 +53,7 @@ def job_ask(name: str) -> Response:
     """Ask whether what was counted shall be done."""
     counted = the_operator().job(name)
     if not counted["dry_run"]:
-        return redirect(url_for("dashboard.job", name=name), 303)  # type: ignore[return-value]
+        return see(url_for("dashboard.job", name=name))
     said = counted["filter"]
     shown = {name: "1" if value is True else value for name, value in said.items()}
     may_act = the_actor().may(ACT)

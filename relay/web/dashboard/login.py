@@ -1,13 +1,13 @@
 """Logging in with a token, and out."""
 
-from flask import Blueprint, Response, current_app, redirect, render_template, request, session, url_for
+from flask import Blueprint, Response, render_template, request, session, url_for
 from flask_wtf.csrf import CSRFError
 
 from relay.config.operators import digest
 from relay.operator.actor import recognise
 from relay.outbox.sessions import Sessions
-from relay.process.relay import Relay
 from relay.web import guesses
+from relay.web.application import see, the_relay
 from relay.web.dashboard import guard
 from relay.web.dashboard.returning import PREFIX, page_of
 from relay.web.problems import shown
@@ -21,7 +21,7 @@ _UNDONE = "Your session was over, and nothing was done. Log in, look at it again
 def form() -> Response:
     """Ask for a token."""
     if "actor" in session:
-        return redirect(_following(), 303)  # type: ignore[return-value]
+        return see(_following())
     return _form(200, _UNDONE if request.args.get("undone") else "")
 
 
@@ -30,7 +30,7 @@ def enter() -> Response:
     """Begin a session for whoever has shown an operator's token."""
     if (refused := guard.check_origin()) is not None:
         return refused
-    relay = _relay()
+    relay = the_relay()
     if guesses.are_too_many(relay, "login"):
         return _form(429, "Too many wrong tokens from your address. Wait a minute, then try again.")
     token = request.form.get("token", "").strip()[:_LONGEST_TOKEN]
@@ -41,25 +41,25 @@ def enter() -> Response:
     sessions = Sessions(relay.outbox)
     if earlier := request.cookies.get(guard.cookie_name(relay, request)):
         sessions.end(earlier)  # a session of before never becomes one of now
-    response = redirect(_following(), 303)
+    response = see(_following())
     word = sessions.begin(actor.name, guard.fingerprint(digest(token)))
-    guard.set_cookie(relay, response, word)  # type: ignore[arg-type]
-    return response  # type: ignore[return-value]
+    guard.set_cookie(relay, response, word)
+    return response
 
 
 @blueprint.post("/logout")
 def leave() -> Response:
     """End the session, here and in the database."""
     if "actor" not in session:  # it is over already
-        return redirect(url_for("login.form"), 303)  # type: ignore[return-value]
+        return see(url_for("login.form"))
     if (refused := guard.require_session()) is not None:
         return refused
-    relay = _relay()
+    relay = the_relay()
     Sessions(relay.outbox).end(request.cookies.get(guard.cookie_name(relay, request), ""))
-    response = redirect(url_for("login.form"), 303)
-    guard.set_cookie(relay, response, "")  # type: ignore[arg-type]
+    response = see(url_for("login.form"))
+    guard.set_cookie(relay, response, "")
     response.headers["Clear-Site-Data"] = '"cache"'
-    return response  # type: ignore[return-value]
+    return response
 
 
 @blueprint.errorhandler(CSRFError)
@@ -79,8 +79,3 @@ def _form(status: int, problem: str = "") -> Response:
 def _following() -> str:
     """Return the page to go on with: the one that asked for the login."""
     return page_of(request.values.get("next", ""))
-
-
-def _relay() -> Relay:
-    relay: Relay = current_app.relay  # type: ignore[attr-defined]
-    return relay

@@ -3,10 +3,11 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Response, current_app, redirect, request, url_for
+from flask import Response, current_app, request, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
+from relay.web.application import see
 from relay.web.problems import shown
 
 PREFIX = "/dashboard"
@@ -22,7 +23,7 @@ def to_login() -> Response:
         response.headers["HX-Redirect"] = _login(page_of(request.headers.get("HX-Current-URL", "")))
         return response
     is_write = request.method == "POST"
-    return redirect(_login(page_of(request.full_path), undone=is_write), 303)  # type: ignore[return-value]
+    return see(_login(page_of(request.full_path), undone=is_write))
 
 
 def _login(page: str, *, undone: bool = False) -> str:

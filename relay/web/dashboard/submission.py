@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Response, redirect, request, url_for
+from flask import Response, request, url_for
 
 from relay.operator import actor
 from relay.operator.actions import DISCARD, EDIT, REPLAY, REVEAL
@@ -11,7 +11,8 @@ from relay.operator.errors import Nonsense, Unfitting
 from relay.operator.filter import Filter
 from relay.outbox.moves import Expected
 from relay.sources.mapping import PROFILE_FIELDS
-from relay.web.dashboard.frame import after, blueprint, page, reasons, the_actor, the_operator, the_relay
+from relay.web.application import see, the_relay
+from relay.web.dashboard.frame import after, blueprint, page, reasons, the_actor, the_operator
 
 _LABELS = {REPLAY: "Send it", DISCARD: "Discard it", REVEAL: "Show who it is", EDIT: "Correct it"}
 _ROLES = {REPLAY: ACT, DISCARD: ACT, EDIT: ACT, REVEAL: actor.REVEAL}
@@ -23,7 +24,7 @@ def submission(receipt: str) -> Response:
     """One submission with its timeline and acts; the receipt of a repeat leads to the row it repeats."""
     own = the_operator().submission(receipt)["receipt"]
     if own != receipt:
-        return redirect(url_for("dashboard.submission", receipt=own), 303)  # type: ignore[return-value]
+        return see(url_for("dashboard.submission", receipt=own))
     return _shown(receipt)
 
 
