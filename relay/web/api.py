@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, current_app, g, request
+from flask import Blueprint, Response, g, request
 
 from relay.operator import actor, finding
 from relay.operator.actions import REPLAY
 from relay.operator.errors import CannotDo, Changed, Missing, Nonsense, NotAllowed, Unfitting
 from relay.operator.filter import MAX_ROWS, Filter
-from relay.operator.operator import Operator
 from relay.web import asked, guesses, looking
-from relay.web.application import the_relay
+from relay.web.application import as_json, the_operator, the_relay
 from relay.web.clients import shown_token
 from relay.web.problems import problem
 from relay.web.saved import saved
@@ -25,10 +24,6 @@ _STATUS: dict[type[CannotDo], int] = {
     NotAllowed: 403,
     Unfitting: 422,
 }
-
-
-def _operator() -> Operator:
-    return Operator(the_relay().settings, the_relay().outbox, g.actor)
 
 
 @blueprint.before_request
@@ -70,7 +65,7 @@ def cannot(error: CannotDo) -> Response:
 def _as_it_is(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row that has changed, with all that its own address tells of it, if that can be read."""
     try:
-        return _operator().submission(row["receipt"])
+        return the_operator().submission(row["receipt"])
     except CannotDo:
         return row
 
@@ -81,7 +76,7 @@ def _as_it_is(row: dict[str, Any]) -> dict[str, Any]:
 @blueprint.get("/submissions")
 def list_submissions() -> Response:
     """Submissions, newest first, a page at a time."""
-    return _json(_operator().page(asked.listed(*asked.LISTED)))
+    return as_json(the_operator().page(asked.listed(*asked.LISTED)))
 
 
 @blueprint.post("/find")
@@ -95,44 +90,44 @@ def find() -> Response:
         )
     ((way, text),) = named.items()
     limit = asked.number(sent, "limit", MAX_ROWS)
-    return _json(_operator().find(text, way, before=asked.text(sent, "before"), limit=limit))
+    return as_json(the_operator().find(text, way, before=asked.text(sent, "before"), limit=limit))
 
 
 @blueprint.get("/submissions/<receipt>")
 def show_submission(receipt: str) -> Response:
     """One submission and every send of it."""
-    return _json(_operator().submission(receipt))
+    return as_json(the_operator().submission(receipt))
 
 
 @blueprint.post("/submissions/<receipt>/replay")
 def replay(receipt: str) -> Response:
     """Queue it again, if it is still as it was seen."""
     seen = asked.seen(asked.body("expect"))
-    shown = _operator().replay(receipt, seen)
+    shown = the_operator().replay(receipt, seen)
     the_relay().wake()
-    return _json(shown)
+    return as_json(shown)
 
 
 @blueprint.post("/submissions/<receipt>/discard")
 def discard(receipt: str) -> Response:
     """Give it up, if it is still as it was seen."""
-    return _json(_operator().discard(receipt, asked.seen(asked.body("expect"))))
+    return as_json(the_operator().discard(receipt, asked.seen(asked.body("expect"))))
 
 
 @blueprint.patch("/submissions/<receipt>")
 def edit(receipt: str) -> Response:
     """Correct values, and queue it."""
     sent = asked.body("values", "expect")
-    shown = _operator().edit(receipt, asked.values(sent), asked.seen(sent))
+    shown = the_operator().edit(receipt, asked.values(sent), asked.seen(sent))
     the_relay().wake()
-    return _json(shown)
+    return as_json(shown)
 
 
 @blueprint.post("/submissions/<receipt>/reveal")
 def reveal(receipt: str) -> Response:
     """What is personal in it; who asked is written down."""
     asked.body()
-    return _json(_operator().reveal(receipt))
+    return as_json(the_operator().reveal(receipt))
 
 
 # --- many at once -----------------------------------------------------------------------------------
@@ -144,13 +139,13 @@ def replay_all() -> Response:
     sent = asked.body("state", "source", "dry_run")
     dry_run = asked.flag(sent, "dry_run")
     filter_ = Filter(state=asked.text(sent, "state"), source=asked.text(sent, "source"))
-    operator = _operator()
+    operator = the_operator()
     count = operator.would_replay(filter_)
     if dry_run:
-        return _json({"count": count})
+        return as_json({"count": count})
     job = operator.make_job(REPLAY, filter_)["job"]
     the_relay().call_clerk()
-    return _json({"count": count, "job": job})
+    return as_json({"count": count, "job": job})
 
 
 @blueprint.post("/jobs")
@@ -159,33 +154,33 @@ def make_job() -> Response:
     sent = asked.body("action", "filter", "dry_run", "counted")
     action, counted = asked.text(sent, "action") or "", asked.text(sent, "counted")
     filter_ = asked.filter_of(sent.get("filter")) if counted is None else Filter()
-    made = _operator().make_job(action, filter_, dry_run=asked.flag(sent, "dry_run"), counted=counted)
+    made = the_operator().make_job(action, filter_, dry_run=asked.flag(sent, "dry_run"), counted=counted)
     the_relay().call_clerk()
-    return _json(made, 202)
+    return as_json(made, 202)
 
 
 @blueprint.get("/jobs")
 def list_jobs() -> Response:
     """Jobs, newest first, a page at a time."""
-    return _json(_operator().jobs(asked.listed("before", "limit")))
+    return as_json(the_operator().jobs(asked.listed("before", "limit")))
 
 
 @blueprint.get("/jobs/<name>")
 def show_job(name: str) -> Response:
     """One job: how far it has come, and what became of the rows."""
-    return _json(_operator().job(name))
+    return as_json(the_operator().job(name))
 
 
 @blueprint.post("/jobs/<name>/cancel")
 def cancel_job(name: str) -> Response:
     """End a job where it is."""
-    return _json(_operator().cancel(name))
+    return as_json(the_operator().cancel(name))
 
 
 @blueprint.get("/jobs/<name>/file")
 def job_file(name: str) -> Response:
     """Jobs make no file: what a filter shows is streamed by ``/api/export``."""
-    _operator().job(name)
+    the_operator().job(name)
     raise Missing("this job made no file; GET /api/export streams what a filter shows")
 
 
@@ -197,14 +192,14 @@ def export() -> Response:
         raise Nonsense("people must be true or false")
     filter_ = asked.listed(*asked.FILTERS, "duplicate", ignored=("format", "people"))
     is_read = request.method != "HEAD"
-    pieces = _operator().export(filter_, format_, people=people == "true", is_read=is_read)
+    pieces = the_operator().export(filter_, format_, people=people == "true", is_read=is_read)
     return saved(pieces, format_)
 
 
 @blueprint.get("/audit")
 def audit() -> Response:
     """Who did what, newest first, a page at a time."""
-    return _json(_operator().audit(asked.listed("receipt", "before", "limit")))
+    return as_json(the_operator().audit(asked.listed("receipt", "before", "limit")))
 
 
 # --- sources ----------------------------------------------------------------------------------------
@@ -213,7 +208,7 @@ def audit() -> Response:
 @blueprint.get("/sources")
 def sources() -> Response:
     """Every source: what came, what needs somebody, what was refused."""
-    return _json({one["source"]: one for one in _operator().sources()})
+    return as_json({one["source"]: one for one in the_operator().sources()})
 
 
 @blueprint.post("/sources/<name>/test")
@@ -222,9 +217,9 @@ def test(name: str) -> Response:
     sent = asked.body("send", "email", "mobile_phone_number")
     named = {field: asked.text(sent, field) for field in ("email", "mobile_phone_number")}
     contact = {field: value for field, value in named.items() if value}
-    found = _operator().test(name, contact, send=asked.flag(sent, "send"))
+    found = the_operator().test(name, contact, send=asked.flag(sent, "send"))
     the_relay().wake()
-    return _json(found)
+    return as_json(found)
 
 
 # --- destinations -----------------------------------------------------------------------------------
@@ -233,18 +228,14 @@ def test(name: str) -> Response:
 @blueprint.get("/status")
 def status() -> Response:
     """Every destination: its hold, backlog and quota."""
-    return _json(_operator().status())
+    return as_json(the_operator().status())
 
 
 @blueprint.post("/destinations/<name>/<any(pause,resume):verb>")
 def hold(name: str, verb: str) -> Response:
     """Stop or go on sending to a destination."""
-    operator = _operator()
+    operator = the_operator()
     operator.hold(name, verb)
     if verb == "resume":
         the_relay().wake()
-    return _json(operator.status()[name])
-
-
-def _json(body: Any, status: int = 200) -> Response:
-    return Response(current_app.json.dumps(body), status, mimetype="application/json")
+    return as_json(operator.status()[name])

@@ -4,14 +4,14 @@ import hmac
 from collections.abc import Iterator
 from typing import Any
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 
 from relay import metrics, quota
 from relay.delivery import KEPT, QUEUED, SENDING
 from relay.operator import actor
 from relay.process.relay import Relay
 from relay.web import guesses
-from relay.web.application import the_relay
+from relay.web.application import as_json, the_relay
 from relay.web.clients import shown_token
 from relay.web.problems import problem
 
@@ -112,7 +112,7 @@ _HELD = "1 while nothing but probes is sent"
 
 
 def _json(body: object, status: int = 200) -> Response:
-    response = Response(current_app.json.dumps(body), status, mimetype="application/json")
+    response = as_json(body, status)
     if status == 503:
         response.headers["Retry-After"] = "5"
     return response

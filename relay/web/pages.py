@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, abort, current_app, render_template, request, send_file
+from flask import Blueprint, Response, abort, render_template, request, send_file
 
 from relay import clock
 from relay.delivery import REFUSED
@@ -20,7 +20,7 @@ from relay.sources import stamp as timestamp
 from relay.sources.origin import ANY
 from relay.sources.source import Handshake, Source
 from relay.web import colours, forms, front
-from relay.web.application import the_relay
+from relay.web.application import as_json, the_relay
 from relay.web.language import ENGLISH, Language, choose, too_many
 from relay.web.problems import shown, wants_page
 from relay.web.texts import texts_of
@@ -187,7 +187,7 @@ def show_receipt(receipt: str) -> Response:
     if wants_page():
         return thanks(source, is_refused=state == REFUSED)
     body = {"receipt": receipt, "state": state, "received_at": clock.iso(delivery.received_at)}
-    return Response(current_app.json.dumps(body), mimetype="application/json")
+    return as_json(body)
 
 
 def thanks(source: Source | None, *, is_refused: bool = False) -> Response:
@@ -218,7 +218,7 @@ def handshake(source: Source, shake: Handshake) -> Response:
         return shown(400, "The challenge cannot be used.")
     digest = hmac.new(source.secrets[0], word.encode(), hashlib.sha256).hexdigest()
     body = {shake.query: word, "challengeResponse": digest}
-    return Response(current_app.json.dumps(body), mimetype="application/json")
+    return as_json(body)
 
 
 # --- what every page has ----------------------------------------------------------------------------------

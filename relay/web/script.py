@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 from werkzeug.datastructures import LanguageAccept
 
 from relay.intake.intake import TOO_FAST
 from relay.sources import stamp as timestamp
 from relay.web import forms
-from relay.web.application import the_relay
+from relay.web.application import as_json, the_relay
 from relay.web.cors import let_read
 from relay.web.language import choose
 from relay.web.pages import form_source
@@ -55,5 +55,4 @@ def stamp(name: str) -> Response:
         "suggest": source.suggest,
         "utm": source.utm,
     }
-    response = Response(current_app.json.dumps(body), mimetype="application/json")
-    return let_read(relay, source, response)
+    return let_read(relay, source, as_json(body))

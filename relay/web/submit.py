@@ -1,9 +1,8 @@
 """``/submit/<source>``: exactly the announced bytes in, a sanitized result out."""
 
 import logging
-from typing import Any
 
-from flask import Blueprint, Response, current_app, g, request
+from flask import Blueprint, Response, g, request
 from werkzeug.routing import Rule
 
 from relay import events, metrics
@@ -12,7 +11,7 @@ from relay.intake.intake import Intake
 from relay.process.relay import Relay
 from relay.sources.source import Source
 from relay.web import pages
-from relay.web.application import see, the_relay
+from relay.web.application import as_json, see, the_relay
 from relay.web.clients import client_key
 from relay.web.cors import let_ask, let_read, shown_origin
 from relay.web.incoming import Refused, read
@@ -85,11 +84,7 @@ def _answer(source: Source, result: Taken | Refusal) -> Response:
         if result.receipt:
             return see(source.thanks or f"/receipts/{result.receipt}")
         return see(source.thanks) if source.thanks else pages.thanks(source)  # nothing to look at
-    return _json(result.status, result.body)
-
-
-def _json(status: int, body: dict[str, Any]) -> Response:
-    return Response(current_app.json.dumps(body), status, mimetype="application/json")
+    return as_json(result.body, result.status)
 
 
 def _refused(source: Source, refusal: Refusal) -> Response:

@@ -3,7 +3,8 @@
 from flask import Response, request, url_for
 
 from relay.operator.filter import Filter
-from relay.web.dashboard.frame import blueprint, page, the_operator
+from relay.web.application import the_operator
+from relay.web.dashboard.frame import blueprint, page
 
 _ROWS = 100
 

@@ -5,8 +5,8 @@ from typing import Any
 from flask import Response
 
 from relay.operator.actor import ACT
-from relay.web.application import the_relay
-from relay.web.dashboard.frame import after, blueprint, page, the_actor, the_operator
+from relay.web.application import the_actor, the_operator, the_relay
+from relay.web.dashboard.frame import after, blueprint, page
 
 
 @blueprint.get("/destinations")

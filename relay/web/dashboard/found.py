@@ -12,8 +12,8 @@ from flask import Response, request, session, url_for
 from relay.operator.errors import Nonsense
 from relay.operator.finding import Sought
 from relay.vault import KeyMissing
-from relay.web.application import see, the_relay
-from relay.web.dashboard.frame import blueprint, page, sentence, the_operator
+from relay.web.application import see, the_operator, the_relay
+from relay.web.dashboard.frame import blueprint, page, sentence
 
 _RECEIPT = re.compile(r"[0-9a-f]{32}")
 

@@ -9,12 +9,10 @@ from flask import Blueprint, Response, g, render_template, request, session, url
 from flask_wtf.csrf import CSRFError
 
 from relay.operator import progress, wording
-from relay.operator.actor import Actor
 from relay.operator.errors import CannotDo, Changed, Missing, Nonsense, NotAllowed, Unfitting
-from relay.operator.operator import Operator
 from relay.outbox import figures, listing
 from relay.web import looking
-from relay.web.application import see, the_relay
+from relay.web.application import see, the_actor, the_relay
 from relay.web.dashboard import guard, returning, words
 
 blueprint = Blueprint("dashboard", __name__, url_prefix=returning.PREFIX)
@@ -43,18 +41,6 @@ DONE = {
     "cancelled": "The job stops; what it has done stays done.",
 }
 """What a page says after an act; the address carries the key, and what proves that it is ours."""
-
-
-def the_actor() -> Actor:
-    """Return who asks."""
-    actor: Actor = g.actor
-    return actor
-
-
-def the_operator() -> Operator:
-    """Return the verbs, in the name of who asks."""
-    relay = the_relay()
-    return Operator(relay.settings, relay.outbox, the_actor())
 
 
 def trouble() -> int:

@@ -7,8 +7,8 @@ from flask import Response, request, url_for
 from relay.operator.actor import ACT
 from relay.operator.errors import Nonsense
 from relay.operator.filter import Filter
-from relay.web.application import see, the_relay
-from relay.web.dashboard.frame import after, blueprint, page, the_actor, the_operator
+from relay.web.application import see, the_actor, the_operator, the_relay
+from relay.web.dashboard.frame import after, blueprint, page
 
 _ROWS = 100
 _NAMED = ("state", "source", "reason", "since", "until")

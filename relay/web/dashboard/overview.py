@@ -6,8 +6,8 @@ from typing import Any
 from flask import Response
 
 from relay.operator.ticked import ALERTED, KEYS, PROXIES
-from relay.web.application import the_relay
-from relay.web.dashboard.frame import after, blueprint, page, the_operator
+from relay.web.application import the_operator, the_relay
+from relay.web.dashboard.frame import after, blueprint, page
 
 
 @blueprint.get("")

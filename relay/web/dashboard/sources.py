@@ -11,8 +11,8 @@ from relay.operator.errors import Unfitting
 from relay.sources.mapping import CONTACTS
 from relay.sources.source import Source
 from relay.web import forms, front
-from relay.web.application import the_relay
-from relay.web.dashboard.frame import blueprint, page, reasons, the_actor, the_operator
+from relay.web.application import the_actor, the_operator, the_relay
+from relay.web.dashboard.frame import blueprint, page, reasons
 from relay.web.language import ENGLISH
 
 _LONGEST_NAME = 40

@@ -11,8 +11,8 @@ from relay.operator.errors import Nonsense, Unfitting
 from relay.operator.filter import Filter
 from relay.outbox.moves import Expected
 from relay.sources.mapping import PROFILE_FIELDS
-from relay.web.application import see, the_relay
-from relay.web.dashboard.frame import after, blueprint, page, reasons, the_actor, the_operator
+from relay.web.application import see, the_actor, the_operator, the_relay
+from relay.web.dashboard.frame import after, blueprint, page, reasons
 
 _LABELS = {REPLAY: "Send it", DISCARD: "Discard it", REVEAL: "Show who it is", EDIT: "Correct it"}
 _ROLES = {REPLAY: ACT, DISCARD: ACT, EDIT: ACT, REVEAL: actor.REVEAL}

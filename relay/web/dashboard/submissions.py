@@ -11,8 +11,8 @@ from relay.operator.actor import ACT, REVEAL
 from relay.operator.errors import Nonsense
 from relay.operator.exports import FORMATS
 from relay.operator.filter import Filter, typed_time
-from relay.web.application import the_relay
-from relay.web.dashboard.frame import blueprint, page, sentence, the_actor, the_operator
+from relay.web.application import the_actor, the_operator, the_relay
+from relay.web.dashboard.frame import blueprint, page, sentence
 from relay.web.saved import saved
 
 ROWS = 50
