@@ -50,15 +50,16 @@ def _sizes(conn: Connection) -> None:
     _create_index(conn, "deliveries_held")
 
 
-def _hints(conn: Connection) -> None:
-    _add_column(conn, _c.contact_hint)
-
-
 def _add_column(conn: Connection, column: sa.Column[Any]) -> None:
     if column.name in {known["name"] for known in sa.inspect(conn).get_columns(column.table.name)}:
         return
     made = sa.schema.CreateColumn(column).compile(dialect=conn.dialect)
     conn.execute(sa.text(f"ALTER TABLE {column.table.name} ADD COLUMN {made}"))
+
+
+def _adding(column: sa.Column[Any]) -> Callable[[Connection], None]:
+    """Return the step that adds a column."""
+    return lambda conn: _add_column(conn, column)
 
 
 def _create_index(conn: Connection, name: str) -> None:
@@ -88,10 +89,6 @@ def _plain_twins(conn: Connection) -> None:
     """Know of suspects, and of rows that gave their twin key up, whose twin they would be."""
     _add_column(conn, _c.plain_twin)
     _create_index(conn, "deliveries_plain_twin")
-
-
-def _ignored_files(conn: Connection) -> None:
-    _add_column(conn, _c.ignored_files)
 
 
 def _looked_at(conn: Connection) -> None:
@@ -139,10 +136,6 @@ def _alias_keys(conn: Connection) -> None:
     aliases_id_index.create(conn, checkfirst=True)
 
 
-def _seen_jobs(conn: Connection) -> None:
-    _add_column(conn, jobs.c.seen_at)
-
-
 def _faults_kept(conn: Connection) -> None:
     """Remember a fault, and what a person's hold covers, through another hold (see ``holds``)."""
     for name in ("misconfigured", "asked_reason", "halved_at"):
@@ -166,10 +159,10 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _twins,
     _making(refusals),
     _sizes,
-    _hints,
+    _adding(_c.contact_hint),
     _making(aliases),
     _making(notices),
-    _ignored_files,
+    _adding(_c.ignored_files),
     _making(unmapped),
     _plain_twins,
     _looked_at,
@@ -179,7 +172,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _tidied_often,
     _waiting_since,
     _alias_keys,
-    _seen_jobs,
+    _adding(jobs.c.seen_at),
     _faults_kept,
     _moved_by,
 )
