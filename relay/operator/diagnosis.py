@@ -25,7 +25,7 @@ def diagnosed(source: Source, payload: dict[str, Any]) -> dict[str, Any]:
     except BadBody as problem:
         return unread(str(problem))
     has = list(_keys(fields))[:_MOST_KEYS]
-    missing = [_missing(name, rule, fields, has) for name, rule in _vain(source, fields)]
+    missing = [_missing(name, rule, has) for name, rule in _vain(source, fields)]
     told = ", ".join(f"{key} ({kind})" for key, kind in has) or "nothing"
     return {
         "says": f"the body has: {told}",
@@ -51,7 +51,7 @@ def _finds(place: Any, body: dict[str, Any]) -> bool:
     return not is_blank(place.find(body))
 
 
-def _missing(name: str, rule: Rule, fields: dict[str, Any], has: list[tuple[str, str]]) -> dict[str, Any]:
+def _missing(name: str, rule: Rule, has: list[tuple[str, str]]) -> dict[str, Any]:
     looked_for = [place.text for place in rule.places]
     near = (_nearest(text, [key for key, _ in has]) for text in (*looked_for, name))
     return {

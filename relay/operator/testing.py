@@ -79,7 +79,7 @@ def _mapped(source: Source, values: Mapping[str, Any]) -> tuple[dict[str, Any], 
     No body can be made for rules that look for labels: there the values are taken as if they were found.
     """
     mapping = source.mapping
-    fields: dict[str, Any] = {box.field: "yes" for box in mapping.consent.values()}
+    fields: dict[str, Any] = dict.fromkeys(mapping.boxes, "yes")
     places = {name: first_place(rule) for name, rule in mapping.every.items()}
     wanted = {name: value for name, value in values.items() if name in places}
     fields |= {places[name] or name: value for name, value in wanted.items()}

@@ -66,6 +66,7 @@ class Mapping:
         """
         self.rules = dict(rules)
         self.consent = dict(consent or {})
+        self.boxes = tuple(dict.fromkeys(box.field for box in self.consent.values()))
         self.entries = entries
         self._region_from = region_from
         self._keep_good_contact = keep_good_contact

@@ -33,7 +33,7 @@ def _looked_at(source: Source) -> set[Name]:
     rules = source.mapping.every.values()
     texts = [place.text for rule in rules for place in rule.places]
     texts += [rule.region_from.text for rule in rules if rule.region_from is not None]
-    texts += [box.field for box in source.mapping.consent.values()]
+    texts += source.mapping.boxes
     texts += [path.text for path in (source.id_path, source.shape, source.region_from) if path is not None]
     texts += [name for name in (source.honeypot, stamp.FIELD, *source.utm.values(), *source.utm) if name]
     texts += [source.captcha.field] if source.captcha else []

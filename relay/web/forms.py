@@ -203,7 +203,7 @@ def _inputs(source: Source, language: Language, typed: Mapping[str, Any]) -> Ite
             if name not in seen and rule.type != "list":
                 seen.add(name)
                 yield _input(source, language, field, rule, name, is_first=number == 0)
-    for box in dict.fromkeys(box.field for box in source.mapping.consent.values()):
+    for box in source.mapping.boxes:
         if box not in seen:
             yield _consent_box(source, language, box)
 

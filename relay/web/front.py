@@ -40,13 +40,9 @@ def command(arguments: str) -> str:
 
 def curl_form(source: Source, url: str) -> str:
     """Return a command that posts an example to a form source."""
-    fields = {**example(source), **dict.fromkeys(_boxes(source), "yes")}
+    fields = {**example(source), **dict.fromkeys(source.mapping.boxes, "yes")}
     pairs = [f"{quote(name, safe='')}={_text(value)}" for name, value in fields.items()]
     return " ".join([f"curl {shlex.quote(url)}", *(f"--data-urlencode {shlex.quote(p)}" for p in pairs)])
-
-
-def _boxes(source: Source) -> list[str]:
-    return [box.field for box in source.mapping.consent.values()]
 
 
 def _text(value: Any) -> str:
@@ -86,8 +82,8 @@ def _is_taken(source: Source, made: Message, now: float, *, with_proof: bool) ->
 def example_body(source: Source) -> tuple[bytes, str]:
     """Return an example for a source of nobody's preset, and its content type."""
     if source.is_form:
-        return urlencode({**example(source), **dict.fromkeys(_boxes(source), "yes")}).encode(), FORM
-    body = {**_nested(example(source)), **dict.fromkeys(_boxes(source), True)}
+        return urlencode({**example(source), **dict.fromkeys(source.mapping.boxes, "yes")}).encode(), FORM
+    body = {**_nested(example(source)), **dict.fromkeys(source.mapping.boxes, True)}
     return json.dumps(body).encode(), JSON
 
 

@@ -29,5 +29,4 @@ def wording(source: Source, code: str) -> dict[str, str]:
     """Return what stands beside each consent box on the relay's own page in a language, if there is one."""
     if code not in LANGUAGES:
         return {}
-    boxes = {box.field for box in source.mapping.consent.values()}
-    return {box: consent_label(source, LANGUAGES[code], box) for box in boxes}
+    return {box: consent_label(source, LANGUAGES[code], box) for box in source.mapping.boxes}
