@@ -55,7 +55,6 @@ SIGHTS: dict[str, Seen | Wait] = {
     "429": Wait(429, 20.0),
     "nothing": Seen(False),
 }
-ANSWERS, LOOKS = st.sampled_from(sorted(OUTCOMES)), st.sampled_from(sorted(SIGHTS))
 SOON = st.sampled_from([0.1, 3.0, 14.0, 31.0, 301.0, 901.0])
 
 

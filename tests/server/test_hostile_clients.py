@@ -11,8 +11,6 @@ from tests.kit.processes import eventually
 from tests.kit.relay import NEWSLETTER, RelayProcess, config
 from tests.server.test_slow_clients import BODY, CHUNKED, HEAD
 
-MIB = 1024 * 1024
-
 
 @pytest.fixture(scope="module")
 def relay():
