@@ -142,12 +142,6 @@ def _faults_kept(conn: Connection) -> None:
         _add_column(conn, destinations.c[name])
 
 
-def _moved_by(conn: Connection) -> None:
-    """Know of a row which job moved it."""
-    _add_column(conn, _c.moved_by)
-    _add_column(conn, jobs.c.act)
-
-
 STEPS: tuple[Callable[[Connection], None], ...] = (
     _first,
     _making(sessions),
@@ -174,7 +168,8 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _alias_keys,
     _adding(jobs.c.seen_at),
     _faults_kept,
-    _moved_by,
+    _adding(_c.moved_by),
+    _adding(jobs.c.act),
 )
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed, but
 that an index which a later one drops is no longer made."""

@@ -216,7 +216,7 @@ class Outbox(Archive):
         Returns whether it was last reached by another address or token.
         """
         way = self.vault.hash("way", destination.url, destination.token)
-        is_another: bool = self.write(lambda conn: holds.meet(conn, destination.name, way))
+        is_another = self.write(lambda conn: holds.meet(conn, destination.name, way))
         self._destinations[destination.name] = destination
         return is_another
 
