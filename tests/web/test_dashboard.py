@@ -157,7 +157,10 @@ def test_what_has_no_token_is_not_there_whatever_is_asked() -> None:
     with ScriptedUpstream() as upstream, RelayProcess(config(upstream.url), env=nobody) as relay:
         for path in (*PAGES, "/dashboard/login", "/api/status", "/api/nowhere", "/metrics"):
             for method in ("GET", "POST", "DELETE", "OPTIONS"):
-                assert request(relay.port, method, path).status == 404, (method, path)
+                for accept in ("application/json", "text/html"):
+                    answer = request(relay.port, method, path, headers={"Accept": accept})
+                    assert answer.status == 404, (method, path, accept)
+                    assert answer.header("X-Request-ID"), (method, path, accept)
 
 
 @pytest.mark.parametrize("path", [*PAGES, *PARTS])
