@@ -22,6 +22,8 @@ from relay.sources.mapping import CONTACTS, Mapped
 from relay.sources.source import Source
 from relay.vault import KeyMissing, Vault
 
+_SECRET = "(the sender's secret)"
+
 
 def opened(vault: Vault, receipt: str, box: bytes) -> dict[str, Any]:
     """Return a payload. Raises CannotDo."""
@@ -127,10 +129,29 @@ def revealed(row: Mapping[str, Any], payload: Mapping[str, Any], settings: Setti
     if not found:
         source = settings.sources.get(row["source"])
         try:
-            found["body"] = parsed(source, payload) if source is not None else _text(payload["body"])
+            found["body"] = _of(source, payload) if source is not None else _text(payload["body"])
         except CannotDo:
             found["body"] = _text(payload["body"])
     return {"receipt": row["receipt"], **found}
+
+
+def _of(source: Source, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a kept body, without the secret that some senders show among them.
+
+    Who may see people could else pose as their sender. Raises CannotDo.
+    """
+    fields = parsed(source, payload)
+    secret = source.verifier.shown_in(fields) if source.verifier is not None else None
+    found: dict[str, Any] = _without(secret, fields) if secret else fields
+    return found
+
+
+def _without(secret: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without(secret, one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_without(secret, one) for one in value]
+    return _SECRET if value == secret else value
 
 
 def _text(body: bytes) -> str:

@@ -169,10 +169,13 @@ class Verifier:
             yield from self._in_header(evidence)
         if self.query and self.query in evidence.query:
             yield evidence.query[self.query].encode(errors="replace")
-        if self.body:
-            found = _look_up(evidence.fields(), self.body)
-            if isinstance(found, str):
-                yield found.encode(errors="replace")
+        if self.body and (found := self.shown_in(evidence.fields())) is not None:
+            yield found.encode(errors="replace")
+
+    def shown_in(self, fields: Any) -> str | None:
+        """Return the secret that a body shows, None if it shows none."""
+        found = _look_up(fields, self.body) if self.body else None
+        return found if isinstance(found, str) else None
 
     def _in_header(self, evidence: Evidence) -> Iterator[bytes]:
         value = evidence.headers.get((self.header or "").lower(), "")
