@@ -44,13 +44,15 @@ _WHO = re.compile(r"\A(?:[^:/]*(?::[^@]*)?@)?")
 
 
 def database_url(text: str) -> str:
-    """Return the address of a database. A password may hold what it likes. Raises ValueError."""
+    """Return the address of a database. A password may hold what it likes but an @. Raises ValueError."""
     path = text.removeprefix("sqlite:///")
     if path not in ("", text) and ":memory:" not in path and "?" not in path:
         return text
     said = text.removeprefix("postgresql+psycopg://")
     host, _, query = _WHO.sub("", said, count=1).partition("?")
     servers = host.partition("/")[0]
+    if said != text and "@" in host:  # else a part of the password is called the host, also in the log
+        raise ValueError("holds more than one @; one that is of the password is written %40")
     if said != text and "," in servers and ":" in servers.rpartition(",")[0]:
         form = "postgresql+psycopg://user:password@/name?host=first:5432&host=second:5432"
         raise ValueError(f"names several servers, which stand behind the question mark: {form}")

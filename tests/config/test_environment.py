@@ -25,6 +25,8 @@ WRONG: list[tuple[str, str, str]] = [
     ("RELAY_DATABASE_URL", "postgresql+psycopg://u:p@h:54x2/d", "host:port/name"),
     ("RELAY_DATABASE_URL", "postgresql+psycopg://u@[::1/d", "host:port/name"),
     ("RELAY_DATABASE_URL", "postgresql+psycopg://u@h:/d", "host:port/name"),
+    ("RELAY_DATABASE_URL", "postgresql+psycopg://u:p@canary-token-of-upstream@h/d", "is written %40"),
+    ("RELAY_DATABASE_URL", "postgresql+psycopg://u:p@canary-token-of-upstream/x@h/d", "is written %40"),
     ("RELAY_DATABASE_URL", "postgresql+psycopg://u:p@h:5432,i:5432/d", "?host=first:5432&host=second:5432"),
     ("RELAY_DATABASE_URL", "postgresql+psycopg://h:5432,i/d", "?host=first:5432&host=second:5432"),
     ("RELAY_DATABASE_URL", "postgresql+psycopg://u@h/d?prepare_threshold=off", "must be none or a number"),
@@ -91,7 +93,7 @@ def test_a_wrong_variable_is_named_with_what_would_be_right(
 
 
 @pytest.mark.parametrize(
-    "rest", ["u:p?a/s#s:w@h/d", "u@[::1]:5432/d", "h", "/d?host=/run/postgresql", "h/d?a=b@c"]
+    "rest", ["u:p?a/s#s:w@h/d", "u:p%40ss@h/d", "u@[::1]:5432/d", "h", "/d?host=/run/postgresql", "h/d?a=b@c"]
 )
 def test_an_address_of_postgresql_may_hold_whatever_one_may(read: Read, rest: str) -> None:
     url = f"postgresql+psycopg://{rest}"
