@@ -169,6 +169,7 @@ def without_file(environ: Mapping[str, str] | None = None) -> Settings:
     has_token = is_set(environ, "OCAMBA_TOKEN") and not lacks_token(environ)
     if not has_token and not is_set(environ, "RELAY_DATABASE_URL"):
         values["RELAY_DATABASE_URL"] = SANDBOX_DATABASE
+    problems += _lacking_keys(values)
     if any(problem.is_fatal for problem in problems):
         raise Unusable(problem for problem in problems if problem.is_fatal)
     said = {name: values[variable] for name, variable in _VALUES.items()}
@@ -248,9 +249,7 @@ def _check_together(values: Mapping[str, Any], around: Surroundings) -> list[Pro
     if values["RELAY_ROLE"] != "all" and is_sqlite(url):
         what = "other than all needs PostgreSQL: set RELAY_DATABASE_URL=postgresql+psycopg://…"
         found.append(Problem("RELAY_ROLE", what))
-    if not is_sqlite(url) and not values["RELAY_SECRET_KEYS"]:
-        what = "is needed with PostgreSQL; `python -m relay keys new` makes one"
-        found.append(Problem("RELAY_SECRET_KEYS", what))
+    found += _lacking_keys(values)
     if values["RELAY_ALERT_MAIL"]:
         needed = [name for name in ("RELAY_SMTP_URL", "RELAY_MAIL_FROM") if not values[name]]
         found += [Problem(name, "is needed where RELAY_ALERT_MAIL is set") for name in needed]
@@ -265,6 +264,14 @@ def _check_together(values: Mapping[str, Any], around: Surroundings) -> list[Pro
         may_lose = around.is_sandbox or values["RELAY_ALLOW_EPHEMERAL"] == "1"
         found += filesystem.problems(sqlite_path(url), around.environ, around.is_sandbox, may_lose)
     return found
+
+
+def _lacking_keys(values: Mapping[str, Any]) -> list[Problem]:
+    """Return what is wrong where keys are neither named nor made: they are made beside a file only."""
+    if is_sqlite(values["RELAY_DATABASE_URL"]) or values["RELAY_SECRET_KEYS"]:
+        return []
+    what = "is needed with PostgreSQL; `python -m relay keys new` makes one"
+    return [Problem("RELAY_SECRET_KEYS", what)]
 
 
 def reread_token(destination: Destination) -> Destination:

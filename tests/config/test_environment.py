@@ -12,6 +12,7 @@ from relay.config import environment
 from relay.config.environment import read_environment
 from relay.config.operators import OperatorAccount
 from tests.config.given import KEY, SANDBOX, TOKEN, Read
+from tests.kit.relay import RelayProcess
 
 # --- the environment ------------------------------------------------------------------------------------
 
@@ -238,3 +239,13 @@ def test_a_token_that_no_header_can_carry_is_refused(problems: Any, token: str) 
 def test_an_address_to_listen_at_is_taken(host: str) -> None:
     values, problems = read_environment({"HOST": host})
     assert (problems, values["HOST"]) == ([], host.strip("[]"))
+
+
+def test_a_command_makes_no_keys_beside_postgresql(tmp_path: Path) -> None:
+    url, none = "postgresql+psycopg://u:canary@127.0.0.1:1/d", {"RELAY_SECRET_KEYS": None}
+    relay = RelayProcess("", folder=tmp_path, cwd=tmp_path, database_url=url, env=none, start=False)
+
+    done = relay.command_line("status")
+
+    assert (done.returncode, "RELAY_SECRET_KEYS: is needed with PostgreSQL" in done.stderr) == (2, True)
+    assert [entry.name for entry in tmp_path.iterdir()] == [relay.config_path.name]
