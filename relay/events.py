@@ -48,6 +48,8 @@ _MOST_LINES = 10_000
 """So many wait for whoever reads the log; more are counted instead."""
 _FLUSH_SECONDS = 1.0
 _STDERR = 2
+_OWN_WORDS = ("Shutting down: ", "Reason: ", "Worker (pid:")
+"""How gunicorn's messages begin that tell of its processes alone: why they stop, which signal ended one."""
 
 
 class Unpermitted(ValueError):
@@ -168,8 +170,8 @@ class FromLibraries(logging.Handler):
 
 
 def _bare(record: logging.LogRecord) -> str:
-    """Return a message without the texts in it, but for gunicorn's reasons to stop."""
-    if record.msg in ("Shutting down: %s", "Reason: %s"):
+    """Return a message without the texts in it, but for what gunicorn says of its own processes."""
+    if record.name == "gunicorn.error" and str(record.msg).startswith(_OWN_WORDS):
         return record.getMessage()
     if not isinstance(record.args, tuple):
         return str(record.msg)

@@ -1,10 +1,13 @@
 """A part that has died: the process says so, and leaves."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.kit.relay import ROOT, config, toml
+from tests.kit.processes import eventually
+from tests.kit.relay import ROOT, RelayProcess, config, toml
 
 _LOSES_ITS_CLERK = """
 import time
@@ -32,3 +35,9 @@ def test_a_process_that_loses_a_part_says_so_before_it_leaves(tmp_path: Path) ->
     )
     assert ended.returncode == 1
     assert '"event": "relay.died"' in ended.stderr, ended.stderr
+
+
+def test_the_log_names_the_signal_that_ended_a_worker() -> None:
+    with RelayProcess(config("http://127.0.0.1:9/")) as relay:
+        os.kill(relay.worker_pids()[0], signal.SIGKILL)
+        eventually(lambda: "was sent SIGKILL!" in relay.output(), 10, "the master's word about its worker")
