@@ -74,6 +74,11 @@ def found(
         yield Alert(f"limit:{source}", f"{source} is over its source_limits; what comes now is held")
 
 
+def unusable(problem: Exception) -> Alert:
+    """Return the one alert that is told without the database."""
+    return Alert("outbox", f"the database cannot be used, so that nothing is accepted: {problem}")
+
+
 def _held(name: str, health: Health) -> Alert:
     return Alert(f"held:{name}", f"destination {name} is held: {health.hold_reason}{_meanwhile(health)}")
 

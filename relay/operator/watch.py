@@ -1,13 +1,14 @@
 """Watch: compares what is the matter with what was, and tells the difference until it was told.
 
 An episode is told once when it begins and once when it is over. Episodes, and what is still to be told, are
-kept in the outbox: a restart repeats and loses nothing, and of several processes one tells.
+kept in the outbox: a restart repeats and loses nothing, and of several processes one tells. That the outbox
+itself cannot be used is told without it.
 """
 
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
@@ -19,8 +20,9 @@ from relay.clock import iso
 from relay.config.settings import Settings
 from relay.dispatch.line import Line
 from relay.operator import digest, leading, mail
-from relay.operator.alerts import Alert
+from relay.operator.alerts import Alert, unusable
 from relay.operator.channels import MAIL, channels_of
+from relay.operator.unkept import Unkept
 from relay.operator.wording import moment
 from relay.outbox import notices, upkeep
 from relay.outbox.errors import Unavailable
@@ -65,6 +67,7 @@ class Watch:
         self._outbox = outbox
         self._settings = settings
         self._line = Line()
+        self._unkept = Unkept()
         self._seen: set[str] = set()
         self._teller: threading.Thread | None = None
         self._telling: Notice | None = None
@@ -76,14 +79,14 @@ class Watch:
     def look(self, alerts: list[Alert]) -> None:
         """Note what began and what is over, and have it told."""
         details = {alert.key: alert.detail for alert in alerts}
-        for content in self._changes(details):
-            events.note(
-                f"alert.{content['state']}",
-                level=logging.WARNING,
-                alert=content["alert"],
-                problem=content["detail"],
-            )
+        changes = self._changes(details)
+        _note([*self._unkept.ended(self._channels()), *changes])
         self._look_back()
+        self._begin_telling()
+
+    def cannot_look(self, problem: Unavailable) -> None:
+        """Have it told, if it lasts, that the outbox cannot be used."""
+        _note(self._unkept.begun(unusable(problem), self._channels()))
         self._begin_telling()
 
     def stop(self) -> None:
@@ -145,6 +148,7 @@ class Watch:
     def _tell_all(self) -> None:
         for channel in self._channels():
             try:
+                self._tell_unkept(channel)
                 while not self._stopping and self._is_due(channel):
                     if not self._tell_next(channel):
                         break
@@ -153,19 +157,36 @@ class Watch:
             except Exception as fault:  # noqa: BLE001 - the other channels are told, and this one the next time
                 events.note("alert.fault", level=logging.ERROR, error=events.where_from(fault))
 
+    def _tell_unkept(self, channel: str) -> None:
+        """Tell what cannot be kept; what did not arrive is tried again as other alerts are."""
+        while not self._stopping and (content := self._unkept.next(channel)):
+            if not self._may_tell(channel, 0):
+                return
+            problem = self._send(channel, content)
+            if problem is not None and not problem.may_have_arrived:
+                self._let_be(channel, 0)
+                events.note("alert.unsent", level=logging.ERROR, problem=f"{channel}: {problem.why}")
+                return
+            self._rests.pop(channel, None)
+            self._unkept.told(channel, content)
+
     def _is_due(self, channel: str) -> bool:
         """Whether something waits to be told through a channel that is not let be."""
-        waiting, rest = self._waiting(channel), self._rests.get(channel)
-        return waiting > 0 and (rest is None or rest.ends <= monotonic() or rest.waiting < waiting)
+        waiting = self._waiting(channel)
+        return waiting > 0 and self._may_tell(channel, waiting)
+
+    def _may_tell(self, channel: str, waiting: int) -> bool:
+        rest = self._rests.get(channel)
+        return rest is None or rest.ends <= monotonic() or rest.waiting < waiting
 
     def _waiting(self, channel: str) -> int:
         return self._outbox.read(partial(notices.waiting, channel=channel))
 
-    def _let_be(self, channel: str) -> None:
+    def _let_be(self, channel: str, waiting: int) -> None:
         earlier = self._rests.get(channel)
         failures = earlier.failures + 1 if earlier else 1
         seconds = _RESTS[min(failures, len(_RESTS)) - 1]
-        self._rests[channel] = _Rest(failures, monotonic() + seconds, self._waiting(channel))
+        self._rests[channel] = _Rest(failures, monotonic() + seconds, waiting)
 
     def _tell_next(self, channel: str) -> bool:
         """Tell the oldest of a channel, in order; what cannot be told is tried again the next time.
@@ -177,14 +198,14 @@ class Watch:
         if notice is None:
             return False
         self._telling = notice
-        problem = self._mail(notice) if channel == MAIL else self._post(notice)
+        problem = self._send(channel, notice.content)
         is_over = problem is None or (problem.may_have_arrived and self._is_tried_enough(notice))
         if is_over:
             self._rests.pop(channel, None)
             self._unanswered.pop(notice.id, None)
             outbox.write(lambda conn: notices.told(conn, notice))
         elif problem is not None and not problem.may_have_arrived:
-            self._let_be(channel)
+            self._let_be(channel, self._waiting(channel))
             outbox.write(lambda conn: notices.give_back(conn, notice))
         self._telling = None
         if problem is not None:  # said last: who reads it may take it that the next try is free
@@ -198,9 +219,11 @@ class Watch:
         self._unanswered[notice.id] += 1
         return self._unanswered[notice.id] >= _MOST_UNANSWERED
 
-    def _mail(self, notice: Notice) -> _Untold | None:
+    def _send(self, channel: str, content: Mapping[str, Any]) -> _Untold | None:
+        return self._mail(content) if channel == MAIL else self._post(content)
+
+    def _mail(self, content: Mapping[str, Any]) -> _Untold | None:
         settings = self._settings()
-        content = notice.content
         try:
             refused = mail.send(settings, content if "subject" in content else letter(settings, content))
         except mail.Unsent as problem:
@@ -216,8 +239,8 @@ class Watch:
             )
         return None
 
-    def _post(self, notice: Notice) -> _Untold | None:
-        settings, content = self._settings(), notice.content
+    def _post(self, content: Mapping[str, Any]) -> _Untold | None:
+        settings = self._settings()
         url, is_slack = address_of(settings.alert_url)
         body = {"text": f"{sentence(content)}\n{_when(settings, content)}"} if is_slack else content
         answer = self._line.call("POST", url, body, _POST_SECONDS)
@@ -228,6 +251,12 @@ class Watch:
         if answer.status >= 300:
             events.note("alert.refused", level=logging.ERROR, status=answer.status)
         return None
+
+
+def _note(contents: Iterable[Mapping[str, Any]]) -> None:
+    for content in contents:
+        name = f"alert.{content['state']}"
+        events.note(name, level=logging.WARNING, alert=content["alert"], problem=content["detail"])
 
 
 def _contents(

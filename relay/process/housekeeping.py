@@ -69,7 +69,7 @@ class Housekeeping:
             (_TIDY_SECONDS, self._keep_what_was_seen),
             # Emptied soon after payloads were erased, so that they are gone from the WAL too.
             (_TIDY_SECONDS, self._relay.outbox.checkpoint),
-            (WATCH_SECONDS, lambda: self._watch.look(self._alerts())),
+            (WATCH_SECONDS, self._look_around),
             (_EXPIRE_SECONDS, self._expire),
         ]
         due = [0.0] * len(chores)
@@ -82,6 +82,8 @@ class Housekeeping:
     def _do(self, chore: Callable[[], object]) -> None:
         try:
             chore()
+        except Unavailable as problem:
+            events.note("outbox.unavailable", level=logging.ERROR, problem=str(problem))
         except Exception as problem:  # noqa: BLE001 - the other chores go on, and this one the next time
             events.note("housekeeping.failed", level=logging.ERROR, error=events.where_from(problem))
 
@@ -117,6 +119,13 @@ class Housekeeping:
                 outbox.write(lambda conn: unmapped.add(conn, names, outbox.now(conn)))
             except Unavailable:
                 relay.unmapped.put_back(names)
+
+    def _look_around(self) -> None:
+        try:
+            self._watch.look(self._alerts())
+        except Unavailable as problem:
+            self._watch.cannot_look(problem)
+            raise
 
     def _alerts(self) -> list[Alert]:
         relay, crowds = self._relay, self._relay.crowds

@@ -1,7 +1,10 @@
 """What the relay tells by itself: metrics and alerts."""
 
 import re
+import sqlite3
 import time
+
+import pytest
 
 from tests.kit.canary import leaks
 from tests.kit.people import (
@@ -125,3 +128,19 @@ def test_an_alert_is_posted_once_when_it_begins_and_once_when_it_is_over() -> No
             assert leaks(relay.secrets | {"address": first}, [("alerts", posted)]) == []
             logged = [line.data for line in relay.log_lines() if line.data and "alert" in line.data]
             assert [one["event"] for one in logged].count("alert.firing") == 2
+
+
+@pytest.mark.slow
+def test_that_the_database_cannot_be_used_is_told_without_it() -> None:
+    with ScriptedUpstream() as upstream, ScriptedUpstream() as receiver:
+        alerts = {"RELAY_ALERT_URL": receiver.url}
+        with RelayProcess(config(upstream.url, SOURCES, **SETTINGS), env=alerts) as relay:
+            link = sqlite3.connect(relay.database_path, isolation_level=None)
+            link.execute("BEGIN IMMEDIATE")  # as where nothing can be written any more
+            receiver.wait_for(1, timeout=60)
+            link.close()
+            receiver.wait_for(2, timeout=60)
+            assert told(receiver) == [("outbox", "firing"), ("outbox", "over")]
+            assert receiver.arrivals[0].json["detail"].endswith("nothing is accepted: database is locked")
+            assert "outbox.unavailable" in relay.output()
+            assert "housekeeping.failed" not in relay.output(), "a mistake of the relay"
