@@ -11,7 +11,7 @@ from relay.cli.filtering import NO_MATCH, filtered, is_narrow, known_filter, who
 from relay.cli.jobs import follow
 from relay.cli.listing import list_, show
 from relay.cli.opening import open_to_act
-from relay.delivery import KEPT
+from relay.delivery import KEPT, QUEUED
 
 if TYPE_CHECKING:
     from relay.operator.filter import Filter
@@ -47,6 +47,9 @@ def replay(receipts: tuple[str, ...], as_job: bool, **chosen: Any) -> int:
 @click.option("--yes", is_flag=True, help="Discard many without naming a state.")
 def discard(receipts: tuple[str, ...], as_job: bool, yes: bool, **chosen: Any) -> int:
     """Give up: by receipt, or what matches. What they hold is erased."""
+    if chosen["state"] == QUEUED and not (receipts or chosen["contact"] or as_job):
+        what = "what is queued: by receipts, or by --all that for which no destination is configured any more"
+        raise AskedWrongly(f"discard takes {what}")
     if receipts or chosen["state"] or yes:
         return _act("discard", receipts, as_job, chosen)
     raise AskedWrongly("discard takes receipts or a --state; all that match need --yes")

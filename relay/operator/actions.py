@@ -36,6 +36,8 @@ def why_not(action: str, row: Mapping[str, Any], settings: Settings) -> str | No
     state = row["state"]
     if action != REVEAL and is_stranded(row, settings):
         return None if action == DISCARD else _STRANDED
+    if action == DISCARD and is_in_doubt(row):
+        return None
     if state not in POSSIBLE[action]:
         return _WHY_NOT.get(state, f"is {state}; {_EDITED_ONLY}")
     if action in NEEDS_PAYLOAD and not row["has_payload"]:
@@ -53,3 +55,8 @@ def is_stranded(row: Mapping[str, Any], settings: Settings) -> bool:
     """Whether a row waits, or would, for a destination that was removed: nobody will ever send it."""
     removed = settings.has_file and row["destination"] not in settings.destinations
     return removed and row["state"] in (QUEUED, *KEPT)
+
+
+def is_in_doubt(row: Mapping[str, Any]) -> bool:
+    """Whether a row waits that upstream may have already: who looked there can keep it from being sent."""
+    return row["state"] == QUEUED and bool(row["may_be_duplicate"])

@@ -10,7 +10,7 @@ from relay import clock
 from relay.config.settings import Settings
 from relay.delivery import INVALID
 from relay.operator.acting import Plan, planned
-from relay.operator.actions import DISCARD, POSSIBLE, REPLAY, why_not
+from relay.operator.actions import DISCARD, POSSIBLE, REPLAY, is_stranded, why_not
 from relay.operator.errors import CannotDo, Missing, Nonsense, Unfitting
 from relay.operator.filter import Filter, wanted
 from relay.outbox import audit, jobs, moves
@@ -155,7 +155,9 @@ def _check_state(action: str, filter_: Filter) -> None:
 
 def plan(action: str, row: Mapping[str, Any], settings: Settings, vault: Vault) -> Plan | str:
     """Return what is to become of a row, or why nothing can."""
-    if why_not(action, row, settings):
+    # Of those that will be sent a person gives up each by itself, having looked for it upstream.
+    will_be_sent = row["state"] == QUEUED and not is_stranded(row, settings)
+    if will_be_sent or why_not(action, row, settings):
         return IMPOSSIBLE
     try:
         return planned(action, row, settings, vault)
