@@ -160,7 +160,9 @@ class Vault:
     def _open(self, box: bytes, row: str) -> bytes:
         cipher = self._ciphers.get(box[:_ID_BYTES])
         if cipher is None:
-            raise KeyMissing("RELAY_SECRET_KEYS lacks the key this was encrypted with")
+            raise KeyMissing(
+                "the key this was encrypted with is in neither RELAY_SECRET_KEYS nor the file <database>.keys"
+            )
         nonce = box[_ID_BYTES : _ID_BYTES + _NONCE_BYTES]
         try:
             return cipher.decrypt(nonce, box[_ID_BYTES + _NONCE_BYTES :], row.encode())

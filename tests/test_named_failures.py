@@ -12,6 +12,7 @@ from relay.delivery import DEAD, INVALID, KEY_REUSED, PARKED
 from relay.intake import suspicion
 from relay.process import exits
 from relay.sources import stamp
+from relay.web import clients
 from relay.web.dashboard import words
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -125,6 +126,16 @@ def test_every_name_has_its_entry(named: object) -> None:
     assert sorted(one for one in found if one.rstrip(":") not in known) == []
 
 
+def test_every_warning_of_readyz_has_its_entry() -> None:
+    said = [clients._PROXY_WARNING]
+    for node in _nodes("process/relay.py"):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "found.append":
+            said += _said(node.args[0])
+    assert len(said) == 3
+    named = tuple(one for one in NAMED if " " in one)
+    assert [one for one in said if not one.startswith(named)] == []
+
+
 def test_every_reason_to_hold_is_told_on_the_dashboard_as_well() -> None:
     table = PAGE.partition("### Why it is `held`")[2].partition("### ")[0]
     named = set(re.findall("`(.+?)`", " ".join(re.findall(r"^\| (`.+?) \|", table, re.MULTILINE))))
@@ -135,5 +146,6 @@ def test_no_entry_is_left_of_what_is_gone() -> None:
     """Every event, and every alert in a heading, that the page names is there."""
     there = {*events(), *(f"submission.{word}" for word in ("accepted", "repeat", "invalid", "limited"))}
     there |= {"alert.firing", "alert.over"}
-    shown = {one for one in NAMED if re.fullmatch(r"[a-z]+\.[a-z_]+", one)} - {"relay.toml", "relay.env"}
-    assert sorted(shown - there) == []
+    files = {"relay.toml", "relay.env", "requirements.txt"}
+    shown = {one for one in NAMED if re.fullmatch(r"[a-z]+\.[a-z_]+", one)}
+    assert sorted(shown - there - files) == []

@@ -193,7 +193,7 @@ def test_older_keys_open_and_the_newest_seals() -> None:
 
 
 def test_without_its_key_a_box_says_which_setting_lacks() -> None:
-    with pytest.raises(KeyMissing, match="RELAY_SECRET_KEYS"):
+    with pytest.raises(KeyMissing, match=r"neither RELAY_SECRET_KEYS nor the file <database>\.keys"):
         opened(TWO).open(opened(ONE).seal(CANARY, "r1"), "r1")
 
 
