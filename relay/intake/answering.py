@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from relay.delivery import QUEUED, REFUSED, Delivery
+from relay.delivery import HELD, INVALID, QUEUED, REFUSED, Delivery
 from relay.intake import receipt
 from relay.intake.incoming import Refusal, Taken
 from relay.outbox.records import Stored
@@ -21,7 +21,9 @@ def taken(source: Source, stored: Stored, eta: float | None = None) -> Taken:
     """Tell that it was taken, whatever became of it since."""
     told = stored.repeat and not stored.is_alias
     status, body = receipt.answer(source, stored.delivery, repeat=told, profile=stored.reply, eta_seconds=eta)
-    return Taken(status, body, stored.delivery.receipt, told)
+    waits = stored.delivery.state in (HELD, INVALID)
+    cause = (stored.delivery.reason or "") if waits else ""
+    return Taken(status, body, stored.delivery.receipt, told, cause=cause)
 
 
 def with_files(result: Taken | Refusal, ignored: tuple[str, ...]) -> Taken | Refusal:

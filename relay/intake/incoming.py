@@ -38,6 +38,8 @@ class Taken:
     repeat: bool = False
     next_page: str | None = None
     """Where the form asks that its visitor be led, if that may be."""
+    cause: str = ""
+    """Why it waits for a person, for the log; the sender is told nothing of it."""
 
 
 @dataclass(frozen=True)

@@ -236,7 +236,7 @@ class Intake:
         if source.on_failure == "accept":
             return answering.taken(source, stored), word
         receipt = stored.delivery.receipt
-        return Refusal(422, detail, errors or {}, receipt=receipt, repeat=stored.repeat), word
+        return Refusal(422, detail, errors or {}, receipt=receipt, repeat=stored.repeat, cause=reason), word
 
     def _owners_mistake(self, source: Source, incoming: Incoming, sent: Submission) -> Stored | None:
         """Keep a post of a form that has none of the mapped contact fields; None if it is no such post."""

@@ -21,7 +21,7 @@ def result(source: Source, incoming: Incoming, came_to: Taken | Refusal, word: s
 
 
 def _say(source: Source, incoming: Incoming, came_to: Taken | Refusal, word: str, seconds: float) -> None:
-    cause = came_to.cause or came_to.detail if isinstance(came_to, Refusal) else None
+    cause = came_to.cause or (came_to.detail if isinstance(came_to, Refusal) else None)
     events.note(
         f"submission.{word}",
         level=logging.INFO if word in _USUAL else logging.WARNING,

@@ -331,3 +331,24 @@ def test_a_signed_challenge_is_no_proof() -> None:
         for body in ("email=a%40example.com", '{"email":"a@example.com"}', "a" * 201, ""):
             assert relay.get(f"/submit/shaking?challenge={body.replace('%', '%25')}").status == 400
         assert relay.rows(False) == []
+
+
+@pytest.mark.parametrize("on_failure", ["report", "accept"])
+def test_the_log_says_of_what_is_kept_why_as_its_row_does(on_failure: str) -> None:
+    sources = {
+        "hook": HOOK | {"on_failure": on_failure},
+        "newsletter": NEWSLETTER | {"honeypot": "relay_leave_empty"},
+    }
+    with ScriptedUpstream() as upstream, RelayProcess(config(upstream.url, sources)) as relay:
+        relay.hook({"email": "nobody"})
+        relay.hook(b"{")
+        relay.form({"email": "bot@example.com", "relay_leave_empty": "x"})
+        said = {row["receipt"]: row["reason"] for row in relay.rows(history=False)}
+        unreadable = ["unreadable"] if on_failure == "accept" else []
+        assert sorted(said.values()) == ["honeypot", "unmappable: email", *unreadable]
+
+        def logged() -> dict[str, str]:
+            lines = [one.data or {} for one in relay.log_lines()]
+            return {one["receipt"]: one["reason"] for one in lines if one.get("receipt") and "reason" in one}
+
+        eventually(lambda: logged() == said, 5, "the same reasons in the log")
