@@ -12,7 +12,7 @@ from relay.operator import progress, wording
 from relay.operator.errors import CannotDo, Changed, Missing, Nonsense, NotAllowed, Unfitting
 from relay.outbox import figures, listing
 from relay.web import looking
-from relay.web.application import see, the_actor, the_relay
+from relay.web.application import see, the_relay
 from relay.web.dashboard import guard, returning, words
 
 blueprint = Blueprint("dashboard", __name__, url_prefix=returning.PREFIX)
