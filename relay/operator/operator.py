@@ -123,6 +123,11 @@ class Operator(Files, Whole):
             return list(self._settings.destinations)
         return self._outbox.read(listing.destinations_met)
 
+    def sources_queued_for(self, destination: str) -> list[str]:
+        """Return the sources of what is queued for a destination, also of one that was removed."""
+        self.actor.must(VIEW)
+        return self._outbox.read(lambda conn: listing.sources_queued_for(conn, destination))
+
     def needs_you(self) -> list[dict[str, Any]]:
         """Return what waits for a person, by state, source and reason."""
         self.actor.must(VIEW)

@@ -64,6 +64,14 @@ def destinations_waited_for(conn: Connection) -> set[str]:
     return set(conn.scalars(sa.select(names.c.name).where(names.c.name.is_not(None))))
 
 
+def sources_queued_for(conn: Connection, destination: str) -> list[str]:
+    """Return the sources of what is queued for a destination, as far as so many rows tell."""
+    source, to = deliveries.c.source, deliveries.c.destination
+    some = sa.select(source).where(UNFINISHED, to == destination, deliveries.c.state == QUEUED)
+    found = some.limit(PAGE_ROWS).subquery()
+    return sorted(conn.scalars(sa.select(found.c.source).distinct()))
+
+
 def destinations_met(conn: Connection) -> list[str]:
     """Return every destination that a server was ever configured with."""
     return list(conn.scalars(sa.select(destinations.c.name).order_by(destinations.c.name)))

@@ -48,6 +48,7 @@ def test_who_waits_behind_a_dead_token_is_not_said_to_be_sent_by_itself(relay: R
     shown = person.get(f"/dashboard/submissions/{receipt}").text
 
     assert "crm</a> is held: misconfigured: 401" in shown and TOLD in shown
+    assert "Waits for its turn." in shown and "by itself" not in shown
     assert "is held" not in person.get(f"/dashboard/submissions/{sent}").text
     assert TOLD in person.get("/dashboard/destinations").text
     for page in ("/dashboard", "/dashboard/needs-you"):

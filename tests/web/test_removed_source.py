@@ -61,3 +61,17 @@ def test_a_job_says_what_it_means_that_rows_cannot_be_mapped(upstream: ScriptedU
         relay.wait_job(counted.rpartition("/")[2])
         text = person.get(counted).text
         assert "would be unmappable" in text and "mend the source&#39;s fields" in text
+
+
+def test_the_page_of_what_cannot_be_sent_advises_nothing_that_is_not_possible(
+    upstream: ScriptedUpstream,
+) -> None:
+    with RelayProcess(with_hook(upstream.url)) as relay:
+        receipt = str(relay.hook({"mail": "ada@example.com"}).receipt)
+        person, page = Person(relay, relay.admin_token), f"/dashboard/submissions/{receipt}"
+        assert "correct one by hand" in person.get(page).text
+
+        reload(relay, without(upstream.url))
+
+        shown = person.get(page).text
+        assert f"<strong>It is {WHY}.</strong>" in shown and "correct one by hand" not in shown

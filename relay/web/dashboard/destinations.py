@@ -22,10 +22,12 @@ def live_destinations() -> Response:
 
 
 def _values() -> dict[str, Any]:
-    configured = the_relay().settings.destinations
+    operator, configured = the_operator(), the_relay().settings.destinations
+    found = operator.status()
     return {
-        "destinations": the_operator().status(),
+        "destinations": found,
         "configured": configured,
+        "queued_from": {name: operator.sources_queued_for(name) for name in found.keys() - configured.keys()},
         "may_act": the_actor().may(ACT),
     }
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Response, request, url_for
 
+from relay.delivery import KEPT
 from relay.operator import actor
 from relay.operator.actions import DISCARD, EDIT, REPLAY, REVEAL
 from relay.operator.actor import ACT
@@ -60,6 +61,7 @@ def _shown(receipt: str, status: int = 200, **values: object) -> Response:
         row=row,
         destination=destination,
         hold_reason=hold_reason,
+        stuck=actions[REPLAY] if row["state"] in KEPT else None,
         actions=actions,
         told=_told(row.get("history") or [], operator.audit(Filter(receipt=receipt))["audit"]),
         labels=_LABELS,

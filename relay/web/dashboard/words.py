@@ -28,7 +28,7 @@ class State:
 
 
 STATES: dict[str, State] = {
-    QUEUED: State("queued", "Waits for its turn; it is sent by itself."),
+    QUEUED: State("queued", "Waits for its turn.", "It is sent by itself."),
     SENDING: State("sending", "Is being sent at this moment."),
     DELIVERED: State("delivered", "Upstream has created the profile.", tone="good"),
     HELD: State(
@@ -125,8 +125,10 @@ def told(state_: str, reason: str | None) -> str:
     return own or f"{said.meaning} {said.advice}".strip()
 
 
-def outcome(word: str | None) -> str:
+def outcome(kind: str, word: str | None) -> str:
     """Return what an outcome means; an attempt without one is under way, or ended with the process."""
+    if (kind, word) == ("update", DELIVERED):
+        return "upstream took the update"
     return OUTCOMES.get(word, word) if word else "under way, or cut off by a restart"
 
 
