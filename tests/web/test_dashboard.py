@@ -1,7 +1,7 @@
 """The dashboard over real connections: who may come in, and what each role may do."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from html import unescape
 from typing import Any
 from urllib.parse import quote
@@ -389,6 +389,32 @@ def test_a_person_is_found_without_being_in_an_address(relay: RelayProcess) -> N
     assert answer.status_code == 200 and row["receipt"] in answer.text
     assert "findable@example.com" not in answer.text.lower()
     assert "findable@example.com" not in relay.output()
+
+
+@pytest.mark.parametrize("as_typed", [str.upper, lambda text: f"{text[:10]}…", lambda text: f" {text[:10]} "])
+def test_one_is_found_by_as_much_of_its_receipt_as_lists_show(
+    relay: RelayProcess, as_typed: Callable[[str], str]
+) -> None:
+    receipt, person = held(relay, "by.its.receipt")["receipt"], Person(relay, TOKENS["viewer"])
+
+    answer = person.post("/dashboard/find", {"contact": as_typed(receipt)})
+
+    assert answer.headers["Location"] == f"/dashboard/submissions/{receipt}"
+
+
+def test_who_is_not_found_may_be_among_those_that_could_not_be_mapped(relay: RelayProcess) -> None:
+    relay.hook({"contact": {"mail": "where.nobody.looks@example.com"}})
+    page = Person(relay, TOKENS["viewer"]).led(
+        "/dashboard/find", {"contact": "where.nobody.looks@example.com"}
+    )
+    assert "0 submissions found" in page.text and "/dashboard/submissions?state=invalid" in page.text
+
+
+@pytest.mark.parametrize("path", ["submissions/" + "0" * 32, "jobs/nothing", "sources/nothing"])
+def test_an_old_link_leads_to_a_page_from_which_one_can_go_on(relay: RelayProcess, path: str) -> None:
+    answer = Person(relay, TOKENS["viewer"]).get(f"/dashboard/{path}")
+    assert answer.status_code == 404 and "<h1>Nothing to show</h1>" in answer.text
+    assert 'href="/dashboard/needs-you"' in answer.text
 
 
 def test_who_holds_a_repeats_receipt_is_found_where_the_row_is(relay: RelayProcess) -> None:

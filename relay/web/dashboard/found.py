@@ -10,20 +10,23 @@ import re
 from flask import Response, request, session, url_for
 
 from relay.operator.errors import Nonsense
+from relay.operator.filter import Filter
 from relay.operator.finding import Sought
 from relay.vault import KeyMissing
 from relay.web.application import see, the_operator, the_relay
 from relay.web.dashboard.frame import blueprint, page, sentence
 
 _RECEIPT = re.compile(r"[0-9a-f]{32}")
+_BEGINNING = re.compile(r"([0-9a-f]{10,31})…?")
+"""Of a receipt: as much of it as lists show, or more."""
 
 
 @blueprint.post("/find")
 def find() -> Response:
     """Lead to a person's submissions, or to the one of a receipt."""
     asked = request.form.get("contact", "").strip()
-    if _RECEIPT.fullmatch(asked):
-        return see(url_for("dashboard.submission", receipt=asked))
+    if receipt := _receipt(asked.lower()):
+        return see(url_for("dashboard.submission", receipt=receipt))
     try:
         place = _sealed(the_operator().sought(asked))
     except Nonsense as problem:
@@ -38,6 +41,16 @@ def found(place: str) -> Response:
     if sought is None:
         return page("found.html", "submissions", 404, found=None)
     return page("found.html", "submissions", found=the_operator().found(sought)["submissions"])
+
+
+def _receipt(asked: str) -> str | None:
+    """Return the receipt that was typed, or the one that begins so, if it is one."""
+    if _RECEIPT.fullmatch(asked):
+        return asked
+    if (beginning := _BEGINNING.fullmatch(asked)) is None:
+        return None
+    rows = the_operator().submissions(Filter(receipt=beginning[1], limit=2))
+    return str(rows[0]["receipt"]) if len(rows) == 1 else None
 
 
 def _sealed(sought: Sought) -> str:

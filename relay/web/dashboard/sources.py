@@ -3,11 +3,11 @@
 import secrets
 from typing import Any
 
-from flask import Response, abort, render_template, request
+from flask import Response, render_template, request
 
 from relay.config import presets
 from relay.operator.actor import ACT
-from relay.operator.errors import Unfitting
+from relay.operator.errors import Missing, Unfitting
 from relay.sources.mapping import CONTACTS
 from relay.sources.source import Source
 from relay.web import forms, front
@@ -47,7 +47,7 @@ def source_test(name: str) -> Response:
 def _shown(name: str, status: int = 200, **values: Any) -> Response:
     known = {one["source"]: one for one in the_operator().sources()}
     if name not in known:
-        abort(404)
+        raise Missing("there is no such source, and nothing of one waits for anybody")
     configured = the_relay().settings.sources.get(name)
     told = _use(configured) if configured else {}
     may_act = the_actor().may(ACT)
