@@ -139,6 +139,16 @@ def test_what_leads_to_a_submission_is_seen_on_a_small_phone_without_scrolling_i
         assert box is not None and box["x"] + box["width"] <= WIDTH
 
 
+def test_who_it_is_is_in_sight_once_it_is_asked_for(
+    relay: RelayProcess, receipts: list[str], page: Page
+) -> None:
+    page.goto(f"{relay.url}/dashboard/submissions/{receipts[0]}")
+
+    page.get_by_role("button", name="Show who it is").click()
+
+    expect(page.get_by_role("heading", name="The person")).to_be_in_viewport()
+
+
 def test_what_an_operator_is_shown_after_an_act_fits_too(
     relay: RelayProcess, receipts: list[str], page: Page
 ) -> None:

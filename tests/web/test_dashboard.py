@@ -286,12 +286,18 @@ def test_a_write_from_another_sites_page_does_nothing(relay: RelayProcess, heade
     assert login.status_code == 403
 
 
-def test_a_write_is_a_post_only(relay: RelayProcess) -> None:
+def test_a_write_is_a_post_only_and_its_address_leads_to_what_it_was_about(relay: RelayProcess) -> None:
     row = held(relay, "get")
-    person = Person(relay, TOKENS["actor"])
+    person = Person(relay, TOKENS["revealer"])
+    about = f"/dashboard/submissions/{row['receipt']}", "/dashboard/sources/newsletter"
 
-    for verb in ("replay", "discard", "edit", "reveal"):
-        assert person.get(f"/dashboard/submissions/{row['receipt']}/{verb}").status_code == 405
+    for page, verbs in zip(about, (("replay", "discard", "edit", "reveal"), ("test",)), strict=True):
+        for verb in verbs:
+            answer = person.get(f"{page}/{verb}")
+            assert (answer.status_code, answer.headers["Location"]) == (303, page)
+    now = relay.submission(row["receipt"])
+    assert (now["state"], now["fence"], now["history"]) == ("held", row["fence"], [])
+    assert "admin" not in person.get(about[0]).text and "revealer: " not in person.get(about[0]).text
 
 
 def test_a_cookie_and_a_token_together_are_refused(relay: RelayProcess) -> None:
@@ -522,6 +528,8 @@ def test_what_was_typed_stays_after_a_mistake(relay: RelayProcess) -> None:
     wrong = {**seen(row), "value-email": "no address", "value-full_name": "Ada <b>"}
     page = person.post(f"{path}/edit", wrong)
     assert page.status_code == 422
+    assert "see errors" not in page.text
+    assert 'id="wrong-email"' in page.text and 'aria-describedby="wrong-email"' in page.text
     assert 'value="no address"' in page.text and 'value="Ada &lt;b&gt;"' in page.text
     empty = person.post(f"{path}/edit", seen(row))
     assert empty.status_code == 422 and "Nothing was filled in" in empty.text
@@ -637,7 +645,7 @@ def test_a_file_is_saved_by_our_own_page_and_who_may(relay: RelayProcess) -> Non
     assert revealer.post("/dashboard/export", people, with_token=False).status_code == 403
     cross = {"Sec-Fetch-Site": "cross-site"}
     assert revealer.post("/dashboard/export", people, headers=cross).status_code == 403
-    assert revealer.get("/dashboard/export?people=1&format=csv").status_code == 405
+    assert revealer.get("/dashboard/export?people=1&format=csv").headers["Location"] == "/dashboard"
     both = {"Authorization": f"Bearer {TOKENS['revealer']}"}
     assert revealer.post("/dashboard/export", people, headers=both).status_code == 400
     assert revealer.get("/api/export?people=true").status_code == 401

@@ -16,6 +16,7 @@ from relay.web.dashboard import (
     jobs,
     login,
     overview,
+    returning,
     sources,
     submission,
     submissions,
@@ -28,5 +29,6 @@ PAGES = (overview, submissions, found, submission, sources, destinations, jobs, 
 def register(app: Flask) -> None:
     """Add the dashboard to an application."""
     guard.install(app)
+    app.before_request(returning.from_act)
     app.register_blueprint(login.blueprint)
     app.register_blueprint(frame.blueprint)

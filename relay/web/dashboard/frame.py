@@ -89,7 +89,8 @@ def _proof(done: str, endpoint: str, values: Mapping[str, Any]) -> str:
 def reasons(problem: Unfitting) -> str:
     """Return why values do not fit, each by the name of its field."""
     told = [f"{name}: {' '.join(said)}" for name, said in (problem.errors or {}).items()]
-    return " ".join([f"{str(problem).rstrip('.')}.", *told])
+    why = str(problem).rstrip(".").removesuffix("; see errors")  # which here are told
+    return " ".join([f"{why}.", *told])
 
 
 def sentence(problem: CannotDo) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Response, current_app, request, url_for
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
 from relay.web.application import see
@@ -31,6 +31,12 @@ def _login(page: str, *, undone: bool = False) -> str:
     if undone:
         values["undone"] = 1
     return url_for("login.form", **values)
+
+
+def from_act() -> Response | None:
+    """Lead to its page whoever follows the address of an act, which the page after it stands at as well."""
+    is_act = isinstance(request.routing_exception, MethodNotAllowed) and request.path.startswith(f"{PREFIX}/")
+    return see(page_of(request.path)) if is_act and request.method == "GET" else None
 
 
 def page_of(address: str) -> str:

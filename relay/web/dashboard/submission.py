@@ -39,7 +39,8 @@ def act(receipt: str, action: str) -> Response:
         try:
             operator.edit(receipt, _corrected(), seen)
         except Unfitting as problem:
-            return _shown(receipt, status=422, alert=reasons(problem), typed=_typed())
+            wrong = problem.errors or {}
+            return _shown(receipt, status=422, alert=reasons(problem), typed=_typed(), wrong=wrong)
     elif action == REPLAY:
         operator.replay(receipt, seen)
     else:
