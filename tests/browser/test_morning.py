@@ -79,7 +79,9 @@ def test_many_are_released_after_a_look_at_the_number(relay: RelayProcess, visit
     page = log_in(relay, visit)
 
     page.get_by_role("link", name="Needs you").click()
-    page.get_by_role("button", name="Not spam: send all").click()
+    send = page.get_by_role("button", name="Not spam: send all")
+    expect(send).to_have_accessible_description("3 held at newsletter")
+    send.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Replay 3 submissions?")
     page.get_by_role("button", name="Yes, replay").click()
 

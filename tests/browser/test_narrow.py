@@ -139,6 +139,14 @@ def test_what_leads_to_a_submission_is_seen_on_a_small_phone_without_scrolling_i
         assert box is not None and box["x"] + box["width"] <= WIDTH
 
 
+def test_all_that_a_list_says_of_a_submission_is_seen_on_a_small_phone(
+    relay: RelayProcess, receipts: list[str], page: Page
+) -> None:
+    page.goto(f"{relay.url}/dashboard/submissions")
+    region = page.get_by_role("region", name="Submissions")
+    assert region.evaluate("one => one.scrollWidth <= one.clientWidth")
+
+
 def test_who_it_is_is_in_sight_once_it_is_asked_for(
     relay: RelayProcess, receipts: list[str], page: Page
 ) -> None:
