@@ -73,6 +73,8 @@ def _diagnosed(diagnosis: Mapping[str, Any]) -> Iterator[str]:
     for one in diagnosis.get("missing", ()):
         near = f"; the nearest is {one['nearest']}" if one["nearest"] else ""
         yield f"{'missing':10} {one['field']}, looked for as {' or '.join(one['looked_for'])}{near}"
+    for one in diagnosis.get("unusable", ()):
+        yield f"{'unusable':10} {one['field']}: {one['says']}"
 
 
 def _times(number: int) -> str:

@@ -19,24 +19,29 @@ _NEAR = 0.5
 
 
 def diagnosed(source: Source, payload: dict[str, Any]) -> dict[str, Any]:
-    """Return what the body of a payload has, and which rules found nothing in it."""
+    """Return what the body of a payload has, which rules found nothing in it, and which nothing of use."""
     try:
         fields = source.read(payload.get("body", b""), payload.get("content_type", "")).fields
     except BadBody as problem:
         return unread(str(problem))
     has = list(_keys(fields))[:_MOST_KEYS]
     missing = [_missing(name, rule, has) for name, rule in _vain(source, fields)]
+    in_vain = {one["field"] for one in missing}
+    errors = source.mapping.apply(fields).errors
     told = ", ".join(f"{key} ({kind})" for key, kind in has) or "nothing"
     return {
         "says": f"the body has: {told}",
         "has": [{"key": key, "type": kind} for key, kind in has],
         "missing": missing,
+        "unusable": [
+            {"field": name, "says": " ".join(why)} for name, why in errors.items() if name not in in_vain
+        ],
     }
 
 
 def unread(why: str) -> dict[str, Any]:
     """Return what is said of a body that could not be read."""
-    return {"says": why, "has": [], "missing": []}
+    return {"says": why, "has": [], "missing": [], "unusable": []}
 
 
 def _vain(source: Source, fields: dict[str, Any]) -> Iterator[tuple[str, Rule]]:

@@ -40,11 +40,12 @@ class Submission(Described):
 
 
 class Diagnosis(Described):
-    """What the body of an invalid one has, and which rules found nothing in it: names, never values."""
+    """What the body of an invalid one has, and which rules found nothing of use: names, never values."""
 
     says = fields.String()
     has = fields.List(fields.Dict(fields.String(), fields.String()))
     missing = fields.List(fields.Dict(fields.String(), fields.Raw()))
+    unusable = fields.List(fields.Dict(fields.String(), fields.String()))
 
 
 class SubmissionWithHistory(Submission):

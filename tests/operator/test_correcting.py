@@ -12,6 +12,7 @@ from tests.kit.people import TRAP, UNKNOWN, Moods, email, in_state, receipt_of
 from tests.kit.relay import RelayProcess
 from tests.kit.upstream import ScriptedUpstream, problem_json
 from tests.kit.upstream import status as refusal
+from tests.web.browsing import Person
 
 
 def patch(relay: RelayProcess, receipt: str, body: Any) -> Any:
@@ -53,6 +54,19 @@ def test_an_invalid_one_shows_the_names_and_types_of_its_body(relay: RelayProces
     assert (
         leaks({"address": address, "name": "Ada Canary", "phone": "171 1234567"}, [("diagnosis", text)]) == []
     )
+
+
+def test_the_diagnosis_says_why_what_was_found_cannot_be_used_and_not_what_it_is(relay: RelayProcess) -> None:
+    receipt = receipt_of(relay.hook({"email": "canary at example"}))
+
+    found = relay.submission(receipt)["diagnosis"]
+
+    assert [one["field"] for one in found["missing"]] == ["mobile_phone_number"]
+    (unusable,) = found["unusable"]
+    assert unusable["field"] == "email" and "valid e-mail address" in unusable["says"]
+    assert "canary" not in json.dumps(found)
+    page = Person(relay, relay.admin_token).get(f"/dashboard/submissions/{receipt}").text
+    assert f"something was found, and cannot be used. {unusable['says']}" in page
 
 
 def test_other_states_have_no_diagnosis(relay: RelayProcess) -> None:

@@ -38,7 +38,7 @@ def test_it_is_shown_and_can_be_given_up(relay: RelayProcess, state: str) -> Non
     revealed = relay.api("POST", f"/api/submissions/{receipt}/reveal")
     discarded = relay.api("POST", f"/api/submissions/{receipt}/discard")
 
-    expected = {"says": WHY, "has": [], "missing": []} if state == "invalid" else None
+    expected = {"says": WHY, "has": [], "missing": [], "unusable": []} if state == "invalid" else None
     assert (shown["state"], shown.get("diagnosis")) == (state, expected)
     assert (command.returncode, command.stderr) == (0, "")
     assert (revealed.status, revealed.json["detail"]) == (409, WHY)
