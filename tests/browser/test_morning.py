@@ -319,6 +319,22 @@ def test_what_somebody_opened_stays_open_when_the_page_brings_itself_up_to_date(
     expect(region.get_by_text("Days ago")).to_be_visible()
 
 
+def test_a_page_that_hears_nothing_any_more_says_so(relay: RelayProcess, visit: Visit) -> None:
+    page = log_in(relay, visit)
+    stale = page.get_by_text("The relay does not answer")
+    ask = "htmx.ajax('GET', '/dashboard/live/overview', {target: '[data-live]', source: '[data-live]'})"
+    expect(stale).to_be_hidden()
+
+    relay.term(20)
+    page.evaluate(f"{ask}.catch(() => 0)")
+    expect(stale).to_be_visible()
+    relay.start()
+    page.wait_for_timeout(200)
+    page.evaluate(ask)
+
+    expect(stale).to_be_hidden()
+
+
 def test_what_somebody_came_to_while_news_was_on_its_way_is_kept(relay: RelayProcess, visit: Visit) -> None:
     held(relay, "in-focus")
     page = log_in(relay, visit)

@@ -54,6 +54,7 @@ def test_who_waits_behind_a_dead_token_is_not_said_to_be_sent_by_itself(relay: R
     for page in ("/dashboard", "/dashboard/needs-you"):
         text = person.get(page).text
         assert FINE not in text and BUT_HELD in text
+    assert TOLD in person.get("/dashboard").text
 
 
 def test_the_page_of_a_source_names_where_its_sign_ups_go(relay: RelayProcess) -> None:

@@ -23,7 +23,9 @@
   });
 
   document.addEventListener("htmx:afterRequest", (event) => {
-    if (event.target.hasAttribute("data-live")) slowest = performance.now() - asked;
+    if (!event.target.hasAttribute("data-live")) return;
+    slowest = performance.now() - asked;
+    document.getElementById("stale").hidden = event.detail.successful;
   });
 
   document.addEventListener("htmx:beforeSwap", (event) => {
