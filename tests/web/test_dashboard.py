@@ -408,6 +408,15 @@ def test_one_is_found_by_as_much_of_its_receipt_as_lists_show(
     assert answer.headers["Location"] == f"/dashboard/submissions/{receipt}"
 
 
+def test_the_list_that_an_alert_leads_to_says_what_to_do_about_it(relay: RelayProcess) -> None:
+    held(relay, "alerted.of")
+    person, honeypot = Person(relay, TOKENS["viewer"]), "A field that people do not see was filled in"
+    page = person.get("/dashboard/submissions?state=held").text
+    assert "If it is a real person, send it. If it is not, discard it." in page and honeypot not in page
+    assert honeypot in person.get("/dashboard/submissions?state=held&reason=honeypot").text
+    assert "sent by itself" not in person.get("/dashboard/submissions?state=queued").text
+
+
 def test_who_is_not_found_may_be_among_those_that_could_not_be_mapped(relay: RelayProcess) -> None:
     relay.hook({"contact": {"mail": "where.nobody.looks@example.com"}})
     page = Person(relay, TOKENS["viewer"]).led(

@@ -12,6 +12,7 @@ from relay.operator.errors import Nonsense
 from relay.operator.exports import FORMATS
 from relay.operator.filter import Filter, typed_time
 from relay.web.application import the_actor, the_operator, the_relay
+from relay.web.dashboard import words
 from relay.web.dashboard.frame import blueprint, page, sentence
 from relay.web.saved import saved
 
@@ -43,6 +44,7 @@ def _shown(asked: Filter, found: Mapping[str, Any], status: int = 200, **values:
         found=found["submissions"],
         following=following,
         many=_many(asked),
+        told=words.told(asked.state, asked.reason) if asked.state in KEPT else "",
         formats=FORMATS,
         may_name_people=the_actor().may(REVEAL),
         states=STATES,
