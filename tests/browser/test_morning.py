@@ -133,6 +133,25 @@ def test_who_got_nothing_is_found_and_shown(relay: RelayProcess, visit: Visit) -
     assert receipt in page.url and "got-nothing" not in page.url
 
 
+def test_who_comes_back_to_whom_they_revealed_is_not_asked_whether_to_send_it_again(
+    relay: RelayProcess, visit: Visit
+) -> None:
+    receipt = held(relay, "looked-at")
+    page = log_in(relay, visit)
+    address = f"{relay.url}/dashboard/submissions/{receipt}"
+    page.goto(address)
+    page.get_by_role("button", name="Show who it is").click()
+    expect(page.get_by_role("region", name="The person")).to_contain_text("looked-at@example.com")
+    expect(page).to_have_url(f"{address}#person")
+    page.get_by_role("link", name="Jobs").click()
+
+    page.go_back()
+
+    expect(page.get_by_role("button", name="Show who it is")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("admin: reveal")).to_have_count(1)
+
+
 def test_a_page_that_is_no_longer_true_does_nothing(relay: RelayProcess, visit: Visit) -> None:
     receipt = held(relay, "stale")
     one, two = log_in(relay, visit), log_in(relay, visit)

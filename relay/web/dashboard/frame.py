@@ -62,7 +62,8 @@ def _trouble() -> int:
 
 def page(template: str, name: str, status: int = 200, **values: Any) -> Response:
     """Return a page. ``name``: which entry of the navigation it belongs to."""
-    text = render_template(f"dashboard/{template}", page=name, notice=_notice(), **values)
+    instead = returning.page_of(request.path) if request.method == "POST" else None
+    text = render_template(f"dashboard/{template}", page=name, notice=_notice(), instead=instead, **values)
     return Response(text, status, mimetype="text/html")
 
 

@@ -49,6 +49,10 @@
     history.replaceState(history.state, "", here);
   }
 
+  // Who reloads the page after an act, or comes back to it, has not acted once more.
+  const { instead } = document.getElementById("content").dataset;
+  if (instead) history.replaceState(history.state, "", instead + location.hash);
+
   for (const button of navigator.clipboard ? document.querySelectorAll("[data-copy]") : []) {
     button.hidden = false;
     button.addEventListener("click", async () => {
