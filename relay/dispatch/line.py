@@ -8,14 +8,15 @@ import time
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError
 
+from relay.dispatch.connecting import connect
 from relay.dispatch.deadline import Watch, current, watched
 from relay.outcome import Answer, NoAnswer
 
@@ -134,8 +135,15 @@ class _Connection(HTTPConnection):
     response_class = _Response
 
     def _new_conn(self) -> socket.socket:
-        sock = super()._new_conn()
-        current.watch.connected(sock)
+        """Connect before the deadline: the library's own way knows none."""
+        try:
+            sock = connect(self._dns_host, self.port, cast(float, self.timeout))
+        except socket.gaierror as problem:
+            raise NameResolutionError(self.host, self, problem) from problem
+        except TimeoutError as problem:
+            raise ConnectTimeoutError(self, str(problem)) from problem
+        for option in self.socket_options or ():
+            sock.setsockopt(*option)
         return sock
 
     def send(self, data: Any) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from relay.config.settings import Settings
 from relay.dispatch import deadline
+from relay.dispatch.connecting import connect
 from relay.network import is_loopback
 from relay.sources.origin import ascii_host
 
@@ -47,9 +48,7 @@ class _Plain(smtplib.SMTP):
     has_letter = False
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        made: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
-        deadline.current.watch.connected(made)
-        return made
+        return connect(host, port, timeout)
 
     def send(self, s: Any) -> None:
         """Write a command, which is text, or a letter, which may be looked through before it is taken."""

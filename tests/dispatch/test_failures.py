@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.dispatch.doors import (
     with_script,
 )
 from tests.kit.processes import eventually
+from tests.kit.relay import RelayProcess, config
 from tests.kit.upstream import (
     PATH,
     created,
@@ -105,6 +107,40 @@ def test_a_connection_that_never_comes_about_was_surely_not_taken(door: Open) ->
     assert last["outcome"] == "later"
     assert 0.2 <= last["seconds"] <= 1 + LATE
     assert (row["state"], row["may_be_duplicate"]) == ("queued", False)
+
+
+SLOW_NAME = "time.sleep(5); return ask(host, *more, **named)"
+MANY_ADDRESSES = "return ask(host, *more, **named) * 12"
+NAMES = """
+import socket, time
+ask = socket.getaddrinfo
+def getaddrinfo(host, *more, **named):
+    if host != "127.0.0.3":
+        return ask(host, *more, **named)
+    {answer}
+socket.getaddrinfo = getaddrinfo
+"""
+
+
+@pytest.mark.parametrize("answer", [SLOW_NAME, MANY_ADDRESSES])
+def test_a_call_that_cannot_connect_ends_at_its_deadline(answer: str) -> None:
+    """A resolver whose servers are silent, and a firewall that drops all that goes out to a host with many
+    addresses: past the lease nobody would know any more that nothing was sent."""
+    with BlackHole("127.0.0.3") as port:
+        options = config(f"http://127.0.0.3:{port}{PATH}", deadline=1, retry=["20s"], ambiguous="park")
+        with RelayProcess(options, start=False) as relay:
+            (relay.folder / "sitecustomize.py").write_text(NAMES.format(answer=answer))
+            relay.env["PYTHONPATH"] = str(relay.folder)
+            relay.start()
+            receipt = str(relay.form({"email": "ada@example.com"}).receipt)
+            row = eventually(lambda: tried(relay.submission(receipt)), 10, "the end of the call")
+    assert row["history"][0]["seconds"] <= 1 + LATE
+    assert (row["state"], row["reason"], row["may_be_duplicate"]) == ("queued", "timeout", False)
+
+
+def tried(row: dict[str, Any]) -> dict[str, Any] | None:
+    """Return a row whose first send is over."""
+    return row if row["history"] and row["history"][0]["outcome"] else None
 
 
 TRACED = {"code": 500, "title": "Internal server error.", "trace_id": TRACE}

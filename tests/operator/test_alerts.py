@@ -1,6 +1,7 @@
 """What needs a person is told: by mail, to Slack, until it was told, in English, naming nobody."""
 
 import re
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -101,6 +102,18 @@ def test_a_mail_server_that_says_a_little_now_and_then_keeps_no_other_alert_wait
         with pytest.raises(Unsent, match="took longer than 1 s"):
             send(told, {"subject": "s", "text": "t"}, within=1)
         assert time.monotonic() - began < 5
+
+
+def test_a_mail_server_whose_name_is_looked_up_for_long_keeps_no_other_alert_waiting(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(5))
+    url = "smtp://mail.example.com"
+    told = replace(settings, smtp_url=url, alert_mail=("a@example.com",), mail_from="r@example.com")
+    began = time.monotonic()
+    with pytest.raises(Unsent):
+        send(told, {"subject": "s", "text": "t"}, within=1)
+    assert time.monotonic() - began < 3
 
 
 def test_slack_is_told_in_its_own_words_and_nothing_is_told_twice() -> None:
