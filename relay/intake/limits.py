@@ -8,7 +8,6 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-import limits as limits_library
 from limits.storage import MemoryStorage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
@@ -101,21 +100,17 @@ class Doorkeeper:
                 waits = _wait(shared, items, key, cost, time.time, counts=counts)
                 self._away_until = 0.0
                 return waits
-            except limits_library.errors.StorageError:
+            except Exception:  # noqa: BLE001 - of the library, of the driver, of its arguments: nobody is kept out
                 self._away_until = now + self._pause
         with self._lock:
             return _wait(self._local, items, key, cost, time.monotonic, counts=counts)
 
     def _connected(self, url: str) -> MovingWindowRateLimiter:
-        """Return what counts in Redis. Raises StorageError: a cluster is asked for its nodes at once."""
+        """Return what counts in Redis. A cluster is asked for its nodes at once."""
         options: Any = {"socket_timeout": 0.25, "socket_connect_timeout": 0.25, "retry": None}
         if url.startswith("redis+sentinel:"):  # they are asked first, with limits of their own
             options |= {"sentinel_kwargs": dict(options)}
-        try:
-            storage = storage_from_string(url, wrap_exceptions=True, **options)
-        except Exception as problem:  # noqa: BLE001 - of the library, of the driver, of a cluster: three kinds
-            raise limits_library.errors.StorageError(problem) from None
-        self._shared = MovingWindowRateLimiter(storage)
+        self._shared = MovingWindowRateLimiter(storage_from_string(url, **options))
         return self._shared
 
 
