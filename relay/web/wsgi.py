@@ -39,6 +39,8 @@ def with_headers(inner: Wsgi) -> Wsgi:
             unframed = [] if _may_be_framed(headers) else _UNFRAMED
             return start_response(status, headers + unframed + _headers(request_id, known), *rest)
 
+        if environ["SERVER_PROTOCOL"] == "HTTP/1.0":  # which needs none, and HAProxy's checks name none
+            environ.setdefault("HTTP_HOST", "localhost")
         if not _HOST.fullmatch(environ.get("HTTP_HOST", "")):
             start("400 Bad Request", [_PROBLEM, ("Connection", "close")])
             return [document(400, "The request names no usable Host.")]

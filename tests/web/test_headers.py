@@ -102,6 +102,19 @@ def test_what_is_no_request_is_answered_in_our_own_words(
     assert "canary" not in answer.text and "canary" not in relay.output()[seen:]
 
 
+@pytest.mark.parametrize("method", [b"GET", b"HEAD", b"OPTIONS"])
+@pytest.mark.parametrize("path", [b"/readyz", b"/healthz", b"/"])
+def test_only_http_1_1_must_name_a_host(relay: RelayProcess, method: bytes, path: bytes) -> None:
+    """The checks of HAProxy, and of others, are HTTP/1.0 and name none: the relay would be taken for down."""
+    for version, good in ((b"1.0", True), (b"1.1", False)):
+        with Raw(relay.port) as raw:
+            answer = raw.send(method + b" " + path + b" HTTP/" + version + b"\r\n\r\n").read(
+                method=method.decode()
+            )
+        assert (answer.status != 400) == good, answer
+        check_headers(answer)
+
+
 def test_a_request_is_found_in_the_log_by_its_id(relay: RelayProcess) -> None:
     answer = relay.form({"email": person()}, "form")
     known = answer.header("X-Request-ID") or "?"
