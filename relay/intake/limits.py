@@ -1,5 +1,6 @@
 """The limits at the door: how often one client, source or recipient may come."""
 
+import math
 import threading
 import time
 from bisect import bisect_right
@@ -93,17 +94,26 @@ class Doorkeeper:
         items = self._parsed.get((rule, times))
         if items is None:
             items = self._parsed[rule, times] = scaled(parse_limits(rule), times)
-        now = time.monotonic()
-        if self._url is not None and now >= self._away_until:
+        if self._url is not None and self._may_ask():
             try:
                 shared = self._shared or self._connected(self._url)
                 waits = _wait(shared, items, key, cost, time.time, counts=counts)
                 self._away_until = 0.0
                 return waits
             except Exception:  # noqa: BLE001 - of the library, of the driver, of its arguments: nobody is kept out
-                self._away_until = now + self._pause
+                # From now on: it may have taken longer than the pause.
+                self._away_until = time.monotonic() + self._pause
         with self._lock:
             return _wait(self._local, items, key, cost, time.monotonic, counts=counts)
+
+    def _may_ask(self) -> bool:
+        """Whether Redis is not away; after the pause one request finds out, and no other waits with it."""
+        with self._lock:
+            if time.monotonic() < self._away_until:
+                return False
+            if self._away_until:
+                self._away_until = math.inf
+            return True
 
     def _connected(self, url: str) -> MovingWindowRateLimiter:
         """Return what counts in Redis. A cluster is asked for its nodes at once."""

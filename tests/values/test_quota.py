@@ -9,6 +9,7 @@ from bisect import insort
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import time_machine
@@ -388,6 +389,39 @@ def test_a_step_of_the_wall_clock_shuts_nobody_out(door: Doorkeeper) -> None:
 
 
 # --- limits at the door: in Redis ---------------------------------------------------------------------
+
+
+def test_a_word_that_redis_does_not_know_keeps_nobody_out(redis_url: str) -> None:
+    """``ssl_cert_reqs`` belongs to ``rediss://``; every submission was answered 503."""
+    door = Doorkeeper(f"{redis_url}?ssl_cert_reqs=none")
+    assert [door.retry_after("2/minute", "client", "1") is None for _ in range(3)] == [True, True, False]
+    assert door.degraded
+
+
+def test_a_redis_whose_name_is_looked_up_for_long_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A resolver whose servers are silent takes longer than the pause, and knows no limit in time."""
+
+    def unknown(*_: Any, **__: Any) -> Any:
+        time.sleep(0.5)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    door = Doorkeeper("redis://redis.example.com:6379/0", pause=0.3)
+
+    def knock(number: int) -> float:
+        began = time.monotonic()
+        door.retry_after(RULE, "client", str(number))
+        return time.monotonic() - began
+
+    assert knock(0) >= 0.5
+    assert knock(1) < 0.2
+    time.sleep(0.4)
+    with ThreadPoolExecutor(8) as pool:
+        took = sorted(pool.map(knock, range(2, 10)))
+    assert took[-2] < 0.2 < took[-1]
+    assert door.degraded
 
 
 def test_two_processes_share_a_limit_in_redis(redis_url: str) -> None:
