@@ -91,3 +91,59 @@ _stripe(
     None,
     "evt_0004",
 )
+
+
+def _buyer(**more: Any) -> dict[str, Any]:
+    return {"id": "cs_D", "customer_details": {"email": "kofi@example.org", "tax_ids": [], **more}}
+
+
+_stripe(
+    "a buyer for a business, whose name Stripe writes over theirs",
+    "checkout.session.completed",
+    _buyer(name="Mensah & Sons Ltd", tax_ids=[{"type": "gb_vat", "value": "GB123456789"}]),
+    {"email": "kofi@example.org"},
+    "evt_0005",
+)
+
+
+_stripe(
+    "a buyer who was asked for both names",
+    "checkout.session.completed",
+    _buyer(name="Mensah & Sons", business_name="Mensah & Sons", individual_name="Kofi Mensah"),
+    {"email": "kofi@example.org", "full_name": "Kofi Mensah"},
+    "evt_0006",
+)
+
+
+_stripe(
+    "a buyer who was asked for the business only",
+    "checkout.session.completed",
+    _buyer(name="Mensah & Sons", business_name="Mensah & Sons", individual_name=None),
+    {"email": "kofi@example.org"},
+    "evt_0007",
+)
+
+
+_stripe(
+    "a buyer whose own name stands beside that of the business",
+    "checkout.session.completed",
+    _buyer(name="Kofi Mensah", business_name="Mensah & Sons"),
+    {"email": "kofi@example.org", "full_name": "Kofi Mensah"},
+    "evt_0008",
+)
+
+
+_stripe(
+    "a new customer that is a business",
+    "customer.created",
+    {
+        "id": "cus_E",
+        "object": "customer",
+        "email": "office@example.org",
+        "name": "Mensah & Sons",
+        "business_name": "Mensah & Sons",
+        "individual_name": None,
+    },
+    {"email": "office@example.org"},
+    "evt_0009",
+)
