@@ -208,6 +208,19 @@ def test_who_sets_a_status_or_a_wait_says_why(preset: str) -> None:
     assert known["source"].get("wait", 0) < 5
 
 
+# Of the others it is not known, or it is longer than any wait.
+PATIENCE = {
+    1.25: ("wix",),
+    5: ("shopify", "paddle", "intercom", "elementor", "fluent-forms", "unbounce"),
+    10: ("github", "mailchimp", "tally"),
+}
+
+
+@pytest.mark.parametrize("seconds", PATIENCE)
+def test_nobody_waits_for_a_verdict_until_the_sender_gives_up(loaded: Settings, seconds: float) -> None:
+    assert all(loaded.sources[preset].wait < seconds for preset in PATIENCE[seconds])
+
+
 # --- signatures others made -------------------------------------------------------------------------------
 
 
