@@ -66,3 +66,42 @@ CASES.append(
         event_id="3bb431c8-668a-4fe3-b707-87bd6ed44002",
     )
 )
+
+
+for number, phone in enumerate(({}, {"phone": "020 7183 8750"})):
+    CASES.append(
+        Case(
+            preset="wix",
+            name=f"the number stands in the contact's list{', and as it was typed' if phone else ''}",
+            query="token=wx-token",
+            secret="wx-token",
+            body=json_body(
+                {
+                    "data": {
+                        "submissionId": f"3bb431c8-668a-4fe3-b707-87bd6ed4401{number}",
+                        "contact": {
+                            "name": {"first": "Olwen", "last": "Pryce"},
+                            "email": f"olwen{number}@example.org",
+                            "phones": [
+                                {"e164Phone": "+442071838751", "primary": False},
+                                {
+                                    "tag": "UNTAGGED",
+                                    "countryCode": "GB",
+                                    "phone": "020 7183 8750",
+                                    "e164Phone": "+442071838750",
+                                    "primary": True,
+                                },
+                            ],
+                            **phone,
+                        },
+                    }
+                }
+            ),
+            expect={
+                "email": f"olwen{number}@example.org",
+                "mobile_phone_number": "+442071838750",
+                "full_name": "Olwen Pryce",
+            },
+            event_id=f"3bb431c8-668a-4fe3-b707-87bd6ed4401{number}",
+        )
+    )
