@@ -59,12 +59,62 @@ _standard(
 )
 
 
+def _clerk(number: int, **more: Any) -> dict[str, Any]:
+    address = {"id": "idn_1", "object": "email_address", "email_address": f"sunniva{number}@example.org"}
+    user = {
+        "id": f"user_{number}",
+        "object": "user",
+        "first_name": "Sunniva",
+        "last_name": "Aas",
+        "username": None,
+        "email_addresses": [address],
+        "primary_email_address_id": "idn_1",
+        "external_accounts": [],
+        "phone_numbers": [],
+        **more,
+    }
+    return {"type": "user.created", "object": "event", "data": user}
+
+
+_standard(
+    "a user of Clerk's",
+    _clerk(1),
+    {"email": "sunniva1@example.org", "full_name": "Sunniva Aas"},
+    "msg_clerk1",
+)
+
+
+_standard(
+    "a user of Clerk's with a number",
+    _clerk(2, phone_numbers=[{"id": "idn_2", "phone_number": "+4741234567"}]),
+    {"email": "sunniva2@example.org", "mobile_phone_number": "+4741234567", "full_name": "Sunniva Aas"},
+    "msg_clerk2",
+)
+
+
+_standard(
+    "a user of Clerk's with a number for a second factor",
+    _clerk(3, phone_numbers=[{"phone_number": "+4741234567", "reserved_for_second_factor": True}]),
+    {"email": "sunniva3@example.org", "full_name": "Sunniva Aas"},
+    "msg_clerk3",
+)
+
+
+_standard(
+    "a user of Clerk's with several numbers",
+    _clerk(4, phone_numbers=[{"phone_number": "+4741234567"}, {"phone_number": "+4741234568"}]),
+    {"email": "sunniva4@example.org", "full_name": "Sunniva Aas"},
+    "msg_clerk4",
+)
+
+
 for number, left in enumerate(
     (
         {"type": "contact.deleted", "data": {"email": "gone@example.org"}},
         {"type": "contact.updated", "data": {"email": "gone@example.org", "unsubscribed": True}},
         {"type": "email.bounced", "data": {"email": "gone@example.org"}},
         {"type": "email.complained", "data": {"email": "gone@example.org"}},
+        {"type": "user.deleted", "data": {"id": "user_1", "object": "user", "deleted": True}},
     )
 ):
     _standard(f"who left is no sign-up: {left['type']}", left, None, f"msg_left{number}")
