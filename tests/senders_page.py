@@ -24,6 +24,9 @@ The source's own keys override the preset's, key by key; see [configuration.md](
 facts; *observed*, that they were seen in its messages or in other people's code only. Try a message of
 your own with `python -m relay try SOURCE FILE` before you rely on one.
 
+A secret that stands in the address (`?token=SECRET`) is best made of letters and digits: `&`, `#` and `%`
+would have to be escaped there.
+
 When you narrow a preset with `only` or `test` of your own: JMESPath reads `!a.b` as `(!a).b`, which is never
 what is meant. Write `!(a.b)`. Whom the preset's `unless` leaves out (who left, or said no) stays out.
 

@@ -168,7 +168,9 @@ class Verifier:
         if self.header:
             yield from self._in_header(evidence)
         if self.query and self.query in evidence.query:
-            yield evidence.query[self.query].encode(errors="replace")
+            shown = evidence.query[self.query].encode(errors="replace")
+            # A "+" that was not escaped in the address arrives as a blank.
+            yield from (shown, shown.replace(b" ", b"+"))
         if self.body and (found := self.shown_in(evidence.fields())) is not None:
             yield found.encode(errors="replace")
 

@@ -446,6 +446,13 @@ def test_a_secret_need_not_be_ascii() -> None:
     assert IN_HEADER.proves(secret.encode(), headers={}, query={"token": secret})
 
 
+def test_a_plus_in_an_address_is_what_it_was_written_as() -> None:
+    plus = Message(BEARER, {}, query={"token": "base64 of/random bytes=="})
+    assert plus.proves(b"base64+of/random+bytes==")
+    assert plus.proves(b"base64 of/random bytes==")
+    assert not plus.proves(b"base64-of/random-bytes==")
+
+
 @pytest.mark.parametrize(
     "query", [{}, {"token": ""}, {"Token": SECRET.decode()}, {"token": "\ud800"}, {"token": "é"}], ids=ascii
 )
