@@ -67,13 +67,18 @@ class Rule:
         return None, None
 
     def find(self, body: Mapping[str, Any]) -> Any:
-        """Return the sender's value, as raw as it came, or None. Raises ValidationError."""
+        """Return the sender's value, as raw as it came, or None: the first that is no guess, the joined ones,
+        a guess. Raises ValidationError."""
         if self.value is not None:
             return self.value
-        if self.first:
-            _, value = self._answering(body)
-            if value is not None or not self.joined:
-                return value
+        place, value = self._answering(body)
+        if not self.joined or (place is not None and not place.is_guess):
+            return value
+        joined = self._joined(body)
+        is_asked = any(isinstance(part, Labels) and part.exists(body) for part in self.joined)
+        return value if is_blank(joined) and not is_asked else joined
+
+    def _joined(self, body: Mapping[str, Any]) -> Any:
         if len(self.joined) == 1:
             return self.joined[0].find(body)
         says_no = self.is_blank if self.is_name else is_blank

@@ -103,3 +103,21 @@ _jotform(
 _jotform(
     "a preview by the owner is no sign-up", {"preview": "true", "q6_email": "owner@example.org"}, None, "prev"
 )
+
+
+_SIGNER = {"q9_typeB": {"first": "Aurel", "last": "Ionescu"}}
+
+_jotform(
+    "another name beside one that was asked for in two fields",
+    {"q3_firstName": "Ines", "q4_lastName": "Duarte", "q5_email": "ines@example.org", **_SIGNER},
+    {"email": "ines@example.org", "full_name": "Ines Duarte"},
+    "6042000000000000071",
+)
+
+
+_jotform(
+    "another name beside one that was left empty",
+    {"q3_name": {"first": "", "last": ""}, "q5_email": "ines2@example.org", **_SIGNER},
+    {"email": "ines2@example.org"},
+    "6042000000000000072",
+)
