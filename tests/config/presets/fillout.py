@@ -64,3 +64,44 @@ _fillout(
         {"id": "s1", "name": "30 min", "value": {"fullName": "Ngozi Adeyemi", "email": "ngozi@example.net"}}
     ],
 )
+
+
+_FILLED_IN = [
+    {"id": name, "name": name, "value": value}
+    for name, value in (("email", "old@example.org"), ("name", "Old Name"), ("phone", "+393123456780"))
+]
+
+
+_fillout(
+    "what was typed over what the address had filled in",
+    [
+        {"id": "q1", "name": "Where do we send it?", "type": "EmailInput", "value": "timoteo3@example.org"},
+        {"id": "q2", "name": "First name", "type": "ShortAnswer", "value": "Timoteo"},
+        {"id": "q3", "name": "Phone", "type": "PhoneNumber", "value": "+39 312 345 6789"},
+    ],
+    {"email": "timoteo3@example.org", "mobile_phone_number": "+393123456789", "full_name": "Timoteo"},
+    "fo-0003",
+    urlParameters=_FILLED_IN,
+)
+
+
+_fillout(
+    "a usual name typed over what the address had filled in",
+    [
+        {"id": "q1", "name": "Email", "type": "EmailInput", "value": "timoteo4@example.org"},
+        {"id": "q2", "name": "Name", "type": "ShortAnswer", "value": "Timoteo Ruggieri"},
+        {"id": "q3", "name": "Mobile", "type": "PhoneNumber", "value": None},
+    ],
+    {"email": "timoteo4@example.org", "full_name": "Timoteo Ruggieri"},
+    "fo-0004",
+    urlParameters=_FILLED_IN,
+)
+
+
+_fillout(
+    "who is known from the address only",
+    [{"id": "q1", "name": "Topic", "type": "LongAnswer", "value": "Pricing"}],
+    {"email": "old@example.org", "mobile_phone_number": "+393123456780", "full_name": "Old Name"},
+    "fo-0005",
+    urlParameters=_FILLED_IN,
+)
