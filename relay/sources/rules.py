@@ -1,7 +1,7 @@
 """Rules: where one field of a profile comes from, and what it must look like."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,11 +85,24 @@ class Rule:
         parts = [(place, value) for place, value in self._parts(body) if not says_no(value)]
         return self._telephone(parts) if self.type == "phone" else join(value for _, value in parts)
 
-    def _parts(self, body: Mapping[str, Any]) -> Iterator[tuple[Place, Any]]:
-        """Yield the values to be joined. A label answers once: "Name" is the given name beside
+    def _parts(self, body: Mapping[str, Any]) -> list[tuple[Place, Any]]:
+        """Return the values to be joined. Where the same labels are looked for in several objects, those of
+        the one that tells most: what stands in two tells of two, like a workspace and its member."""
+        labels = [place for place in self.joined if isinstance(place, Labels)]
+        if len({place.labels for place in labels}) == len(labels):
+            return list(self._labelled(body, self.joined))
+        objects = dict.fromkeys(place.within for place in labels)
+        told = [
+            list(self._labelled(body, [p for p in self.joined if getattr(p, "within", one) == one]))
+            for one in objects
+        ]
+        return max(told, key=lambda parts: sum(not is_blank(value) for _, value in parts))
+
+    def _labelled(self, body: Mapping[str, Any], places: Iterable[Place]) -> Iterator[tuple[Place, Any]]:
+        """Yield what stands at each place. A label answers once: "Name" is the given name beside
         "Surname", the family name beside "Vorname", and never both."""
         used: set[str] = set()
-        for place in self.joined:
+        for place in places:
             if isinstance(place, Labels):
                 label, value = place.match(body, frozenset(used))
                 used.add(label)

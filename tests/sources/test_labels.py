@@ -125,6 +125,23 @@ def test_labels_may_be_within_something() -> None:
     assert Labels(("email",), Path("absent")).find({"email": "a"}) is None
 
 
+def test_a_name_is_joined_of_the_object_that_tells_most_of_it() -> None:
+    given, family = ("firstname", "name"), ("lastname", "name")
+    joined = tuple(Labels(labels, Path(at)) for at in ("a", "b") for labels in (given, family))
+    rule = Rule("text", joined=joined, is_name=True)
+    whole = {"first name": "Jane", "last name": "Doe"}
+    assert rule.find({"a": {"name": "Acme"}, "b": whole}) == "Jane Doe"
+    assert rule.find({"a": whole, "b": {"name": "Acme"}}) == "Jane Doe"
+    assert rule.find({"a": {"name": "Jane Doe"}, "b": {"name": "Acme"}}) == "Jane Doe"
+    assert rule.find({"b": {"name": "Jane Doe"}}) == "Jane Doe"
+    assert rule.find({}) is None
+
+
+def test_a_name_may_be_joined_across_objects_where_each_part_has_its_own() -> None:
+    rule = Rule("text", joined=(Labels(("given",), Path("a")), Labels(("family",), Path("b"))))
+    assert rule.find({"a": {"given": "Jane"}, "b": {"family": "Doe"}}) == "Jane Doe"
+
+
 def test_labels_may_stand_behind_what_a_sender_puts_before_its_keys() -> None:
     jotform = Labels(("email",), strip=re.compile("q[0-9]+_"))
     assert jotform.find({"q4_email": "a"}) == "a"

@@ -108,6 +108,20 @@ _standard(
 )
 
 
+_standard(
+    "a workspace, and who joined it",
+    {
+        "type": "member.added",
+        "data": {
+            "name": "Acme Workspace",
+            "user": {"email": "ludovica2@example.net", "first_name": "Ludovica", "last_name": "Bassi"},
+        },
+    },
+    {"email": "ludovica2@example.net", "full_name": "Ludovica Bassi"},
+    "msg_member",
+)
+
+
 for number, left in enumerate(
     (
         {"type": "contact.deleted", "data": {"email": "gone@example.org"}},

@@ -51,3 +51,23 @@ CASES.append(
         },
     )
 )
+
+
+for _number, _names in enumerate(
+    (
+        {"name": "Petrus Nel", "contact": {"first_name": "Petrus", "last_name": "Nel"}},
+        {"first_name": "Petrus", "last_name": "Nel", "data": {"name": "Autumn campaign"}},
+        {"data": {"name": "Autumn campaign"}, "contact": {"fname": "Petrus", "surname": "Nel"}},
+    )
+):
+    CASES.append(
+        Case(
+            preset="zapier",
+            name=f"names in two places are not joined: {'; '.join(_names)}",
+            secret="zp-token",
+            query="token=zp-token",
+            body=json_body({"id": f"two-{_number}", "email": f"petrus{_number}@example.org", **_names}),
+            expect={"email": f"petrus{_number}@example.org", "full_name": "Petrus Nel"},
+            event_id=f"two-{_number}",
+        )
+    )
