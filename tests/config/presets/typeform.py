@@ -157,3 +157,42 @@ _typeform(
     {"email": "ines.prado@example.org", "mobile_phone_number": "+33639985678"},
     "01TFFRIEND",
 )
+
+
+def _known(event_id: str, title: str, text: str) -> bytes:
+    return _typeform_body(
+        event_id,
+        [
+            {"id": "dd1", "ref": "r1", "type": "short_text", "title": title},
+            {"id": "dd2", "ref": "r2", "type": "email", "title": "Email"},
+        ],
+        [
+            _answer("text", text, "r1", "short_text", "dd1"),
+            _answer("email", f"{event_id.lower()}@example.com", "r2", "email", "dd2"),
+        ],
+        hidden={"firstname": "Old", "lname": "Name", "email": "old@example.com"},
+    )
+
+
+_typeform(
+    "a name typed by somebody whom the address names otherwise",
+    _known("01TFTYPED", "Name", "Tove Lindqvist"),
+    {"email": "01tftyped@example.com", "full_name": "Tove Lindqvist"},
+    "01TFTYPED",
+)
+
+
+_typeform(
+    "a first name typed by somebody whom the address names otherwise",
+    _known("01TFFIRST", "First name", "Tove"),
+    {"email": "01tffirst@example.com", "full_name": "Tove"},
+    "01TFFIRST",
+)
+
+
+_typeform(
+    "a name that is only in hidden fields",
+    _known("01TFONLY", "How did you find us?", "by chance"),
+    {"email": "01tfonly@example.com", "full_name": "Old Name"},
+    "01TFONLY",
+)

@@ -105,3 +105,28 @@ for number, phone in enumerate(({}, {"phone": "020 7183 8750"})):
             event_id=f"3bb431c8-668a-4fe3-b707-87bd6ed4401{number}",
         )
     )
+
+
+CASES.append(
+    Case(
+        preset="wix",
+        name="a name typed by somebody whom the contacts know by another",
+        query="token=wx-token",
+        secret="wx-token",
+        body=json_body(
+            {
+                "data": {
+                    "submissionId": "3bb431c8-668a-4fe3-b707-87bd6ed44021",
+                    "submissions": [
+                        {"label": "First name", "value": "Ronja"},
+                        {"label": "Last name", "value": "Enger"},
+                        {"label": "Email", "value": "ronja@example.org"},
+                    ],
+                    "contact": {"name": {"first": "Office", "last": "Oslo"}, "email": "ronja@example.org"},
+                }
+            }
+        ),
+        expect={"email": "ronja@example.org", "full_name": "Ronja Enger"},
+        event_id="3bb431c8-668a-4fe3-b707-87bd6ed44021",
+    )
+)
