@@ -1,6 +1,6 @@
 """Make (HTTP module): its messages, in the shape it documents."""
 
-from tests.config.presets.case import Case, json_body
+from tests.config.presets.case import FORM, Case, form_body, json_body
 
 CASES: list[Case] = []
 
@@ -27,5 +27,27 @@ CASES.append(
             "full_name": "Agnieszka Lis",
         },
         event_id="88213",
+    )
+)
+
+
+CASES.append(
+    Case(
+        preset="make",
+        name="the fields of the how-to, with a quotation mark in one and nothing in another",
+        content_type=FORM,
+        secret="mk-token",
+        headers={"Authorization": "Bearer mk-token"},
+        body=form_body(
+            {
+                "id": "88214",
+                "email": "jerzy@example.net",
+                "phone": "",
+                "first_name": 'Jerzy "Jurek"',
+                "last_name": "Lis",
+            }
+        ),
+        expect={"email": "jerzy@example.net", "full_name": 'Jerzy "Jurek" Lis'},
+        event_id="88214",
     )
 )
