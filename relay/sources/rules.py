@@ -72,6 +72,8 @@ class Rule:
         if self.value is not None:
             return self.value
         place, value = self._answering(body)
+        if self.is_name and isinstance(value, dict):
+            value = {name: None if is_no_name(part) else part for name, part in value.items()}
         if not self.joined or (place is not None and not place.is_guess):
             return value
         joined = self._joined(body)

@@ -159,7 +159,7 @@ _typeform(
 )
 
 
-def _known(event_id: str, title: str, text: str) -> bytes:
+def _known(event_id: str, title: str, text: str, first: str = "Old", last: str = "Name") -> bytes:
     return _typeform_body(
         event_id,
         [
@@ -170,7 +170,7 @@ def _known(event_id: str, title: str, text: str) -> bytes:
             _answer("text", text, "r1", "short_text", "dd1"),
             _answer("email", f"{event_id.lower()}@example.com", "r2", "email", "dd2"),
         ],
-        hidden={"firstname": "Old", "lname": "Name", "email": "old@example.com"},
+        hidden={"firstname": first, "lname": last, "email": "old@example.com"},
     )
 
 
@@ -195,4 +195,12 @@ _typeform(
     _known("01TFONLY", "How did you find us?", "by chance"),
     {"email": "01tfonly@example.com", "full_name": "Old Name"},
     "01TFONLY",
+)
+
+
+_typeform(
+    "hidden fields that nobody filled in",
+    _known("01TFLINK", "How did you find us?", "by chance", "xxxxx", "{{last_name}}"),
+    {"email": "01tflink@example.com"},
+    "01TFLINK",
 )
