@@ -10,10 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from relay.delivery import Delivery
-from relay.outbox import audit, jobs, listing, migrations, moves, rights, storing, upkeep
-from relay.outbox.audit import Act
+from relay.outbox import audit, jobs, listing, migrations, rights, storing, upkeep
 from relay.outbox.errors import Unavailable, Unfit
-from relay.outbox.moves import Changed, Expected, Mended, Moved, Near, Same
 from relay.outbox.records import Stored
 from relay.outbox.schema import deliveries
 from relay.outbox.sqlite import sqlite_module, truncate_wal
@@ -47,14 +45,6 @@ class Archive(Store):
         """Return the sources whose last so many submissions all failed to be mapped."""
         return self.read(lambda conn: listing.sources_all_invalid(conn, count))
 
-    def change_episodes(self, current: set[str]) -> tuple[set[str], set[str]]:
-        """Make ``current`` the alerts that are firing; return which began and which are over.
-
-        Of several processes that ask at once, one is told of each. What only one of them sees, such as a
-        source over its limits, is over when nobody has seen it for a while.
-        """
-        return self.write(lambda conn: upkeep.change_episodes(conn, self.now(conn), current))
-
     # --- operators --------------------------------------------------------------------------------
 
     def get(self, receipt: str) -> Delivery | None:
@@ -84,30 +74,6 @@ class Archive(Store):
     def history(self, receipt: str) -> list[dict[str, Any]]:
         """Return every send of a delivery, in order."""
         return self.read(lambda conn: listing.history(conn, receipt))
-
-    def requeue(
-        self,
-        receipt: str,
-        expect: Expected,
-        *,
-        window: float | None = None,
-        mended: Mended | None = None,
-        act: Act | None = None,
-    ) -> Moved | Changed | Same:
-        """Queue a delivery for replay if it is as it was seen, and no other that says the same was sent.
-
-        ``window``: seconds in which the same content counts as one sign-up. ``act`` goes into the audit
-        log in the same commit.
-        """
-        return self.write(
-            lambda conn: moves.requeue(
-                conn, receipt, expect, Near(window, window), mended, act, self.now(conn)
-            )
-        )
-
-    def discard(self, receipt: str, expect: Expected, *, act: Act | None = None) -> Moved | Changed:
-        """Give a delivery up for good, its payload erased, if it is as it was seen."""
-        return self.write(lambda conn: moves.discard(conn, receipt, expect, act, self.now(conn)))
 
     # --- housekeeping -----------------------------------------------------------------------------
 

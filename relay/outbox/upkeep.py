@@ -196,7 +196,11 @@ def erase(conn: Connection, receipts: Sequence[str]) -> list[tuple[str | None, b
 
 
 def change_episodes(conn: Connection, now: float, current: set[str]) -> tuple[set[str], set[str]]:
-    """Make ``current`` the alerts that are firing; return which began and which are over."""
+    """Make ``current`` the alerts that are firing; return which began and which are over.
+
+    Of several processes that ask at once, one is told of each. What only one of them sees, such as a
+    source over its limits, is over when nobody has seen it for a while.
+    """
     one_at_a_time(conn, EPISODES)
     known = conn.execute(sa.select(meta.c.key, meta.c.value).where(meta.c.key.startswith(_EPISODE)))
     seen = {key.removeprefix(_EPISODE): float(value) for key, value in known}

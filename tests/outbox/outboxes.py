@@ -21,10 +21,11 @@ from relay.delivery import (
 )
 from relay.destination import Destination
 from relay.dispatch.decide import decide
-from relay.outbox import operating
+from relay.outbox import moves, operating, upkeep
+from relay.outbox.audit import Act
 from relay.outbox.claiming import LEASE_GRACE_SECONDS
 from relay.outbox.hints import sealed_hint
-from relay.outbox.moves import Expected, Moved
+from relay.outbox.moves import Changed, Expected, Mended, Moved, Near, Same
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Claim, Decision, Entry, Known, NothingYet, Stored, Turn
 from relay.outbox.schema import attempts, deliveries, destinations, holds, meta
@@ -243,9 +244,32 @@ def seen(outbox: Outbox, receipt: str) -> Expected:
     return Expected(found["state"], found["fence"])
 
 
+def requeue(
+    outbox: Outbox,
+    receipt: str,
+    expect: Expected,
+    *,
+    window: float | None = None,
+    mended: Mended | None = None,
+    act: Act | None = None,
+) -> Moved | Changed | Same:
+    near = Near(window, window)
+    return outbox.write(
+        lambda conn: moves.requeue(conn, receipt, expect, near, mended, act, outbox.now(conn))
+    )
+
+
+def discard(outbox: Outbox, receipt: str, expect: Expected) -> Moved | Changed:
+    return outbox.write(lambda conn: moves.discard(conn, receipt, expect, None, outbox.now(conn)))
+
+
+def change_episodes(outbox: Outbox, current: set[str]) -> tuple[set[str], set[str]]:
+    return outbox.write(lambda conn: upkeep.change_episodes(conn, outbox.now(conn), current))
+
+
 def replay(outbox: Outbox, receipt: str, window: float | None = 600.0) -> None:
     """What an operator's replay does to a row that nobody changes meanwhile."""
-    assert outbox.requeue(receipt, seen(outbox, receipt), window=window) == Moved()
+    assert requeue(outbox, receipt, seen(outbox, receipt), window=window) == Moved()
 
 
 def count(outbox: Outbox) -> int:
@@ -266,7 +290,7 @@ def bring_to(outbox: Outbox, wanted: str, name: str = "ada", **more: Any) -> str
         return put(outbox, name, state=wanted, **more).delivery.receipt
     receipt = put(outbox, name, **more).delivery.receipt
     if wanted == DISCARDED:
-        assert isinstance(outbox.discard(receipt, seen(outbox, receipt)), Moved)
+        assert isinstance(discard(outbox, receipt, seen(outbox, receipt)), Moved)
         return receipt
     claimed = claim(outbox)
     assert claimed.delivery.receipt == receipt

@@ -21,6 +21,7 @@ from tests.outbox.outboxes import (
     bring_to,
     claim,
     count,
+    discard,
     entry,
     put,
     record,
@@ -76,7 +77,7 @@ def test_what_a_person_decided_makes_room(outbox: Outbox) -> None:
     receipt = put(outbox, state=HELD, budget=one).delivery.receipt
     replay(outbox, receipt)
     receipt = put(outbox, "eve", state=HELD, budget=one).delivery.receipt
-    outbox.discard(receipt, seen(outbox, receipt))
+    discard(outbox, receipt, seen(outbox, receipt))
 
     put(outbox, "bob", state=HELD, budget=one)
 
@@ -124,7 +125,7 @@ def test_a_hint_goes_with_the_payload(outbox: Outbox, end: str) -> None:
     if end == DELIVERED:
         record(outbox, claim(outbox))
     else:
-        outbox.discard(receipt, seen(outbox, receipt))
+        discard(outbox, receipt, seen(outbox, receipt))
 
     assert row(outbox, receipt)["contact_hint"] is None
 

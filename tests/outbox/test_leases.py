@@ -30,6 +30,7 @@ from tests.outbox.outboxes import (
     Store,
     claim,
     crashed,
+    discard,
     fill,
     nothing,
     put,
@@ -95,7 +96,7 @@ def test_a_late_success_is_taken_while_nobody_has_sent_it_again(
     if meanwhile == "replayed":
         replay(outbox, receipt)
     elif meanwhile == DISCARDED:
-        outbox.discard(receipt, seen(outbox, receipt))
+        discard(outbox, receipt, seen(outbox, receipt))
     before = seen(outbox, receipt)
 
     assert record(outbox, late, CREATED) is not None
@@ -117,7 +118,7 @@ def test_a_late_success_of_who_signed_up_again_meanwhile_stays_marked(
     gone = Unclear(None, answered=False, why="crash")
     account = replace(OCAMBA, ambiguous="park")
     outbox.recover(decide(gone, account, probe=False, jitter=0.5, vault=None), every=False)
-    outbox.discard(receipt, seen(outbox, receipt))
+    discard(outbox, receipt, seen(outbox, receipt))
     again = put(outbox, key=keys[1], twin_window=600.0).delivery.receipt
     record(outbox, claim(outbox))
     assert again != receipt and state(outbox, again) == DELIVERED

@@ -7,6 +7,7 @@ what upstream really received.
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from relay.delivery import DELIVERED, KEPT, QUEUED, SENDING, STATES, Delivery
 from relay.destination import Destination
 from relay.dispatch.decide import decide
 from relay.health import PAUSED
-from relay.outbox.moves import Changed, Expected, Moved
+from relay.outbox.moves import Changed, Expected, Moved, Same
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Claim, Decide, Decision, Entry, Known, Turn
 from relay.outcome import (
@@ -45,6 +46,7 @@ from relay.quota import Window
 from relay.vault import Vault, new_key, parse_key
 from tests.kit.stored import rows_of
 from tests.kit.upstream import worst
+from tests.outbox.outboxes import discard, requeue
 
 KEY = parse_key(new_key())
 WINDOWS = (Window(1, 1, "1/second"), Window(9, 60, "9/minute"))
@@ -248,13 +250,13 @@ class ManyDispatchers(RuleBasedStateMachine):
         self.seen = {row["receipt"]: Expected(row["state"], row["fence"]) for row in rows}
 
     @precondition(lambda self: any(one.state in KEPT for one in self.seen.values()))
-    @rule(which=st.integers(0, 99), verb=st.sampled_from(["requeue", "discard"]))
-    def act(self, which: int, verb: str) -> None:
+    @rule(which=st.integers(0, 99), move=st.sampled_from([requeue, discard]))
+    def act(self, which: int, move: Callable[..., Moved | Changed | Same]) -> None:
         # In the order of signing up: receipts are random, and a story must be told again as it was.
         chosen = [one for one in self.stored if one in self.seen and self.seen[one].state in KEPT]
         receipt = chosen[which % len(chosen)]
         before = self.row(receipt)
-        found = getattr(self.outbox, verb)(receipt, self.seen[receipt])
+        found = move(self.outbox, receipt, self.seen[receipt])
         if Expected(before["state"], before["fence"]) != self.seen[receipt]:
             assert isinstance(found, Changed)
         if not isinstance(found, Moved):

@@ -29,9 +29,11 @@ from tests.outbox.outboxes import (
     bring_to,
     claim,
     count,
+    discard,
     entry,
     put,
     record,
+    requeue,
     row,
     seen,
     state,
@@ -148,8 +150,8 @@ def test_a_repeat_of_an_unmappable_one_that_passes_now_is_queued(outbox: Outbox)
 @pytest.mark.parametrize("ended", [DISCARDED, QUEUED])
 def test_only_an_unmappable_one_is_mended_by_its_repeat(outbox: Outbox, ended: str) -> None:
     kept = put(outbox, state=INVALID, raw="mail=ada").delivery.receipt
-    move = outbox.discard if ended == DISCARDED else outbox.requeue
-    assert move(kept, seen(outbox, kept)) == Moved()
+    move = discard if ended == DISCARDED else requeue
+    assert move(outbox, kept, seen(outbox, kept)) == Moved()
 
     stored = put(outbox, raw="mail=ada")
 
@@ -228,7 +230,7 @@ def test_a_repeat_does_not_mend_what_is_discarded_at_that_moment(outbox: Outbox)
     receipt = put(outbox, raw="x", state=INVALID).delivery.receipt
     found = outbox.get(receipt)
     assert found is not None
-    outbox.discard(receipt, seen(outbox, receipt))
+    discard(outbox, receipt, seen(outbox, receipt))
     repeat = entry(outbox, raw="x")
 
     with pytest.raises(Unavailable):

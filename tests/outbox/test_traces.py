@@ -25,6 +25,7 @@ from tests.outbox.outboxes import (
     Store,
     claim,
     crashed,
+    discard,
     entry,
     fill,
     put,
@@ -62,7 +63,7 @@ def test_what_is_given_up_erased_or_expired_is_gone_from_the_disk(sqlite_store: 
     assert left(folder, traces) == len(traces)
 
     if way == "discard":
-        outbox.discard(made.delivery.receipt, seen(outbox, made.delivery.receipt))
+        discard(outbox, made.delivery.receipt, seen(outbox, made.delivery.receipt))
     elif way == "erase":
         outbox.erase([made.delivery.receipt])
     else:

@@ -10,7 +10,7 @@ import pytest
 from relay.delivery import DEAD, DELIVERED, HELD, INVALID, QUEUED, Delivery
 from relay.outbox import moves, statements, storing
 from relay.outbox.errors import Crossed, Unavailable
-from relay.outbox.moves import Mended, Moved, Near, Same, requeue
+from relay.outbox.moves import Mended, Moved, Near, Same
 from relay.outbox.outbox import Outbox
 from tests.outbox.outboxes import (
     OCAMBA,
@@ -22,6 +22,7 @@ from tests.outbox.outboxes import (
     put,
     record,
     replay,
+    requeue,
     row,
     seen,
     state,
@@ -112,7 +113,7 @@ def test_a_check_that_failed_is_in_nobodys_way_until_it_is_replayed(outbox: Outb
     person = signed_up(outbox, key="two").delivery
     assert person.receipt != bot
 
-    assert outbox.requeue(bot, seen(outbox, bot), window=600.0) == Same(person.receipt, QUEUED)
+    assert requeue(outbox, bot, seen(outbox, bot), window=600.0) == Same(person.receipt, QUEUED)
 
 
 @pytest.mark.parametrize("was", [HELD, DEAD])
@@ -120,7 +121,7 @@ def test_a_replay_makes_no_second_profile_of_one_with_another_key(outbox: Outbox
     first = brought(outbox, was, key="one")
     again = brought(outbox, DELIVERED, key="two")
 
-    assert outbox.requeue(first, seen(outbox, first), window=600.0) == Same(again, DELIVERED)
+    assert requeue(outbox, first, seen(outbox, first), window=600.0) == Same(again, DELIVERED)
     assert state(outbox, first) == was
 
 
@@ -143,7 +144,7 @@ def test_of_two_suspects_with_two_keys_one_is_replayed(outbox: Outbox) -> None:
 
     replay(outbox, bots[0])
 
-    assert outbox.requeue(bots[1], seen(outbox, bots[1]), window=600.0) == Same(bots[0], QUEUED)
+    assert requeue(outbox, bots[1], seen(outbox, bots[1]), window=600.0) == Same(bots[0], QUEUED)
 
 
 def test_a_twin_of_long_ago_is_another_sign_up(store: Store, outbox: Outbox) -> None:
@@ -162,7 +163,7 @@ def test_the_same_bytes_are_the_same_for_ever_where_no_time_is_signed(store: Sto
     again = bring_to(outbox, DELIVERED, key="two", twin_window=1e9)
 
     found = outbox.write(
-        lambda conn: requeue(
+        lambda conn: moves.requeue(
             conn, suspect, seen(outbox, suspect), Near(600.0, None), None, None, outbox.now(conn)
         )
     )
@@ -176,12 +177,12 @@ def test_a_corrected_one_is_recognised_by_what_it_says_now(outbox: Outbox) -> No
     made = entry(outbox, "ada", **TWIN)
     mended = Mended(b"sealed", None, made.repeat_key, None, None, None, None, made.twin_key)
 
-    found = outbox.requeue(wrong, seen(outbox, wrong), window=600.0, mended=mended)
+    found = requeue(outbox, wrong, seen(outbox, wrong), window=600.0, mended=mended)
 
     assert found == Same(right, DELIVERED)
     other = entry(outbox, "eve", **TWIN)
     mended = replace(mended, plain_key=other.repeat_key, twin_key=other.twin_key)
-    assert outbox.requeue(wrong, seen(outbox, wrong), window=600.0, mended=mended) == Moved()
+    assert requeue(outbox, wrong, seen(outbox, wrong), window=600.0, mended=mended) == Moved()
     assert signed_up(outbox, "eve", key="three").delivery.receipt == wrong
 
 
@@ -234,4 +235,4 @@ def test_who_signs_up_while_a_suspect_is_replayed_is_not_sent_twice(
     real = moves._sent_already
     monkeypatch.setattr(moves, "_sent_already", sent_already)
 
-    assert outbox.requeue(suspect, seen(outbox, suspect), window=600.0) == Same(came[0], QUEUED)
+    assert requeue(outbox, suspect, seen(outbox, suspect), window=600.0) == Same(came[0], QUEUED)

@@ -39,7 +39,9 @@ from tests.outbox.outboxes import (
     OCAMBA,
     Store,
     bring_to,
+    change_episodes,
     claim,
+    discard,
     empty,
     fill,
     put,
@@ -232,7 +234,7 @@ def test_everything_can_be_sealed_with_a_new_key(store: Store, outbox: Outbox) -
     assert len(stale) == 3
 
     rotating.rewrap_hash_key()
-    outbox.discard(receipts[0], seen(outbox, receipts[0]))  # meanwhile
+    discard(outbox, receipts[0], seen(outbox, receipts[0]))  # meanwhile
     rotating.reseal(stale)
 
     assert rotating.stale() == []
@@ -263,7 +265,7 @@ def test_of_many_that_look_at_once_one_tells_that_an_episode_began(store: Store,
     views = [outbox] if store.is_sqlite else [outbox, store.open(), store.open()]
 
     def look(number: int, current: set[str]) -> tuple[set[str], set[str]]:
-        return views[number % len(views)].change_episodes(current)
+        return change_episodes(views[number % len(views)], current)
 
     with ThreadPoolExecutor(12) as crowd:
         began = [one for one, _ in crowd.map(lambda n: look(n, {"held:ocamba", "disk"}), range(12))]
@@ -283,13 +285,13 @@ def test_what_only_one_process_sees_begins_once_and_ends_once(store: Store, outb
     other = outbox if store.is_sqlite else store.open()
     told: list[tuple[set[str], set[str]]] = []
     for _ in range(4):
-        told.append(outbox.change_episodes({"limit:form"}))
+        told.append(change_episodes(outbox, {"limit:form"}))
         store.pass_time(5)
         if not store.is_sqlite:
-            told.append(other.change_episodes(set()))
+            told.append(change_episodes(other, set()))
         store.pass_time(5)
     for _ in range(8):
-        told += [outbox.change_episodes(set()), other.change_episodes(set())]
+        told += [change_episodes(outbox, set()), change_episodes(other, set())]
         store.pass_time(10)
 
     assert [began for began, _ in told if began] == [{"limit:form"}]
@@ -297,10 +299,10 @@ def test_what_only_one_process_sees_begins_once_and_ends_once(store: Store, outb
 
 
 def test_an_episode_outlasts_a_restart(store: Store, outbox: Outbox) -> None:
-    assert outbox.change_episodes({"disk"}) == ({"disk"}, set())
+    assert change_episodes(outbox, {"disk"}) == ({"disk"}, set())
     store.close()
 
-    assert store.open().change_episodes({"disk"}) == (set(), set())
+    assert change_episodes(store.open(), {"disk"}) == (set(), set())
 
 
 def test_a_source_whose_last_ten_could_not_be_mapped_is_named(outbox: Outbox) -> None:
