@@ -71,12 +71,12 @@ def migrate() -> None:
     if settings.is_sqlite and path.exists() and path.stat().st_size:
         kept = path.with_name(f"{path.name}.before-migration-{time.strftime('%Y%m%d-%H%M%S')}")
         old = open_outbox(settings, time.time)
-        if 0 < old.version() < len(migrations.STEPS):
+        if 0 < old.read(migrations.version) < len(migrations.STEPS):
             old.backup(kept)
             click.echo(f"the old database is kept as {kept}")
     box = open_outbox(settings, time.time)
     box.prepare()
-    click.echo(f"the database has schema version {box.version()}")
+    click.echo(f"the database has schema version {box.read(migrations.version)}")
 
 
 @click.group(no_args_is_help=False)

@@ -10,7 +10,7 @@ from relay.operator import finding, shown
 from relay.operator.actor import COMMAND_LINE, Actor
 from relay.operator.errors import Changed, Missing, Unconfigured
 from relay.operator.filter import MAX_ROWS, Filter, check_text, wanted
-from relay.outbox import audit
+from relay.outbox import audit, listing
 from relay.outbox.audit import Act
 from relay.outbox.moves import Expected
 from relay.outbox.outbox import Outbox
@@ -41,7 +41,8 @@ class Desk:
 
     def _row(self, receipt: str) -> dict[str, Any]:
         """Return a row, with its own receipt, also by one that a repeat was given. Raises Missing."""
-        row = self._outbox.row(receipt) if _RECEIPT.fullmatch(receipt) else None
+        is_one = _RECEIPT.fullmatch(receipt)
+        row = self._outbox.read(lambda conn: listing.row(conn, receipt)) if is_one else None
         if row is None:
             raise Missing("there is no such submission")
         return row

@@ -6,6 +6,7 @@ audit log under the name of who acts.
 
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from relay import clock
@@ -62,7 +63,7 @@ class Operator(Files, Whole):
         self.actor.must(VIEW)
         row = self._row(receipt)
         found = shown.shown(row, self._outbox.vault)
-        found["history"] = shown.sends(self._outbox.history(row["receipt"]))
+        found["history"] = shown.sends(self._outbox.read(partial(listing.history, receipt=row["receipt"])))
         source = self._settings.sources.get(row["source"])
         if row["state"] == INVALID and row["payload"] is not None and source is not None:
             found["diagnosis"] = self._diagnosis(row, source)

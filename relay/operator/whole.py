@@ -1,6 +1,7 @@
 """The database as a whole: keys, copies, erasing a person, mapping everything again to see."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from relay.operator import erasure, finding, trial
@@ -10,6 +11,7 @@ from relay.operator.erasure import Erased
 from relay.operator.errors import CannotDo
 from relay.operator.filter import Filter
 from relay.operator.wording import count_of, is_or_are
+from relay.outbox import listing, upkeep
 
 
 class Whole(Desk):
@@ -23,9 +25,10 @@ class Whole(Desk):
         self.actor.must(REVEAL)
         done, after = 0, 0
         unread: list[str] = []
-        self._outbox.rewrap_hash_key()
-        while stale := self._outbox.stale(after):
-            failed = self._outbox.reseal(stale)
+        outbox, vault = self._outbox, self._outbox.vault
+        outbox.write(lambda conn: upkeep.rewrap_hash_key(conn, vault))
+        while stale := outbox.read(partial(listing.stale, newest=vault.newest_id, after=after)):
+            failed = outbox.write(partial(upkeep.reseal, rows=stale, vault=vault))
             unread += failed
             done, after = done + len(stale) - len(failed), stale[-1][0]
             yield done
@@ -42,7 +45,7 @@ class Whole(Desk):
     def restored(self) -> None:
         """Hold everything: this database is a copy, and what was queued then may have been sent since."""
         self.actor.must(REVEAL)
-        self._outbox.mark_restored()
+        self._outbox.write(lambda conn: upkeep.hold_all_restored(conn, self._outbox.now(conn)))
         self._note("restored")
 
     def erase(self, text: str) -> Erased:
@@ -55,7 +58,7 @@ class Whole(Desk):
         mentioned = erasure.Mentioned(text, finding.readings(text, self._settings))
         rows += erasure.that_mention(self._outbox.with_payloads(), mentioned, self._outbox.vault)
         found = {row["receipt"]: row for row in rows}
-        gone = self._outbox.erase(list(found))
+        gone = self._outbox.write(lambda conn: upkeep.erase(conn, list(found)))
         self._outbox.checkpoint()
         self._note("erase", count=len(gone))
         ids = {row["profile_id"] for row in found.values()} | {profile_id for profile_id, _ in gone}

@@ -1,7 +1,7 @@
 """The archive: what operators, alerts and upkeep read and change of what is stored."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from relay.delivery import Delivery
-from relay.outbox import audit, jobs, listing, migrations, rights, storing, upkeep
+from relay.outbox import audit, jobs, listing, rights, storing, upkeep
 from relay.outbox.errors import Unavailable, Unfit
 from relay.outbox.records import Stored
 from relay.outbox.schema import deliveries
@@ -60,20 +60,12 @@ class Archive(Store):
 
         return self.read(look)
 
-    def row(self, receipt: str) -> dict[str, Any] | None:
-        """Return one whole row."""
-        return self.read(lambda conn: listing.row(conn, receipt))
-
     def with_payloads(self, source: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield whole rows that have payloads, newest first; some MiB are read at a time."""
         before: int | None = None
         while rows := self.read(partial(listing.with_payloads, source=source, before=before)):
             before = rows[-1]["seq"]
             yield from rows
-
-    def history(self, receipt: str) -> list[dict[str, Any]]:
-        """Return every send of a delivery, in order."""
-        return self.read(lambda conn: listing.history(conn, receipt))
 
     # --- housekeeping -----------------------------------------------------------------------------
 
@@ -127,14 +119,6 @@ class Archive(Store):
         with self._engine.connect() as conn:
             return truncate_wal(conn)
 
-    def mark_restored(self) -> None:
-        """Hold every destination: this is a copy, and what was queued then may have been sent since."""
-        self.write(lambda conn: upkeep.hold_all_restored(conn, self.now(conn)))
-
-    def version(self) -> int:
-        """Return the schema version of the database, 0 for an empty one."""
-        return self.read(migrations.version)
-
     def backup(self, target: Path) -> None:
         """Copy the database, while it is in use, into a new file that says of itself that it is a copy.
 
@@ -163,26 +147,6 @@ class Archive(Store):
             copy.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             copy.close()
-
-    def erase(self, receipts: Sequence[str]) -> list[tuple[str | None, bool]]:
-        """Delete deliveries, but none that is being sent; slots in use stay counted.
-
-        Returns, for each that is gone, the id of its profile upstream if it has one, and whether upstream
-        may have one whose id nobody was told.
-        """
-        return self.write(lambda conn: upkeep.erase(conn, receipts))
-
-    def stale(self, after: int = 0) -> list[tuple[int, str, bytes | None, bytes | None]]:
-        """Return (seq, receipt, payload, hint) of some MiB after a seq, not sealed with the newest key."""
-        return self.read(lambda conn: listing.stale(conn, self.vault.newest_id, after))
-
-    def reseal(self, rows: Sequence[tuple[int, str, bytes | None, bytes | None]]) -> list[str]:
-        """Seal what is still as it was read with the newest key; return why some cannot be read."""
-        return self.write(lambda conn: upkeep.reseal(conn, rows, self.vault))
-
-    def rewrap_hash_key(self) -> None:
-        """Seal the hash key with the newest key; no hash changes."""
-        self.write(lambda conn: put_meta(conn, "hash_key", self.vault.rewrap_hash_key()))
 
     def ping(self) -> None:
         """Commit a small change. Raises Unavailable if nothing could be stored now."""

@@ -121,6 +121,11 @@ def give_hints(conn: Connection, vault: Vault, after: int) -> int | None:
     return rows[-1]["seq"] if rows else None
 
 
+def rewrap_hash_key(conn: Connection, vault: Vault) -> None:
+    """Seal the hash key with the newest key; no hash changes."""
+    put_meta(conn, "hash_key", vault.rewrap_hash_key())
+
+
 def reseal(
     conn: Connection, rows: Sequence[tuple[int, str, bytes | None, bytes | None]], vault: Vault
 ) -> list[str]:
@@ -185,8 +190,11 @@ def forget_attempts(conn: Connection, numbers: Sequence[int]) -> None:
 
 
 def erase(conn: Connection, receipts: Sequence[str]) -> list[tuple[str | None, bool]]:
-    """Delete deliveries that are not being sent; return of each the id that its profile has upstream, and
-    whether upstream may have one whose id nobody was told."""
+    """Delete deliveries that are not being sent; slots in use stay counted.
+
+    Returns, of each that is gone, the id that its profile has upstream, and whether upstream may have one
+    whose id nobody was told.
+    """
     gone: list[tuple[str | None, bool]] = []
     for start in range(0, len(receipts), _AT_ONCE):
         some = deliveries.c.receipt.in_(receipts[start : start + _AT_ONCE])

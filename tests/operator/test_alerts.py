@@ -30,7 +30,7 @@ from tests.kit.processes import eventually
 from tests.kit.relay import RelayProcess, config, toml
 from tests.kit.smtp import Dripping, MailServer
 from tests.kit.upstream import ScriptedUpstream
-from tests.outbox.outboxes import put, replay
+from tests.outbox.outboxes import erase, put, replay
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def test_what_retention_deleted_was_heard_all_the_same(
     clock.now += 5 * 3600
     receipt = put(outbox, "ada", source="newsletter").delivery.receipt
     assert silence(outbox, settings) == {}
-    outbox.erase([receipt])
+    erase(outbox, [receipt])
     clock.now += 3600
     assert silence(outbox, settings) == {}, "an hour is less than two, though no row is left"
     clock.now += 3 * 3600

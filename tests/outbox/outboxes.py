@@ -1,5 +1,6 @@
 """An outbox on one of the databases, its time, what is put into it and what is done with it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from relay.delivery import (
 )
 from relay.destination import Destination
 from relay.dispatch.decide import decide
-from relay.outbox import moves, operating, upkeep
+from relay.outbox import listing, moves, operating, upkeep
 from relay.outbox.audit import Act
 from relay.outbox.claiming import LEASE_GRACE_SECONDS
 from relay.outbox.hints import sealed_hint
@@ -233,9 +234,25 @@ def state(outbox: Outbox, receipt: str) -> str:
 
 
 def row(outbox: Outbox, receipt: str) -> dict[str, Any]:
-    found = outbox.row(receipt)
+    found = outbox.read(lambda conn: listing.row(conn, receipt))
     assert found is not None
     return found
+
+
+def history(outbox: Outbox, receipt: str) -> list[dict[str, Any]]:
+    return outbox.read(lambda conn: listing.history(conn, receipt))
+
+
+def erase(outbox: Outbox, receipts: Sequence[str]) -> list[tuple[str | None, bool]]:
+    return outbox.write(lambda conn: upkeep.erase(conn, receipts))
+
+
+def stale(outbox: Outbox) -> list[tuple[int, str, bytes | None, bytes | None]]:
+    return outbox.read(lambda conn: listing.stale(conn, outbox.vault.newest_id, 0))
+
+
+def reseal(outbox: Outbox, rows: Sequence[tuple[int, str, bytes | None, bytes | None]]) -> list[str]:
+    return outbox.write(lambda conn: upkeep.reseal(conn, rows, outbox.vault))
 
 
 def seen(outbox: Outbox, receipt: str) -> Expected:

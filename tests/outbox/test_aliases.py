@@ -9,7 +9,7 @@ from relay.delivery import CHECK, DELIVERED, HELD, INVALID, KEY_REUSED, PARKED, 
 from relay.outbox.outbox import Outbox
 from relay.outbox.schema import aliases
 from tests.kit.stored import rows_of
-from tests.outbox.outboxes import Store, bring_to, count, entry, put, row
+from tests.outbox.outboxes import Store, bring_to, count, entry, erase, put, row
 
 
 def names(outbox: Outbox) -> int:
@@ -99,7 +99,7 @@ def test_other_names_of_a_row_go_with_it(store: Store, outbox: Outbox, way: str)
     assert names(outbox) == 1
 
     if way == "erase":
-        outbox.erase([first])
+        erase(outbox, [first])
     else:
         store.pass_time(1000)
         outbox.expire({}, 100)

@@ -32,6 +32,7 @@ from tests.outbox.outboxes import (
     crashed,
     discard,
     fill,
+    history,
     nothing,
     put,
     record,
@@ -75,7 +76,7 @@ def test_a_result_that_comes_after_the_lease_is_not_taken(store: Store, outbox: 
 
     assert row(outbox, receipt) == before
     assert (before["state"], before["fence"], before["may_be_duplicate"]) == (SENDING, 3, True)
-    first, second = outbox.history(receipt)
+    first, second = history(outbox, receipt)
     assert (first["outcome"], first["seconds"], first["status"]) == ("unclear", None, None)
     assert (second["outcome"], second["ended_at"]) == (None, None)
     assert nothing(outbox, tight).why == "quota", "upstream answered the late call a moment ago"
@@ -148,7 +149,7 @@ def test_a_result_is_recorded_once(outbox: Outbox) -> None:
     assert record(outbox, claimed, CREATED) is None
 
     assert state(outbox, receipt) == QUEUED
-    assert [one["outcome"] for one in outbox.history(receipt)] == ["later"]
+    assert [one["outcome"] for one in history(outbox, receipt)] == ["later"]
 
 
 def test_a_late_result_says_nothing_about_the_destination(store: Store, outbox: Outbox) -> None:

@@ -34,8 +34,10 @@ from tests.outbox.outboxes import (
     claim,
     count,
     discard,
+    erase,
     fill,
     filled_quickly,
+    history,
     nothing,
     put,
     record,
@@ -94,7 +96,7 @@ def test_twenty_replays_at_once_are_one(store: Store, outbox: Outbox) -> None:
 
     assert done.count(Moved()) == 1
     record(outbox, claim(outbox))
-    assert len(outbox.history(receipt)) == 2
+    assert len(history(outbox, receipt)) == 2
 
 
 def test_what_went_round_and_came_back_to_the_same_state_has_changed(outbox: Outbox) -> None:
@@ -202,7 +204,7 @@ def test_what_is_erased_is_gone_and_its_slot_stays_taken(outbox: Outbox) -> None
     gone, kept = fill(outbox, "ada", "eve")
     record(outbox, claim(outbox, tight), destination=tight)
 
-    assert outbox.erase([gone]) == [("17430755068336100383", False)]
+    assert erase(outbox, [gone]) == [("17430755068336100383", False)]
 
     assert outbox.get(gone) is None
     assert outbox.get(kept) is not None
@@ -213,7 +215,7 @@ def test_what_is_erased_is_gone_and_its_slot_stays_taken(outbox: Outbox) -> None
 def test_one_that_is_being_sent_is_not_erased(outbox: Outbox) -> None:
     receipt = bring_to(outbox, SENDING)
 
-    assert outbox.erase([receipt]) == []
+    assert erase(outbox, [receipt]) == []
 
     assert state(outbox, receipt) == SENDING
 
@@ -221,7 +223,7 @@ def test_one_that_is_being_sent_is_not_erased(outbox: Outbox) -> None:
 def test_many_are_erased_at_once(outbox: Outbox) -> None:
     receipts = filled_quickly(outbox, 1500)
 
-    gone = outbox.erase([*receipts, *(f"unknown{number}" for number in range(70_000))])
+    gone = erase(outbox, [*receipts, *(f"unknown{number}" for number in range(70_000))])
 
     assert gone == [(None, False)] * 1500
 

@@ -46,7 +46,7 @@ from relay.quota import Window
 from relay.vault import Vault, new_key, parse_key
 from tests.kit.stored import rows_of
 from tests.kit.upstream import worst
-from tests.outbox.outboxes import discard, requeue
+from tests.outbox.outboxes import discard, requeue, row
 
 KEY = parse_key(new_key())
 WINDOWS = (Window(1, 1, "1/second"), Window(9, 60, "9/minute"))
@@ -286,9 +286,9 @@ class ManyDispatchers(RuleBasedStateMachine):
 
     @invariant()
     def delivered_means_that_upstream_has_it(self) -> None:
-        for row in rows_of(self.outbox, state=DELIVERED, limit=1000):
-            assert self.creates.get(row["receipt"])
-            assert not row["has_payload"]
+        for one in rows_of(self.outbox, state=DELIVERED, limit=1000):
+            assert self.creates.get(one["receipt"])
+            assert not one["has_payload"]
 
     @invariant()
     def no_window_holds_more_than_its_limit(self) -> None:
@@ -310,9 +310,7 @@ class ManyDispatchers(RuleBasedStateMachine):
         return self.decided(Unclear(None, answered=False, why="crash"))
 
     def row(self, receipt: str) -> dict[str, Any]:
-        found = self.outbox.row(receipt)
-        assert found is not None
-        return found
+        return row(self.outbox, receipt)
 
     def health(self) -> Any:
         return self.outbox.health("ocamba")

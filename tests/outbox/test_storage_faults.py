@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from relay.delivery import QUEUED
-from relay.outbox import migrations, postgresql
+from relay.outbox import migrations, postgresql, upkeep
 from relay.outbox.database import engine_for
 from relay.outbox.errors import Full, Unavailable
 from relay.outbox.outbox import Outbox
@@ -208,7 +208,7 @@ def test_what_the_address_of_a_database_says_goes_first(postgres_url: str) -> No
 def test_a_copy_that_other_tools_restored_can_be_marked(store: Store, outbox: Outbox) -> None:
     receipt = bring_to(outbox, QUEUED)
 
-    outbox.mark_restored()
+    outbox.write(lambda conn: upkeep.hold_all_restored(conn, outbox.now(conn)))
 
     assert outbox.health("ocamba").hold_reason == "restored"
     found = row(outbox, receipt)

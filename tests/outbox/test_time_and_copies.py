@@ -39,6 +39,7 @@ from tests.outbox.outboxes import (
     entry,
     fill,
     filled_quickly,
+    history,
     nothing,
     put,
     record,
@@ -224,7 +225,7 @@ def test_what_this_run_stamped_moves_with_the_clock_and_what_was_before_stays(sq
     assert state(second, held) == HELD
     moved = {name: row(second, refused)[name] - at for name, at in stamps.items()}
     assert set(moved.values()) == {40 * 86400}
-    (sent,) = second.history(refused)
+    (sent,) = history(second, refused)
     assert second.time() - sent["started_at"] < 100
 
 

@@ -27,6 +27,7 @@ from tests.outbox.outboxes import (
     crashed,
     discard,
     entry,
+    erase,
     fill,
     put,
     record,
@@ -65,7 +66,7 @@ def test_what_is_given_up_erased_or_expired_is_gone_from_the_disk(sqlite_store: 
     if way == "discard":
         discard(outbox, made.delivery.receipt, seen(outbox, made.delivery.receipt))
     elif way == "erase":
-        outbox.erase([made.delivery.receipt])
+        erase(outbox, [made.delivery.receipt])
     else:
         sqlite_store.pass_time(101)
         outbox.expire({"form": 100}, 100)

@@ -19,6 +19,7 @@ from tests.outbox.outboxes import (
     claim,
     count,
     entry,
+    erase,
     put,
     record,
     replay,
@@ -84,7 +85,7 @@ def test_a_repeat_whose_earlier_one_is_erased_at_that_moment_is_stored(
     other, shown, erased = store.open(), storing._shown, []
 
     def once_it_is_erased(*told: Any) -> Any:
-        erased.extend(other.erase([first]))
+        erased.extend(erase(other, [first]))
         return shown(*told)
 
     monkeypatch.setattr(storing, "_shown", once_it_is_erased)

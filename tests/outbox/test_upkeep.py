@@ -43,12 +43,16 @@ from tests.outbox.outboxes import (
     claim,
     discard,
     empty,
+    erase,
     fill,
+    history,
     put,
     record,
     replay,
+    reseal,
     row,
     seen,
+    stale,
     state,
 )
 
@@ -103,9 +107,9 @@ def test_attempts_that_belong_to_nothing_go_once_no_window_counts_them(store: St
     outbox.write(
         lambda conn: conn.execute(sa.insert(attempts).values(**look, started_at=now, held_until=now))
     )
-    outbox.erase([erased])
+    erase(outbox, [erased])
     store.pass_time(upkeep.STRAYS_SECONDS + 60)
-    outbox.erase([late])
+    erase(outbox, [late])
 
     def swept() -> list[str]:
         after = outbox.forget_strays(0, limit=2)
@@ -119,7 +123,7 @@ def test_attempts_that_belong_to_nothing_go_once_no_window_counts_them(store: St
 
     outbox.meet(OCAMBA)
     assert swept() == [kept]
-    assert [send["receipt"] for send in outbox.history(kept)] == [kept]
+    assert [send["receipt"] for send in history(outbox, kept)] == [kept]
 
 
 # --- retention and keys -------------------------------------------------------------------------------
@@ -230,14 +234,14 @@ def test_everything_can_be_sealed_with_a_new_key(store: Store, outbox: Outbox) -
     gone = bring_to(outbox, DISCARDED, "zoe")
     newer = new_key()
     rotating = store.open(newer, KEY, start=False)
-    stale = rotating.stale()
-    assert len(stale) == 3
+    found = stale(rotating)
+    assert len(found) == 3
 
-    rotating.rewrap_hash_key()
+    rotating.write(lambda conn: upkeep.rewrap_hash_key(conn, rotating.vault))
     discard(outbox, receipts[0], seen(outbox, receipts[0]))  # meanwhile
-    rotating.reseal(stale)
+    reseal(rotating, found)
 
-    assert rotating.stale() == []
+    assert stale(rotating) == []
     assert row(outbox, receipts[0])["payload"] is None
     alone = store.open(newer, start=False)
     assert alone.vault.open(row(alone, receipts[1])["payload"], receipts[1])["profile"]
@@ -250,11 +254,11 @@ def test_a_result_does_not_undo_a_new_seal(store: Store, outbox: Outbox) -> None
     receipt = put(outbox).delivery.receipt
     claimed = claim(outbox)
     rotating = store.open(new_key(), KEY, start=False)
-    rotating.reseal(rotating.stale())
+    reseal(rotating, stale(rotating))
 
     record(outbox, claimed, Later(503, None, "503"))
 
-    assert rotating.stale() == []
+    assert stale(rotating) == []
     assert rotating.vault.open(row(rotating, receipt)["payload"], receipt)["profile"]
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from relay.delivery import STATES
+from relay.outbox import listing
 from relay.outbox.operating import audit, jobs, refusals, unmapped
 from relay.outbox.schema import attempts, deliveries
 from relay.process.relay import Relay
@@ -166,5 +167,5 @@ def test_a_page_asks_as_little_of_ten_times_as_many_rows(relay: Relay, client: F
 def test_a_question_for_each_row_would_be_seen(relay: Relay) -> None:
     with counted() as asked:
         for _ in range(3):
-            relay.outbox.row(secrets.token_hex(16))
+            relay.outbox.read(lambda conn: listing.row(conn, secrets.token_hex(16)))
     assert asked == {"statements": 3, "transactions": 3}
