@@ -144,7 +144,7 @@ class Lane:
         seconds = math.inf
         if nothing.until < math.inf:
             # The outbox's clock may be the database's.
-            seconds = max(0.001, nothing.until - self._outbox.read(self._outbox.now))
+            seconds = max(0.001, nothing.until - self._outbox.time())
         blocked = nothing.why in ("quota", "held", "parallel")
         self._blocked_until = time.monotonic() + min(seconds, _IDLE_SECONDS) if blocked else 0.0
         if nothing.why == "held":

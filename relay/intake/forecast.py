@@ -7,6 +7,7 @@ from collections.abc import Callable
 from relay import events, quota
 from relay.delivery import Delivery
 from relay.destination import Destination
+from relay.outbox import listing
 from relay.outbox.errors import Unavailable
 from relay.outbox.outbox import Outbox
 
@@ -73,8 +74,9 @@ class Forecasts:
     def _made(self, destination: Destination) -> Forecast:
         health = self._outbox.health(destination.name)
         now, held = self._outbox.ledger(destination)
+        waiting = self._outbox.read(lambda conn: listing.waiting(conn, destination.name, now))
         latency, parallel = self._latency(destination.name), health.lane_width(destination)
         return Forecast(
-            waiting=self._outbox.waiting(destination.name),
+            waiting,
             eta_of=quota.Timetable(destination.windows, held, latency, parallel, now).eta,
         )

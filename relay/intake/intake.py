@@ -28,6 +28,7 @@ from relay.intake.suspects import Suspects
 from relay.intake.suspicion import suspicion_of
 from relay.intake.unmapped import Unmapped
 from relay.intake.waiting import Patience
+from relay.outbox import listing
 from relay.outbox.errors import OverBudget
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Entry, Stored
@@ -248,7 +249,8 @@ class Intake:
         self._crowds.mistaken.note(source, incoming)
         stored = None
         with self._counting:  # else several at once would all be the last one
-            if self._outbox.count(source.name, INVALID) < MAX_INVALID_FORMS:
+            kept = self._outbox.read(lambda conn: listing.count(conn, source.name, INVALID))
+            if kept < MAX_INVALID_FORMS:
                 entry = self._entry(source, sent, Mapped(), INVALID, "no mapped field was posted")
                 stored = self._outbox.put(entry)
         if self._crowds.misfit.note(source.name):

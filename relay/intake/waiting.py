@@ -11,6 +11,7 @@ from relay.dispatch.verdict import Verdict
 from relay.outbox.errors import Unavailable
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Stored
+from relay.outbox.storing import settled
 
 _POLL_SECONDS = 0.1
 """How often the row is looked at: another process may have sent it."""
@@ -48,7 +49,7 @@ class Patience:
 
     def _settled(self, stored: Stored) -> Stored | None:
         try:
-            found = self._outbox.settled(stored.delivery.receipt)
+            found = self._outbox.read(lambda conn: settled(conn, stored.delivery.receipt))
         except Unavailable as problem:  # it is stored: that it cannot be looked at now changes nothing
             events.note("outbox.unavailable", level=logging.ERROR, problem=str(problem))
             return None

@@ -11,7 +11,7 @@ from relay.operator import figures
 from relay.operator.leading import look
 from relay.operator.wording import count_of, duration, is_or_are
 from relay.outbox import figures as stored
-from relay.outbox import heard, refusals
+from relay.outbox import heard, listing, refusals
 from relay.outbox.outbox import Outbox
 
 EVERY_SECONDS = 10.0
@@ -55,7 +55,7 @@ def found(
         if health.is_held(now):
             yield _held(name, health)
     sources = _by_state(settings, outbox)
-    for destination, state, count, oldest in outbox.backlog():
+    for destination, state, count, oldest in outbox.read(listing.backlog):
         whose = _to(settings, destination, sources.get(state, ()))
         yield from _about(settings, destination, state, count, now - oldest, whose)
     yield from _unmappable(outbox, settings, mistaken)
@@ -134,7 +134,7 @@ def _unmappable(outbox: Outbox, settings: Settings, mistaken: Collection[str]) -
     for source in mistaken:
         detail = f"{source} posts none of the mapped contact fields; check its fields"
         yield Alert(f"unmappable:{source}", detail)
-    for source in outbox.sources_all_invalid(_IN_A_ROW):
+    for source in outbox.read(partial(listing.sources_all_invalid, count=_IN_A_ROW)):
         if source in settings.sources and settings.sources[source].is_form:
             continue  # one client can post anything: see ``mistaken``
         yield Alert(

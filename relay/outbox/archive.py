@@ -9,11 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from relay.delivery import Delivery
-from relay.outbox import audit, jobs, listing, rights, storing, upkeep
+from relay.outbox import audit, jobs, listing, rights, upkeep
 from relay.outbox.errors import Unavailable, Unfit
-from relay.outbox.records import Stored
-from relay.outbox.schema import deliveries
 from relay.outbox.sqlite import sqlite_module, truncate_wal
 from relay.outbox.statements import put_meta
 from relay.outbox.store import Store
@@ -25,14 +22,6 @@ _AS_A_SUBMISSION = sa.text("LOCK TABLE deliveries IN ROW EXCLUSIVE MODE")
 class Archive(Store):
     """A store, as those see it who look after it."""
 
-    def waiting(self, destination: str) -> dict[str, int]:
-        """Return how many fresh deliveries wait, by source; due retries under the empty name."""
-        return self.read(lambda conn: listing.waiting(conn, destination, self.now(conn)))
-
-    def backlog(self) -> list[tuple[str, str, int, float]]:
-        """Return (destination, state, count, since when the oldest waits) of all that is not finished."""
-        return self.read(listing.backlog)
-
     def time(self) -> float:
         """Return the time all processes agree on, in seconds since 1970."""
         return self.read(self.now)
@@ -41,24 +30,7 @@ class Archive(Store):
         """Return how many came to a source in so many hours of the clock, the present one last."""
         return self.read(lambda conn: self._arrivals.by_hour(conn, source, now, hours))
 
-    def sources_all_invalid(self, count: int) -> list[str]:
-        """Return the sources whose last so many submissions all failed to be mapped."""
-        return self.read(lambda conn: listing.sources_all_invalid(conn, count))
-
     # --- operators --------------------------------------------------------------------------------
-
-    def get(self, receipt: str) -> Delivery | None:
-        """Return one delivery, without its payload; the receipt may be one that a repeat was given."""
-        return self.read(lambda conn: storing.named(conn, receipt))
-
-    def settled(self, receipt: str) -> Stored | None:
-        """Return one delivery as its repeat would find it: with what its sender may see of the answer."""
-
-        def look(conn: Connection) -> Stored | None:
-            found = storing.find(conn, deliveries.c.receipt == receipt)
-            return storing.repeat_of(conn, found) if found else None
-
-        return self.read(look)
 
     def with_payloads(self, source: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield whole rows that have payloads, newest first; some MiB are read at a time."""

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from relay.delivery import RETRY
 from relay.destination import Destination
 from relay.health import Health, at_once, paused, resumed
-from relay.outbox import holds, listing, moves, upkeep
+from relay.outbox import holds, moves, upkeep
 from relay.outbox.archive import Archive
 from relay.outbox.claiming import ledger, next_due
 from relay.outbox.database import connected
@@ -79,10 +79,6 @@ class Outbox(Archive):
                 tries -= 1
                 if not tries:
                     raise
-
-    def count(self, source: str, state: str) -> int:
-        """Return how many submissions of a source are in a state."""
-        return self.read(lambda conn: listing.count(conn, source, state))
 
     # --- dispatch ---------------------------------------------------------------------------------
 

@@ -179,10 +179,6 @@ class Store:
         stamp = Stamp(boot, offset)
         return self.write(lambda conn: timekeeping.begin(conn, stamp, self.now(conn), longest))
 
-    def newest(self) -> float:
-        """Return the newest time that was stamped, 0 in an empty database."""
-        return self.read(timekeeping.newest)
-
     def shift(self, clock: SteadyClock, seconds: float, boot: str) -> None:
         """Follow a wall clock that was set, and move what was stamped by as much.
 

@@ -93,6 +93,12 @@ def named(conn: Connection, receipt: str) -> Delivery | None:
     return _renamed(found, alias) if found and alias else None
 
 
+def settled(conn: Connection, receipt: str) -> Stored | None:
+    """Return one delivery as its repeat would find it: with what its sender may see of the answer."""
+    found = find(conn, deliveries.c.receipt == receipt)
+    return repeat_of(conn, found) if found else None
+
+
 def _renamed(delivery: Delivery, alias: Any) -> Delivery:
     """Return a delivery under another name of it."""
     return replace(delivery, receipt=alias.receipt, received_at=alias.received_at)

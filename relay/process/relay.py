@@ -19,7 +19,7 @@ from relay.intake.refusals import Refusals
 from relay.intake.unmapped import Unmapped
 from relay.intake.waiting import Patience
 from relay.operator.clerk import Clerk
-from relay.outbox import sqlite
+from relay.outbox import sqlite, timekeeping
 from relay.outbox.disk import Disk
 from relay.outbox.errors import Damaged, Unavailable, Unfit
 from relay.process.exits import EXIT_DAMAGED, EXIT_STORAGE, EXIT_UNFIT, leave
@@ -97,7 +97,7 @@ class Relay:
         self.clock.follow(self.clock.offset + ahead)
         if ahead >= JUMP_SECONDS:
             events.note("clock.behind", level=logging.WARNING, seconds=round(ahead, 1))
-        if newest := self.outbox.newest():
+        if newest := self.outbox.read(timekeeping.newest):
             self._house.doubt(self.clock() - newest)
 
     def stop(self, seconds: float = 20.0) -> None:

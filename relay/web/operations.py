@@ -9,6 +9,7 @@ from flask import Blueprint, Response, request
 from relay import metrics, quota
 from relay.delivery import KEPT, QUEUED, SENDING
 from relay.operator import actor
+from relay.outbox import listing
 from relay.process.relay import Relay
 from relay.web import guesses
 from relay.web.application import as_json, the_relay
@@ -80,7 +81,7 @@ def exposition() -> Response:
 def _gauges(relay: Relay) -> list[Gauge]:
     """Return what is counted in the outbox itself, and so is the same from every process."""
     found: list[Gauge] = []
-    backlog = relay.outbox.backlog()
+    backlog = relay.outbox.read(listing.backlog)
     for name, destination in relay.settings.destinations.items():
         now, held = relay.outbox.ledger(destination)
         own = {"destination": name}

@@ -15,6 +15,7 @@ from relay.intake import receipt as receipts
 from relay.intake import visitor
 from relay.intake.incoming import Refusal
 from relay.network import is_loopback
+from relay.outbox.storing import named
 from relay.process.relay import Relay
 from relay.sources import stamp as timestamp
 from relay.sources.origin import ANY
@@ -179,7 +180,8 @@ def logo(name: str) -> Response:
 def show_receipt(receipt: str) -> Response:
     """What an outsider may know of a submission."""
     relay = the_relay()
-    delivery = relay.outbox.get(receipt) if len(receipt) == 32 and receipt.isalnum() else None
+    is_one = len(receipt) == 32 and receipt.isalnum()
+    delivery = relay.outbox.read(lambda conn: named(conn, receipt)) if is_one else None
     if delivery is None:
         return shown(404, "There is no such receipt.")
     source = relay.settings.sources.get(delivery.source)

@@ -21,7 +21,7 @@ from relay.outcome import Delivered, Wait
 from tests.kit.processes import eventually
 from tests.kit.relay import NEWSLETTER, config, toml
 from tests.kit.upstream import ScriptedUpstream
-from tests.outbox.outboxes import LEASE, OCAMBA, Store, claim, fill, put, record, state
+from tests.outbox.outboxes import LEASE, OCAMBA, Store, claim, fill, named, put, record, state
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_who_waits_is_told_by_the_row_of_what_another_process_created(
 
 
 def _attempts(outbox: Outbox, receipt: str) -> int | None:
-    found = outbox.get(receipt)
+    found = named(outbox, receipt)
     return found.attempts if found is not None else None
 
 

@@ -22,7 +22,7 @@ from relay.delivery import (
 )
 from relay.destination import Destination
 from relay.dispatch.decide import decide
-from relay.outbox import listing, moves, operating, upkeep
+from relay.outbox import listing, moves, operating, storing, upkeep
 from relay.outbox.audit import Act
 from relay.outbox.claiming import LEASE_GRACE_SECONDS
 from relay.outbox.hints import sealed_hint
@@ -227,8 +227,12 @@ def crashed(delivery: Delivery, known: Known) -> Decision:
     return decide(gone, OCAMBA, probe=False, jitter=0.5, vault=None)(delivery, known)
 
 
+def named(outbox: Outbox, receipt: str) -> Delivery | None:
+    return outbox.read(lambda conn: storing.named(conn, receipt))
+
+
 def state(outbox: Outbox, receipt: str) -> str:
-    found = outbox.get(receipt)
+    found = named(outbox, receipt)
     assert found is not None
     return found.state
 

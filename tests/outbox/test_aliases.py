@@ -9,7 +9,7 @@ from relay.delivery import CHECK, DELIVERED, HELD, INVALID, KEY_REUSED, PARKED, 
 from relay.outbox.outbox import Outbox
 from relay.outbox.schema import aliases
 from tests.kit.stored import rows_of
-from tests.outbox.outboxes import Store, bring_to, count, entry, erase, put, row
+from tests.outbox.outboxes import Store, bring_to, count, entry, erase, named, put, row
 
 
 def names(outbox: Outbox) -> int:
@@ -28,7 +28,7 @@ def test_a_silent_repeat_leads_to_the_same_row_by_a_receipt_of_its_own(
 
     receipt = again.delivery.receipt
     assert again.is_alias and receipt != first
-    found = outbox.get(receipt)
+    found = named(outbox, receipt)
     assert found is not None
     assert (found.receipt, found.state) == (receipt, became)
     assert found.received_at - row(outbox, first)["received_at"] >= 60
@@ -104,7 +104,7 @@ def test_other_names_of_a_row_go_with_it(store: Store, outbox: Outbox, way: str)
         store.pass_time(1000)
         outbox.expire({}, 100)
 
-    assert outbox.get(alias) is None
+    assert named(outbox, alias) is None
     assert names(outbox) == 0
 
 
@@ -112,7 +112,7 @@ def test_one_commit_holds_the_repeat_and_its_name(outbox: Outbox) -> None:
     """Ten at once: one row, nine other names, each of them there when it was told."""
     told = [put(outbox, silent=True).delivery.receipt for _ in range(10)]
 
-    assert all(outbox.get(receipt) for receipt in told)
+    assert all(named(outbox, receipt) for receipt in told)
     assert (len(set(told)), count(outbox), names(outbox)) == (10, 1, 9)
 
 

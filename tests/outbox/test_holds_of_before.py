@@ -32,7 +32,7 @@ def test_a_fault_whose_hold_an_earlier_version_ended_hides_no_later_one(outbox: 
 def test_what_was_sent_before_ends_no_hold_that_an_earlier_version_began(outbox: Outbox) -> None:
     fill(outbox, "ada", "eve")
     before = claim(outbox)
-    hold(outbox, hold_until=outbox.read(outbox.now) + 300, hold_reason=WRONG)
+    hold(outbox, hold_until=outbox.time() + 300, hold_reason=WRONG)
 
     record(outbox, before, CREATED)
 

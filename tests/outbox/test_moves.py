@@ -38,6 +38,7 @@ from tests.outbox.outboxes import (
     fill,
     filled_quickly,
     history,
+    named,
     nothing,
     put,
     record,
@@ -206,8 +207,8 @@ def test_what_is_erased_is_gone_and_its_slot_stays_taken(outbox: Outbox) -> None
 
     assert erase(outbox, [gone]) == [("17430755068336100383", False)]
 
-    assert outbox.get(gone) is None
-    assert outbox.get(kept) is not None
+    assert named(outbox, gone) is None
+    assert named(outbox, kept) is not None
     assert nothing(outbox, tight).why == "quota"
     assert not put(outbox).repeat
 

@@ -46,7 +46,7 @@ from relay.quota import Window
 from relay.vault import Vault, new_key, parse_key
 from tests.kit.stored import rows_of
 from tests.kit.upstream import worst
-from tests.outbox.outboxes import discard, requeue, row
+from tests.outbox.outboxes import discard, named, requeue, row
 
 KEY = parse_key(new_key())
 WINDOWS = (Window(1, 1, "1/second"), Window(9, 60, "9/minute"))
@@ -208,7 +208,7 @@ class ManyDispatchers(RuleBasedStateMachine):
         self, call: Call, outcome: Outcome, decision: Decision | None, before: dict[str, Any]
     ) -> None:
         """A known success is taken late if nobody sent it again meanwhile; nothing else is."""
-        current = self.outbox.get(call.claim.delivery.receipt)
+        current = named(self.outbox, call.claim.delivery.receipt)
         assert current is not None
         was_sent_again = current.sends != call.claim.delivery.sends
         after = self.row(before["receipt"])
@@ -342,7 +342,7 @@ class Unfenced(Outbox):
     def record(
         self, claim: Claim, seconds: float, decide: Decide, *, end_known: bool = True
     ) -> Decision | None:
-        current = self.get(claim.delivery.receipt)
+        current = named(self, claim.delivery.receipt)
         assert current is not None
         claim = replace(claim, delivery=replace(claim.delivery, fence=current.fence))
         return super().record(claim, seconds, decide, end_known=end_known)

@@ -31,6 +31,7 @@ from tests.outbox.outboxes import (
     count,
     discard,
     entry,
+    named,
     put,
     record,
     requeue,
@@ -228,7 +229,7 @@ def test_nothing_is_taken_while_the_disk_is_full_but_sending_goes_on(sqlite_stor
 
 def test_a_repeat_does_not_mend_what_is_discarded_at_that_moment(outbox: Outbox) -> None:
     receipt = put(outbox, raw="x", state=INVALID).delivery.receipt
-    found = outbox.get(receipt)
+    found = named(outbox, receipt)
     assert found is not None
     discard(outbox, receipt, seen(outbox, receipt))
     repeat = entry(outbox, raw="x")

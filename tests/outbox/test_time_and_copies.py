@@ -17,7 +17,7 @@ from relay.delivery import (
     QUEUED,
 )
 from relay.health import RESTORED
-from relay.outbox import notices, timekeeping
+from relay.outbox import listing, notices, timekeeping
 from relay.outbox.errors import Unfit
 from relay.outbox.outbox import Outbox
 from relay.outbox.schema import deliveries, holds
@@ -40,6 +40,7 @@ from tests.outbox.outboxes import (
     fill,
     filled_quickly,
     history,
+    named,
     nothing,
     put,
     record,
@@ -189,7 +190,7 @@ def test_a_machine_that_comes_up_in_the_past_believes_what_is_stored(sqlite_stor
     sqlite_store.clock.now += ahead
     assert after.time() == pytest.approx(NOW, abs=0.1)
     new = put(after, "new").delivery.receipt
-    oldest = min(row[3] for row in after.backlog())
+    oldest = min(row[3] for row in after.read(listing.backlog))
     assert after.time() - oldest < 1, "nothing is still to come"
 
     offset, monotonic = 5.0 + ahead, after.time() - 5.0 - ahead
@@ -221,7 +222,7 @@ def test_what_this_run_stamped_moves_with_the_clock_and_what_was_before_stays(sq
     second.keep_time(500.0 + 40 * 86400, "boot-2")
 
     assert second.expire({}, 86400) == {"form": 1}, "what is old, and no more"
-    assert second.get(before) is None
+    assert named(second, before) is None
     assert state(second, held) == HELD
     moved = {name: row(second, refused)[name] - at for name, at in stamps.items()}
     assert set(moved.values()) == {40 * 86400}

@@ -14,6 +14,7 @@ from relay.delivery import (
     INVALID,
     QUEUED,
 )
+from relay.outbox import listing
 from relay.outbox.errors import Unfit
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Turn
@@ -119,13 +120,13 @@ def test_finished_rows_cost_nothing_when_claiming_looking_or_tidying(store: Stor
     fill(outbox, *(f"n{number}" for number in range(40)))
     quick: dict[str, Callable[[], object]] = {
         "claim": lambda: outbox.claim(OCAMBA, Turn()),
-        "backlog": outbox.backlog,
-        "waiting": lambda: outbox.waiting("ocamba"),
+        "backlog": lambda: outbox.read(listing.backlog),
+        "waiting": lambda: outbox.read(lambda conn: listing.waiting(conn, "ocamba", outbox.now(conn))),
         "recover": lambda: outbox.recover(crashed, every=False),
         "expire": lambda: outbox.expire({"form": 100}, 100),
-        "sources_all_invalid": lambda: outbox.sources_all_invalid(10),
+        "sources_all_invalid": lambda: outbox.read(lambda conn: listing.sources_all_invalid(conn, 10)),
         "rows": lambda: rows_of(outbox, state=QUEUED, limit=100),
-        "count": lambda: outbox.count("form", INVALID),
+        "count": lambda: outbox.read(lambda conn: listing.count(conn, "form", INVALID)),
     }
 
     in_small = {name: min(seconds_of(work) for _ in range(7)) for name, work in quick.items()}

@@ -20,6 +20,7 @@ from tests.outbox.outboxes import (
     count,
     entry,
     erase,
+    named,
     put,
     record,
     replay,
@@ -63,7 +64,7 @@ def test_of_two_that_are_checked_at_once_the_second_to_pass_is_the_repeat(outbox
     assert outbox.pass_check(second, 600.0)
 
     assert count(outbox) == 1
-    assert outbox.get(second) is not None, "its sender was told of it"
+    assert named(outbox, second) is not None, "its sender was told of it"
     record(outbox, claim(outbox))
 
 

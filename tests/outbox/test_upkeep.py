@@ -21,7 +21,7 @@ from relay.delivery import (
     REFUSED,
     SENDING,
 )
-from relay.outbox import audit, jobs, moves, operating, upkeep
+from relay.outbox import audit, jobs, listing, moves, operating, upkeep
 from relay.outbox.audit import Act
 from relay.outbox.database import engine_for
 from relay.outbox.errors import Unavailable
@@ -46,6 +46,7 @@ from tests.outbox.outboxes import (
     erase,
     fill,
     history,
+    named,
     put,
     record,
     replay,
@@ -143,7 +144,7 @@ def test_retention_deletes_what_waits_for_a_person_and_nothing_else(
 
     assert outbox.expire({"form": 100}, 1000) == ({"form": 1} if kept in KEPT_FOR_A_WHILE else {})
 
-    assert (outbox.get(receipt) is None) == (kept in KEPT_FOR_A_WHILE)
+    assert (named(outbox, receipt) is None) == (kept in KEPT_FOR_A_WHILE)
 
 
 def test_retention_counts_from_the_last_change(store: Store, outbox: Outbox) -> None:
@@ -313,11 +314,11 @@ def test_a_source_whose_last_ten_could_not_be_mapped_is_named(outbox: Outbox) ->
     fill(outbox, "good", source="form")
     fill(outbox, *(f"bad{number}" for number in range(10)), source="form", state=INVALID)
     fill(outbox, *(f"bad{number}" for number in range(9)), source="crm", state=INVALID)
-    assert outbox.sources_all_invalid(10) == ["form"]
+    assert outbox.read(lambda conn: listing.sources_all_invalid(conn, 10)) == ["form"]
 
     fill(outbox, "well again", source="form")
 
-    assert outbox.sources_all_invalid(10) == []
+    assert outbox.read(lambda conn: listing.sources_all_invalid(conn, 10)) == []
 
 
 @pytest.mark.postgres
