@@ -20,6 +20,7 @@ from relay.dispatch.decide import decide
 from relay.dispatch.lane import Lane
 from relay.dispatch.notes import note
 from relay.dispatch.verdict import Verdict
+from relay.health import at_once
 from relay.outbox.errors import Unavailable
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Decision, Known
@@ -50,7 +51,7 @@ class Dispatcher:
         self._recover(every=self._settings.is_sqlite)
         for destination in self._settings.destinations.values():
             if self._outbox.meet(destination):  # what was wrong with its token or address may be right now
-                self._outbox.probe_now(destination.name)
+                self._outbox.change_hold(destination.name, at_once)
             self._open_lane(destination)
         self._sweeper.start()
 
@@ -98,7 +99,7 @@ class Dispatcher:
 
     def _meet(self, destination: Destination) -> None:
         self._outbox.meet(destination)
-        self._outbox.probe_now(destination.name)
+        self._outbox.change_hold(destination.name, at_once)
         if destination.name not in self._lanes:
             self._open_lane(destination)
         self.wake(destination.name)

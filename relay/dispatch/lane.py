@@ -18,6 +18,7 @@ from relay.destination import Destination
 from relay.dispatch import line, upstream
 from relay.dispatch.decide import decide
 from relay.dispatch.notes import note
+from relay.health import at_once
 from relay.outbox.claiming import LEASE_GRACE_SECONDS
 from relay.outbox.errors import Unavailable
 from relay.outbox.outbox import Outbox
@@ -155,7 +156,7 @@ class Lane:
         """A token file that has changed may end the hold: try at once."""
         token = reread_token(self._destination).token
         if token != self._token:
-            self._outbox.probe_now(self._destination.name)
+            self._outbox.change_hold(self._destination.name, at_once)
             self._token = token
 
     def _look(self, look: Look, destination: Destination) -> None:

@@ -9,6 +9,7 @@ from relay.delivery import Delivery
 from relay.destination import Destination
 from relay.outbox import listing
 from relay.outbox.errors import Unavailable
+from relay.outbox.holds import health_of, seconds_until
 from relay.outbox.outbox import Outbox
 
 _FRESH_SECONDS = 0.5
@@ -60,7 +61,9 @@ class Forecasts:
         """
         try:
             # A hold is never told from memory: the answer before this one may have begun it.
-            not_before = self._outbox.seconds_until(destination.name, delivery.due_at)
+            not_before = self._outbox.read(
+                lambda conn: seconds_until(conn, destination.name, delivery.due_at, self._outbox.now(conn))
+            )
             if not_before is None:
                 return None
             known = self._known.get(destination.name)
@@ -72,7 +75,7 @@ class Forecasts:
         return max(not_before, known.eta(delivery.source, ahead))
 
     def _made(self, destination: Destination) -> Forecast:
-        health = self._outbox.health(destination.name)
+        health = self._outbox.read(lambda conn: health_of(conn, destination.name))
         now, held = self._outbox.ledger(destination)
         waiting = self._outbox.read(lambda conn: listing.waiting(conn, destination.name, now))
         latency, parallel = self._latency(destination.name), health.lane_width(destination)

@@ -12,6 +12,7 @@ from relay.operator.leading import look
 from relay.operator.wording import count_of, duration, is_or_are
 from relay.outbox import figures as stored
 from relay.outbox import heard, listing, refusals
+from relay.outbox.holds import health_of
 from relay.outbox.outbox import Outbox
 
 EVERY_SECONDS = 10.0
@@ -51,7 +52,7 @@ def found(
     """
     now = outbox.time()
     for name in settings.destinations:
-        health = outbox.health(name)
+        health = outbox.read(partial(health_of, name=name))
         if health.is_held(now):
             yield _held(name, health)
     sources = _by_state(settings, outbox)

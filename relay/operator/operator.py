@@ -5,12 +5,13 @@ audit log under the name of who acts.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from relay import clock
 from relay.delivery import INVALID, QUEUED
+from relay.health import Health, paused, resumed
 from relay.operator import acting, actions, channels, figures, finding, jobs, shown, ticked
 from relay.operator.actions import DISCARD, EDIT, POSSIBLE, REPLAY, why_not
 from relay.operator.actor import ACT, REVEAL, VIEW
@@ -31,6 +32,10 @@ from relay.outbox.wanted import MANY, count, place
 from relay.sources.source import Source
 
 _FOLLOW_SECONDS = 0.2
+_HOLDS: Mapping[str, Callable[[Health, float], Health]] = {
+    "pause": lambda health, _: paused(health),
+    "resume": resumed,
+}
 
 
 class Operator(Files, Whole):
@@ -192,7 +197,7 @@ class Operator(Files, Whole):
         self.actor.must(ACT)
         if destination not in self.destinations():
             raise Unconfigured("there is no such destination")
-        health = (self._outbox.pause if verb == "pause" else self._outbox.resume)(destination)
+        health = self._outbox.change_hold(destination, _HOLDS[verb])
         waits = clock.iso(health.ends_at) if health.is_held(self._outbox.time()) else None
         still = {"still_held": health.hold_reason} if waits else {}
         self._note(verb, detail={"destination": destination, **still})

@@ -6,6 +6,7 @@ from relay import clock
 from relay.config.settings import Settings
 from relay.destination import REMOVED, Destination
 from relay.outbox import listing
+from relay.outbox.holds import health_of
 from relay.outbox.outbox import Outbox
 from relay.quota import USUAL_SECONDS, Timetable, used
 
@@ -26,7 +27,7 @@ def status(settings: Settings, outbox: Outbox) -> dict[str, Any]:
 
 
 def _configured(destination: Destination, outbox: Outbox, waiting: _Waiting) -> dict[str, Any]:
-    health = outbox.health(destination.name)
+    health = outbox.read(lambda conn: health_of(conn, destination.name))
     now, held = outbox.ledger(destination)
     count, oldest = waiting
     is_held = health.is_held(now)
@@ -49,7 +50,7 @@ def _configured(destination: Destination, outbox: Outbox, waiting: _Waiting) -> 
 def _removed(name: str, settings: Settings, outbox: Outbox, waiting: _Waiting) -> dict[str, Any]:
     """Return one that the configuration does not have; while that has no file, it is held as it was."""
     count, oldest = waiting
-    now, health = outbox.time(), outbox.health(name)
+    now, health = outbox.time(), outbox.read(lambda conn: health_of(conn, name))
     is_known = not settings.has_file and health.is_held(now)
     removed = REMOVED if settings.has_file else None
     return {

@@ -43,6 +43,11 @@ def health_of(conn: Connection, name: str, *, lock: bool = False) -> Health:
     return _with_fault(Health(**values))
 
 
+def seconds_until(conn: Connection, name: str, due_at: float, now: float) -> float | None:
+    """Return how far off a time is at which a destination is to be sent to; None while it is held."""
+    return None if health_of(conn, name).is_held(now) else due_at - now
+
+
 def _with_fault(health: Health) -> Health:
     """Servers of an earlier version begin and end holds beside us, and know of no fault but the hold."""
     if health.hold_reason is None and health.misconfigured:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from relay.delivery import RETRY
 from relay.destination import Destination
-from relay.health import Health, at_once, paused, resumed
+from relay.health import Health
 from relay.outbox import holds, moves, upkeep
 from relay.outbox.archive import Archive
 from relay.outbox.claiming import ledger, next_due
@@ -181,21 +181,11 @@ class Outbox(Archive):
 
     # --- destinations -----------------------------------------------------------------------------
 
-    def health(self, name: str) -> Health:
-        """Return what is known of a destination."""
-        return self.read(lambda conn: health_of(conn, name))
-
-    def seconds_until(self, name: str, due_at: float) -> float | None:
-        """Return how far off a time is at which a destination is to be sent to; None while it is held."""
-
-        def look(conn: Connection) -> float | None:
-            now = self.now(conn)
-            return None if health_of(conn, name).is_held(now) else due_at - now
-
-        return self.read(look)
-
     def change_hold(self, name: str, change: Callable[[Health, float], Health]) -> Health:
-        """Change a destination's hold as a person or a reload asks, and return what it is now."""
+        """Change a destination's hold as a person or a reload asks, and return what it is now.
+
+        The time is told when nobody else changes it any more.
+        """
 
         def apply(conn: Connection) -> Health:
             health, now = health_of(conn, name, lock=True), self.now(conn)
@@ -215,18 +205,6 @@ class Outbox(Archive):
         is_another = self.write(lambda conn: holds.meet(conn, destination.name, way))
         self._destinations[destination.name] = destination
         return is_another
-
-    def pause(self, name: str) -> Health:
-        """Send nothing until a person resumes."""
-        return self.change_hold(name, lambda health, _: paused(health))
-
-    def resume(self, name: str) -> Health:
-        """End a hold, whatever its reason; a limit that upstream named is still obeyed."""
-        return self.change_hold(name, resumed)
-
-    def probe_now(self, name: str) -> Health:
-        """Try a destination that is held for a fault, at once."""
-        return self.change_hold(name, at_once)
 
     def ledger(self, destination: Destination) -> tuple[float, list[float]]:
         """Return the time, and the recent slots as ``quota`` wants them."""

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -10,6 +11,7 @@ from relay import metrics, quota
 from relay.delivery import KEPT, QUEUED, SENDING
 from relay.operator import actor
 from relay.outbox import listing
+from relay.outbox.holds import health_of
 from relay.process.relay import Relay
 from relay.web import guesses
 from relay.web.application import as_json, the_relay
@@ -89,7 +91,7 @@ def _gauges(relay: Relay) -> list[Gauge]:
         for window in destination.windows:
             labels = {**own, "window": window.name}
             found.append(("relay_quota_used", _QUOTA, labels, quota.used(window, held, now)))
-        is_held = relay.outbox.health(name).is_held(now)
+        is_held = relay.outbox.read(partial(health_of, name=name)).is_held(now)
         found.append(("relay_destination_held", _HELD, own, float(is_held)))
     for name in sorted({row[0] for row in backlog} - relay.settings.destinations.keys()):
         found += _waiting_for(name, backlog, relay.outbox.time())  # it was removed, and they wait on

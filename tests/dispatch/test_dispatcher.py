@@ -21,7 +21,7 @@ from relay.outcome import Delivered, Wait
 from tests.kit.processes import eventually
 from tests.kit.relay import NEWSLETTER, config, toml
 from tests.kit.upstream import ScriptedUpstream
-from tests.outbox.outboxes import LEASE, OCAMBA, Store, claim, fill, named, put, record, state
+from tests.outbox.outboxes import LEASE, OCAMBA, Store, claim, fill, health, named, put, record, state
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_what_cannot_be_read_is_not_upstreams_failure(store: Store, loaded: sett
             eventually(lambda of=receipt: _attempts(outbox, of) == 1, 15, "a try to read it")
     finally:
         dispatcher.stop(5)
-    assert outbox.health("ocamba") == Health()
+    assert health(outbox) == Health()
 
 
 def test_a_reload_that_comes_with_the_end_opens_nothing_and_complains_of_nothing(

@@ -22,6 +22,7 @@ from relay.outcome import Answer, NoAnswer, Outcome, Unreadable, read, read_look
 from relay.quota import parse_windows
 from relay.vault import Vault, new_key, parse_key
 from tests.kit.stored import rows_of
+from tests.outbox.outboxes import health
 
 BEGAN = 1_790_000_000.0
 OCAMBA = Destination("ocamba", "https://api.example/profiles", "t", parse_windows("10/second; 150/minute"))
@@ -163,7 +164,7 @@ def test_a_newcomer_ends_an_outage_for_all(night: Night) -> None:
     night.outbox.put(Entry(delivery, b"sealed", repeat_key=b"new"))
     night.pass_until_done(2.5 * HOUR + 7 * MINUTE)
     assert night.sends["new"] == 1
-    assert night.outbox.health("ocamba").hold_reason is None
+    assert health(night.outbox).hold_reason is None
 
 
 @pytest.mark.parametrize("night", [(HOUR, "502", "honest")], indirect=True)
@@ -181,7 +182,7 @@ def test_an_outage_ends_also_where_nobody_waits_any_more(night: Night) -> None:
             night._look(claimed)
     assert not night.is_down
     assert night.looks <= 25
-    assert night.outbox.health("ocamba").hold_reason is None
+    assert health(night.outbox).hold_reason is None
 
 
 @pytest.mark.parametrize("night", [(48 * HOUR, "502", "honest")], indirect=True)

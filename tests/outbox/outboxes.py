@@ -22,10 +22,12 @@ from relay.delivery import (
 )
 from relay.destination import Destination
 from relay.dispatch.decide import decide
+from relay.health import Health, paused, resumed
 from relay.outbox import listing, moves, operating, storing, upkeep
 from relay.outbox.audit import Act
 from relay.outbox.claiming import LEASE_GRACE_SECONDS
 from relay.outbox.hints import sealed_hint
+from relay.outbox.holds import health_of
 from relay.outbox.moves import Changed, Expected, Mended, Moved, Near, Same
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Claim, Decision, Entry, Known, NothingYet, Stored, Turn
@@ -263,6 +265,18 @@ def seen(outbox: Outbox, receipt: str) -> Expected:
     """A row as a page shows it to who acts on it."""
     found = row(outbox, receipt)
     return Expected(found["state"], found["fence"])
+
+
+def health(outbox: Outbox, name: str = "ocamba") -> Health:
+    return outbox.read(lambda conn: health_of(conn, name))
+
+
+def pause(outbox: Outbox, name: str = "ocamba") -> Health:
+    return outbox.change_hold(name, lambda health, _: paused(health))
+
+
+def resume(outbox: Outbox, name: str = "ocamba") -> Health:
+    return outbox.change_hold(name, resumed)
 
 
 def requeue(

@@ -41,6 +41,7 @@ from tests.outbox.outboxes import (
     fill,
     filled_quickly,
     nothing,
+    pause,
     put,
     record,
     replay,
@@ -127,7 +128,7 @@ def test_other_destinations_have_lanes_of_their_own(store: Store, outbox: Outbox
     other = replace(OCAMBA, name="other")
     outbox.prepare({"other": other})
     receipt = put(outbox, destination="other").delivery.receipt
-    outbox.pause("ocamba")
+    pause(outbox)
 
     assert nothing(outbox).why == "held"
     assert claim(outbox, other).delivery.receipt == receipt

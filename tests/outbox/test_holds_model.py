@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from relay.delivery import QUEUED, SENDING, Delivery
 from relay.destination import Destination
 from relay.dispatch.decide import decide
-from relay.health import ASKED_FOR, BY_A_PERSON, PROBED, Health
+from relay.health import ASKED_FOR, BY_A_PERSON, PROBED, Health, at_once
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Claim, Entry, Look, NothingYet, Turn
 from relay.outcome import (
@@ -32,6 +32,7 @@ from relay.outcome import (
 from relay.quota import Window
 from relay.vault import Vault, new_key, parse_key
 from tests.kit.stored import rows_of
+from tests.outbox.outboxes import health, pause, resume
 
 MEMORY = Path("/dev/shm")
 OCAMBA = Destination("ocamba", "http://127.0.0.1:9/", "token", (Window(100, 1, "100/second"),), parallel=4)
@@ -87,7 +88,7 @@ class Walk(RuleBasedStateMachine):
 
     @property
     def health(self) -> Health:
-        return self.outbox.health("ocamba")
+        return health(self.outbox)
 
     @initialize()
     def begin(self) -> None:
@@ -162,13 +163,13 @@ class Walk(RuleBasedStateMachine):
 
     @rule()
     def pause(self) -> None:
-        self.outbox.pause("ocamba")
+        pause(self.outbox)
         self.is_stopped = True
 
     @rule()
     def resume(self) -> None:
         waits = self.health.reason_kind in ASKED_FOR
-        self.outbox.resume("ocamba")
+        resume(self.outbox)
         self.is_stopped = False
         self.probing = []
         self.is_wrong = self.is_wrong and waits
@@ -177,7 +178,7 @@ class Walk(RuleBasedStateMachine):
     def reload(self) -> None:
         if self.health.reason_kind in PROBED:
             self.probing = []
-        self.outbox.probe_now("ocamba")
+        self.outbox.change_hold("ocamba", at_once)
 
     @invariant()
     def the_hold_makes_sense(self) -> None:

@@ -8,7 +8,7 @@ from relay.health import REFUSALS, REFUSALS_IN_A_ROW
 from relay.outbox.outbox import Outbox
 from relay.outbox.schema import destinations
 from relay.outcome import Misconfigured, Refused
-from tests.outbox.outboxes import CREATED, claim, fill, record
+from tests.outbox.outboxes import CREATED, claim, fill, health, record
 
 WRONG = "misconfigured: 401"
 
@@ -26,7 +26,7 @@ def test_a_fault_whose_hold_an_earlier_version_ended_hides_no_later_one(outbox: 
     for _ in range(REFUSALS_IN_A_ROW):
         record(outbox, claim(outbox), Refused(400))
 
-    assert outbox.health("ocamba").reason_kind == REFUSALS
+    assert health(outbox).reason_kind == REFUSALS
 
 
 def test_what_was_sent_before_ends_no_hold_that_an_earlier_version_began(outbox: Outbox) -> None:
@@ -36,4 +36,4 @@ def test_what_was_sent_before_ends_no_hold_that_an_earlier_version_began(outbox:
 
     record(outbox, before, CREATED)
 
-    assert outbox.health("ocamba").hold_reason == WRONG
+    assert health(outbox).hold_reason == WRONG

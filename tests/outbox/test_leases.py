@@ -16,7 +16,7 @@ from relay.delivery import (
     SENDING,
 )
 from relay.dispatch.decide import decide
-from relay.health import PAUSED, PROBE_SECONDS
+from relay.health import PAUSED, PROBE_SECONDS, at_once
 from relay.outbox.claiming import STRANGERS_SECONDS
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Claim, NothingYet, Turn
@@ -32,11 +32,14 @@ from tests.outbox.outboxes import (
     crashed,
     discard,
     fill,
+    health,
     history,
     nothing,
+    pause,
     put,
     record,
     replay,
+    resume,
     row,
     seen,
     state,
@@ -160,7 +163,7 @@ def test_a_late_result_says_nothing_about_the_destination(store: Store, outbox: 
 
     assert record(outbox, late, Misconfigured(401, "401")) is None
 
-    assert outbox.health("ocamba").hold_reason is None
+    assert health(outbox).hold_reason is None
 
 
 def test_only_what_is_past_its_lease_is_recovered(store: Store, outbox: Outbox) -> None:
@@ -240,12 +243,12 @@ def test_nothing_is_sent_while_paused_and_resuming_makes_no_burst(store: Store, 
     fill(outbox, *(f"n{number}" for number in range(9)))
     for _ in range(3):
         record(outbox, claim(outbox, tight), destination=tight)
-    outbox.pause("ocamba")
+    pause(outbox)
     store.pass_time(30)
 
     assert nothing(outbox, tight).why == "held"
-    assert outbox.health("ocamba").hold_reason == PAUSED
-    outbox.resume("ocamba")
+    assert health(outbox).hold_reason == PAUSED
+    resume(outbox)
     assert nothing(outbox, tight).why == "quota"
     store.pass_time(31)
     for _ in range(3):
@@ -257,16 +260,16 @@ def test_a_destination_that_nobody_has_sent_to_yet_can_be_paused(outbox: Outbox)
     other = replace(OCAMBA, name="other")
     put(outbox, destination="other")
 
-    assert outbox.pause("other").hold_reason == PAUSED
+    assert pause(outbox, "other").hold_reason == PAUSED
 
-    assert outbox.health("other").hold_reason == PAUSED
+    assert health(outbox, "other").hold_reason == PAUSED
     assert isinstance(nothing(outbox, other), NothingYet)
 
 
 def test_a_call_in_flight_when_paused_is_recorded_and_the_pause_stays(outbox: Outbox) -> None:
     receipt = put(outbox).delivery.receipt
     claimed = claim(outbox)
-    outbox.pause("ocamba")
+    pause(outbox)
 
     record(outbox, claimed)
 
@@ -294,7 +297,7 @@ def test_one_probe_is_out_at_a_time_and_each_is_another_one(store: Store, outbox
     second = claim(outbox)
     assert (second.probe, second.delivery.receipt) == (True, receipts[2])
     record(outbox, second)
-    assert not outbox.health("ocamba").is_held(outbox.time())
+    assert not health(outbox).is_held(outbox.time())
     for _ in range(3):
         assert not claim(outbox).probe
     assert [one["attempts"] for one in rows_of(outbox)] == [0] * 4
@@ -320,20 +323,20 @@ def test_a_hold_with_a_time_of_its_own_ends_by_itself(store: Store, outbox: Outb
 
     waits = nothing(outbox)
     assert (waits.why, waits.until) == ("held", pytest.approx(outbox.time() + 30, abs=1))
-    outbox.resume("ocamba")
+    resume(outbox)
     assert nothing(outbox).why == "held", "a wait that upstream asked for is obeyed"
     store.pass_time(31)
     assert not claim(outbox).probe
-    assert outbox.health("ocamba").hold_reason is None
+    assert health(outbox).hold_reason is None
 
 
 def test_resuming_ends_a_fault_and_trying_now_sends_one_probe(outbox: Outbox) -> None:
     fill(outbox, "ada", "eve", "bob")
     record(outbox, claim(outbox), Misconfigured(401, "401"))
-    outbox.probe_now("ocamba")
+    outbox.change_hold("ocamba", at_once)
     assert claim(outbox).probe
     assert nothing(outbox).why == "held"
-    outbox.resume("ocamba")
+    resume(outbox)
     assert not claim(outbox).probe
 
 
@@ -341,9 +344,9 @@ def test_time_in_which_nothing_could_be_sent_does_not_count(store: Store, outbox
     patient = replace(OCAMBA, give_up_after=100, retry=(1.0,))
     receipt = put(outbox).delivery.receipt
     store.pass_time(60)
-    outbox.pause("ocamba")
+    pause(outbox)
     store.pass_time(1000)
-    outbox.resume("ocamba")
+    resume(outbox)
     store.pass_time(30)
 
     record(outbox, claim(outbox), Later(None, None, "refused"), patient)

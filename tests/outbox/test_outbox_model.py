@@ -46,7 +46,7 @@ from relay.quota import Window
 from relay.vault import Vault, new_key, parse_key
 from tests.kit.stored import rows_of
 from tests.kit.upstream import worst
-from tests.outbox.outboxes import discard, named, requeue, row
+from tests.outbox.outboxes import discard, health, named, pause, requeue, resume, row
 
 KEY = parse_key(new_key())
 WINDOWS = (Window(1, 1, "1/second"), Window(9, 60, "9/minute"))
@@ -266,13 +266,13 @@ class ManyDispatchers(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.3, 70.0]), how=HOW)
     def pause_for_a_while(self, seconds: float, how: str) -> None:
         """Nothing is claimed meanwhile; a call that is under way is answered all the same."""
-        assert self.outbox.pause("ocamba").hold_reason == PAUSED
+        assert pause(self.outbox).hold_reason == PAUSED
         number = len(self.calls)
         self.time_passes(seconds, [0, 1, 2])
         assert len(self.calls) == number
         self.end(self.calls[0], how)
         assert self.health().hold_reason == PAUSED
-        self.outbox.resume("ocamba")
+        resume(self.outbox)
 
     # --- what must be true at every moment ----------------------------------------------------------
 
@@ -313,7 +313,7 @@ class ManyDispatchers(RuleBasedStateMachine):
         return row(self.outbox, receipt)
 
     def health(self) -> Any:
-        return self.outbox.health("ocamba")
+        return health(self.outbox)
 
 
 QUICK = settings(

@@ -19,7 +19,7 @@ from relay.outbox.sqlite import sqlite_module
 from relay.outbox.writer import CHECKPOINT, Writer
 from tests.kit import services
 from tests.kit.processes import eventually
-from tests.outbox.outboxes import Store, bring_to, count, entry, put, row, state
+from tests.outbox.outboxes import Store, bring_to, count, entry, health, put, row, state
 
 FULL = """
 CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -210,6 +210,6 @@ def test_a_copy_that_other_tools_restored_can_be_marked(store: Store, outbox: Ou
 
     outbox.write(lambda conn: upkeep.hold_all_restored(conn, outbox.now(conn)))
 
-    assert outbox.health("ocamba").hold_reason == "restored"
+    assert health(outbox).hold_reason == "restored"
     found = row(outbox, receipt)
     assert (found["state"], bool(found["may_be_duplicate"])) == (QUEUED, True)

@@ -39,11 +39,14 @@ from tests.outbox.outboxes import (
     entry,
     fill,
     filled_quickly,
+    health,
     history,
     named,
     nothing,
+    pause,
     put,
     record,
+    resume,
     row,
     state,
 )
@@ -84,14 +87,14 @@ def test_a_clock_that_is_set_while_running_takes_the_waits_along(sqlite_store: S
     tight = replace(OCAMBA, windows=parse_windows("1/minute"))
     receipt, _ = fill(outbox, "ada", "eve")
     record(outbox, claim(outbox, tight), Later(None, None, "refused"), replace(tight, retry=(40.0,)))
-    outbox.pause("ocamba")
+    pause(outbox)
     before = clock()
 
     outbox.shift(clock, 86400.0, "boot-1")
 
     assert clock() - before == pytest.approx(86400, abs=1)
     assert row(outbox, receipt)["due_at"] == pytest.approx(clock() + 40, abs=1)
-    outbox.resume("ocamba")
+    resume(outbox)
     assert nothing(outbox, tight).until == pytest.approx(clock() + 60, abs=1.5)
     outbox.shift(clock, -86400.0, "boot-1")
     assert nothing(outbox, tight).until == pytest.approx(clock() + 60, abs=1.5)
@@ -108,9 +111,9 @@ def test_held_time_is_still_taken_off_after_the_clock_was_set(sqlite_store: Stor
     sqlite_store.opened.append(outbox)
     moved = sa.update(deliveries).values(received_at=deliveries.c.received_at - 200)
     outbox.write(lambda conn: conn.execute(moved))
-    outbox.pause("ocamba")
+    pause(outbox)
     outbox.write(lambda conn: conn.execute(sa.update(holds).values(started_at=holds.c.started_at - 150)))
-    outbox.resume("ocamba")
+    resume(outbox)
 
     outbox.shift(clock, 86400.0, "boot-1")
 
@@ -284,19 +287,19 @@ def test_a_restored_copy_sends_nothing_until_a_person_says_so(sqlite_store: Stor
     restored = copy.open()
     restored.keep_time(5.0, "boot-9")
 
-    assert restored.health("ocamba").hold_reason == RESTORED
+    assert health(restored).hold_reason == RESTORED
     assert nothing(restored).why == "held"
     for receipt, expected in ((queued, QUEUED), (sending, QUEUED), (done, DELIVERED)):
         found = row(restored, receipt)
         assert (found["state"], found["may_be_duplicate"]) == (expected, expected == QUEUED)
     assert not row(outbox, queued)["may_be_duplicate"]
-    restored.resume("ocamba")
+    resume(restored)
     claimed = claim(restored)
     record(restored, claimed, Later(None, None, "refused"))
     assert state(restored, claimed.delivery.receipt) == QUEUED, "the month in the cupboard does not count"
     copy.close()
     again = copy.open()
-    assert again.health("ocamba").hold_reason is None, "held once, not at every start"
+    assert health(again).hold_reason is None, "held once, not at every start"
     copy.close()
 
 

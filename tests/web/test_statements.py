@@ -19,6 +19,7 @@ from relay.outbox.schema import attempts, deliveries
 from relay.process.relay import Relay
 from relay.web import create_app
 from tests.kit.inside import ADMIN_TOKEN, relay_inside
+from tests.outbox.outboxes import pause
 
 FEW, MANY = 20, 200
 MOST_STATEMENTS, MOST_TRANSACTIONS = 30, 2  # one of these finds the session
@@ -55,7 +56,7 @@ PAGES = (
 @pytest.fixture(scope="module")
 def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
     with relay_inside(tmp_path_factory.mktemp("relay")) as running:
-        running.outbox.pause("ocamba")
+        pause(running.outbox)
         yield running
 
 

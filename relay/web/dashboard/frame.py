@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, g, render_template, request, session, url_for
@@ -11,6 +12,7 @@ from flask_wtf.csrf import CSRFError
 from relay.operator import progress, wording
 from relay.operator.errors import CannotDo, Changed, Missing, Nonsense, NotAllowed, Unfitting
 from relay.outbox import figures, listing
+from relay.outbox.holds import health_of
 from relay.web import looking
 from relay.web.application import see, the_relay
 from relay.web.dashboard import guard, returning, words
@@ -55,7 +57,7 @@ def _trouble() -> int:
     relay, configured = the_relay(), the_relay().settings.destinations
     outbox, now = relay.outbox, relay.outbox.time()
     needs = outbox.read(figures.needing)
-    held = sum(outbox.health(name).is_held(now) for name in configured)
+    held = sum(outbox.read(partial(health_of, name=name)).is_held(now) for name in configured)
     removed = outbox.read(listing.destinations_waited_for) - configured.keys()
     return needs + held + len(removed) + len(relay.failing_checks())
 

@@ -1,11 +1,13 @@
 """The overview: does it arrive, does any wait for a person, when is the backlog gone."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from flask import Response
 
 from relay.operator.ticked import ALERTED, KEYS, PROXIES
+from relay.outbox.holds import health_of
 from relay.web.application import the_operator, the_relay
 from relay.web.dashboard.frame import after, blueprint, page
 
@@ -58,7 +60,8 @@ def _checklist(sources: list[dict[str, Any]]) -> list[ToDo]:
     relay, ticked = the_relay(), the_operator().ticked()
     settings = relay.settings
     is_real = not settings.is_sandbox  # what the pretend upstream took says nothing about a token
-    works = is_real and any(relay.outbox.health(name).delivered_at for name in settings.destinations)
+    healths = (relay.outbox.read(partial(health_of, name=name)) for name in settings.destinations)
+    works = is_real and any(health.delivered_at for health in healths)
     posted = any(source["last"] for source in sources)
     told = bool(settings.alert_url or settings.alert_mail)
     proxies_fit = not any("proxy" in text for text in relay.warnings())
