@@ -15,6 +15,7 @@ from relay import events
 from relay.config.settings import Settings
 from relay.dispatch.line import Line
 from relay.outbox.errors import Unavailable
+from relay.outbox.moves import Near, hold_back, let_pass
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import ToCheck
 from relay.outcome import Answer
@@ -121,14 +122,15 @@ class Checker:
 
         It is told once only: until it is recorded, nothing else is asked.
         """
+        outbox, receipt, near = self._outbox, taken.receipt, Near(window, window)
         while True:
             try:
                 if verdict:
-                    self._outbox.pass_check(taken.receipt, window)
+                    outbox.write(lambda conn: let_pass(conn, receipt, near, outbox.now(conn)))
                     self._passed(taken.destination)
                     return
-                self._outbox.fail_check(taken.receipt, reason)
-                events.note("submission.held", source=taken.source, receipt=taken.receipt, reason=reason)
+                outbox.write(lambda conn: hold_back(conn, receipt, reason, outbox.vault, outbox.now(conn)))
+                events.note("submission.held", source=taken.source, receipt=receipt, reason=reason)
                 return
             except Unavailable as problem:
                 events.note("outbox.unavailable", level=logging.ERROR, problem=str(problem))

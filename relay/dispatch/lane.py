@@ -20,6 +20,7 @@ from relay.dispatch.decide import decide
 from relay.dispatch.notes import note
 from relay.health import at_once
 from relay.outbox.claiming import LEASE_GRACE_SECONDS
+from relay.outbox.due import idle_until
 from relay.outbox.errors import Unavailable
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Claim, Decision, Look, NothingYet, Turn
@@ -135,9 +136,9 @@ class Lane:
             self._just_sent = False
             self._woken.wait(_AFTER_YOU_SECONDS)
         if not self._arrived:  # most claims after a claim find nothing, and need not wait for the writer
-            idle_until = self._outbox.idle_until(destination.name)
-            if idle_until is not None:
-                return NothingYet(idle_until, "empty")
+            until = self._outbox.read(lambda conn: idle_until(conn, destination.name, self._outbox.now(conn)))
+            if until is not None:
+                return NothingYet(until, "empty")
         self._arrived = False
         return self._outbox.claim(destination, self._turn)
 

@@ -8,6 +8,7 @@ from relay import events, quota
 from relay.delivery import Delivery
 from relay.destination import Destination
 from relay.outbox import listing
+from relay.outbox.due import slots
 from relay.outbox.errors import Unavailable
 from relay.outbox.holds import health_of, seconds_until
 from relay.outbox.outbox import Outbox
@@ -76,7 +77,8 @@ class Forecasts:
 
     def _made(self, destination: Destination) -> Forecast:
         health = self._outbox.read(lambda conn: health_of(conn, destination.name))
-        now, held = self._outbox.ledger(destination)
+        now = self._outbox.time()
+        held = self._outbox.read(lambda conn: slots(conn, destination, now))
         waiting = self._outbox.read(lambda conn: listing.waiting(conn, destination.name, now))
         latency, parallel = self._latency(destination.name), health.lane_width(destination)
         return Forecast(

@@ -6,6 +6,7 @@ from relay import clock
 from relay.config.settings import Settings
 from relay.destination import REMOVED, Destination
 from relay.outbox import listing
+from relay.outbox.due import slots
 from relay.outbox.holds import health_of
 from relay.outbox.outbox import Outbox
 from relay.quota import USUAL_SECONDS, Timetable, used
@@ -27,8 +28,8 @@ def status(settings: Settings, outbox: Outbox) -> dict[str, Any]:
 
 
 def _configured(destination: Destination, outbox: Outbox, waiting: _Waiting) -> dict[str, Any]:
-    health = outbox.read(lambda conn: health_of(conn, destination.name))
-    now, held = outbox.ledger(destination)
+    now, health = outbox.time(), outbox.read(lambda conn: health_of(conn, destination.name))
+    held = outbox.read(lambda conn: slots(conn, destination, now))
     count, oldest = waiting
     is_held = health.is_held(now)
     ahead, parallel = max(0, count - 1), health.lane_width(destination)

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from relay.delivery import DELIVERED, SENDING, Delivery
 from relay.destination import Destination
 from relay.health import FAILING, REFUSALS, Health, ended, looked, trying
+from relay.outbox.due import ledger, next_due, slots
 from relay.outbox.holds import health_of, save_health, sendable_seconds
 from relay.outbox.locks import locked_if_free
 from relay.outbox.records import Claim, Decide, Decision, Known, Look, NothingYet, Turn
@@ -24,10 +25,8 @@ from relay.outbox.statements import (
     FRESH_DUE,
     IS_SENDING,
     LEAST_UNCLEAR,
-    LEDGER,
     NEWEST,
     NEWEST_OF_OTHERS,
-    NEXT_DUE,
     NEXT_RETRY,
     SETTLE,
     SETTLE_LATE,
@@ -183,15 +182,7 @@ class Sending:
         destination = self._destinations.get(name)
         if destination is None:
             return False
-        held = [held for held, _ in ledger(conn, destination, now)]
-        return next_free(destination.windows, held, now) <= now
-
-
-def ledger(conn: Connection, destination: Destination, now: float) -> list[tuple[float, bool]]:
-    """Return, by time, when each recent slot's call ended or its lease ends, and whether it is open."""
-    widest = max(window.seconds for window in destination.windows)
-    rows = conn.execute(LEDGER, {"destination": destination.name, "since": now - widest - 1})
-    return [(held, ended is None and held > now) for held, ended in rows]
+        return next_free(destination.windows, slots(conn, destination, now), now) <= now
 
 
 def _lanes(turn: Turn, no_retry: bool) -> tuple[sa.Select[Any], ...]:
@@ -222,15 +213,6 @@ def _next(conn: Connection, name: str, lanes: tuple[sa.Select[Any], ...], turn: 
         if row := conn.execute(locked_if_free(conn, lane), values).mappings().first():
             return row
     return None
-
-
-def next_due(conn: Connection, name: str) -> float:
-    """Return when the next retry is due, or, without one, when upstream is looked at; else infinite."""
-    due = conn.scalar(NEXT_DUE, {"destination": name})
-    if due is not None:
-        return float(due)
-    health = health_of(conn, name)
-    return math.inf if health.ends_at is None or not health.is_failing else health.ends_at
 
 
 def _start(

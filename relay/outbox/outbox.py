@@ -15,9 +15,8 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from relay.delivery import RETRY
 from relay.destination import Destination
 from relay.health import Health
-from relay.outbox import holds, moves, upkeep
+from relay.outbox import holds, upkeep
 from relay.outbox.archive import Archive
-from relay.outbox.claiming import ledger, next_due
 from relay.outbox.database import connected
 from relay.outbox.errors import Crossed, OverBudget, Unavailable
 from relay.outbox.holds import health_of, save_health
@@ -35,7 +34,7 @@ from relay.outbox.records import (
     Turn,
 )
 from relay.outbox.schema import deliveries
-from relay.outbox.statements import FRESH_DUE, RETRY_IS_DUE, TO_CHECK
+from relay.outbox.statements import TO_CHECK
 from relay.outcome import Seen, Wait
 from relay.quota import even_pace
 
@@ -81,19 +80,6 @@ class Outbox(Archive):
                     raise
 
     # --- dispatch ---------------------------------------------------------------------------------
-
-    def idle_until(self, destination: str) -> float | None:
-        """Return when the next delivery is due, None if one is: a look that costs no turn of the writer."""
-
-        def look(conn: Connection) -> float | None:
-            now = self.now(conn)
-            values = {"destination": destination, "now": now, "source": ""}
-            if any(conn.execute(lane, values).first() for lane in (FRESH_DUE, RETRY_IS_DUE)):
-                return None
-            due = next_due(conn, destination)
-            return None if due <= now else due
-
-        return self.read(look)
 
     def claim(self, destination: Destination, turn: Turn) -> Claim | Look | NothingYet:
         """Hand out the next delivery: its attempt recorded as started and its slot taken, in one commit.
@@ -170,15 +156,6 @@ class Outbox(Archive):
 
         return self.read(look)
 
-    def pass_check(self, receipt: str, window: float | None) -> bool:
-        """Let a delivery that was checked be sent, unless it is by now the repeat of another."""
-        near = moves.Near(window, window)
-        return self.write(lambda conn: moves.let_pass(conn, receipt, near, self.now(conn)))
-
-    def fail_check(self, receipt: str, reason: str) -> bool:
-        """Hold a delivery that failed its check: nobody repeats it, and its body goes."""
-        return self.write(lambda conn: moves.hold_back(conn, receipt, reason, self.vault, self.now(conn)))
-
     # --- destinations -----------------------------------------------------------------------------
 
     def change_hold(self, name: str, change: Callable[[Health, float], Health]) -> Health:
@@ -205,12 +182,3 @@ class Outbox(Archive):
         is_another = self.write(lambda conn: holds.meet(conn, destination.name, way))
         self._destinations[destination.name] = destination
         return is_another
-
-    def ledger(self, destination: Destination) -> tuple[float, list[float]]:
-        """Return the time, and the recent slots as ``quota`` wants them."""
-
-        def look(conn: Connection) -> tuple[float, list[float]]:
-            now = self.now(conn)
-            return now, [held for held, _ in ledger(conn, destination, now)]
-
-        return self.read(look)

@@ -11,6 +11,7 @@ from relay import metrics, quota
 from relay.delivery import KEPT, QUEUED, SENDING
 from relay.operator import actor
 from relay.outbox import listing
+from relay.outbox.due import slots
 from relay.outbox.holds import health_of
 from relay.process.relay import Relay
 from relay.web import guesses
@@ -83,9 +84,9 @@ def exposition() -> Response:
 def _gauges(relay: Relay) -> list[Gauge]:
     """Return what is counted in the outbox itself, and so is the same from every process."""
     found: list[Gauge] = []
-    backlog = relay.outbox.read(listing.backlog)
+    backlog, now = relay.outbox.read(listing.backlog), relay.outbox.time()
     for name, destination in relay.settings.destinations.items():
-        now, held = relay.outbox.ledger(destination)
+        held = relay.outbox.read(partial(slots, destination=destination, now=now))
         own = {"destination": name}
         found += _waiting_for(name, backlog, now)
         for window in destination.windows:
@@ -94,7 +95,7 @@ def _gauges(relay: Relay) -> list[Gauge]:
         is_held = relay.outbox.read(partial(health_of, name=name)).is_held(now)
         found.append(("relay_destination_held", _HELD, own, float(is_held)))
     for name in sorted({row[0] for row in backlog} - relay.settings.destinations.keys()):
-        found += _waiting_for(name, backlog, relay.outbox.time())  # it was removed, and they wait on
+        found += _waiting_for(name, backlog, now)  # it was removed, and they wait on
         found.append(("relay_destination_held", _HELD, {"destination": name}, 1.0))
     return found
 

@@ -12,7 +12,17 @@ from relay.dispatch.captcha import reason_of, verdict_of
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Entry, Stored
 from relay.outcome import Answer
-from tests.outbox.outboxes import KNOWN, Store, claim, entry, record, state
+from tests.outbox.outboxes import (
+    KNOWN,
+    Store,
+    claim,
+    entry,
+    fail_check,
+    idle_until,
+    pass_check,
+    record,
+    state,
+)
 
 
 @pytest.fixture
@@ -85,8 +95,8 @@ def test_what_else_a_service_says_stands_whenever_it_is_asked() -> None:
 def test_while_a_bots_post_is_checked_the_person_it_imitates_is_no_repeat(outbox: Outbox) -> None:
     bot, person = put(outbox, "stolen"), put(outbox, "solved")
     assert not person.repeat
-    assert outbox.fail_check(bot.delivery.receipt, "captcha")
-    assert outbox.pass_check(person.delivery.receipt, 600.0)
+    assert fail_check(outbox, bot.delivery.receipt, "captcha")
+    assert pass_check(outbox, person.delivery.receipt, 600.0)
     assert claim(outbox).delivery.receipt == person.delivery.receipt
 
 
@@ -99,7 +109,7 @@ def test_the_same_token_with_the_same_content_is_a_repeat_at_once(outbox: Outbox
 
 def test_what_was_checked_is_an_earlier_one_for_who_comes_later(outbox: Outbox) -> None:
     first = put(outbox, "solved")
-    outbox.pass_check(first.delivery.receipt, 600.0)
+    pass_check(outbox, first.delivery.receipt, 600.0)
     for token in ("solved", "another"):
         later = put(outbox, token)
         assert (later.repeat, later.delivery.receipt) == (True, first.delivery.receipt)
@@ -109,12 +119,12 @@ def test_of_two_that_pass_the_later_one_becomes_the_others_repeat(outbox: Outbox
     first, second = put(outbox, "one"), put(outbox, "two")
     assert not second.repeat
     for stored in (second, first):
-        assert outbox.pass_check(stored.delivery.receipt, 600.0)
+        assert pass_check(outbox, stored.delivery.receipt, 600.0)
     claimed = claim(outbox)
     assert claimed.delivery.receipt == second.delivery.receipt
     record(outbox, claimed)
     assert state(outbox, second.delivery.receipt) == "delivered"
-    assert outbox.idle_until("ocamba") is not None, "nothing else is to be sent"
+    assert idle_until(outbox) is not None, "nothing else is to be sent"
 
 
 def test_a_first_ask_is_told_from_a_second(store: Store, outbox: Outbox) -> None:

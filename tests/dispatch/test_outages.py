@@ -22,7 +22,7 @@ from relay.outcome import Answer, NoAnswer, Outcome, Unreadable, read, read_look
 from relay.quota import parse_windows
 from relay.vault import Vault, new_key, parse_key
 from tests.kit.stored import rows_of
-from tests.outbox.outboxes import health
+from tests.outbox.outboxes import health, idle_until
 
 BEGAN = 1_790_000_000.0
 OCAMBA = Destination("ocamba", "https://api.example/profiles", "t", parse_windows("10/second; 150/minute"))
@@ -172,7 +172,7 @@ def test_an_outage_ends_also_where_nobody_waits_any_more(night: Night) -> None:
     night.queue(2)
     night.pass_until_done(MINUTE)
     night.outbox.write(lambda conn: conn.execute(sa.update(deliveries).values(state="discarded")))
-    while night.outbox.idle_until("ocamba") != float("inf"):
+    while idle_until(night.outbox) != float("inf"):
         assert night.now < BEGAN + night.down_seconds + 10 * MINUTE
         claimed = night.outbox.claim(OCAMBA, Turn())
         if isinstance(claimed, NothingYet):

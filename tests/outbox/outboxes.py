@@ -23,7 +23,7 @@ from relay.delivery import (
 from relay.destination import Destination
 from relay.dispatch.decide import decide
 from relay.health import Health, paused, resumed
-from relay.outbox import listing, moves, operating, storing, upkeep
+from relay.outbox import due, listing, moves, operating, storing, upkeep
 from relay.outbox.audit import Act
 from relay.outbox.claiming import LEASE_GRACE_SECONDS
 from relay.outbox.hints import sealed_hint
@@ -277,6 +277,23 @@ def pause(outbox: Outbox, name: str = "ocamba") -> Health:
 
 def resume(outbox: Outbox, name: str = "ocamba") -> Health:
     return outbox.change_hold(name, resumed)
+
+
+def pass_check(outbox: Outbox, receipt: str, window: float | None) -> bool:
+    near = Near(window, window)
+    return outbox.write(lambda conn: moves.let_pass(conn, receipt, near, outbox.now(conn)))
+
+
+def fail_check(outbox: Outbox, receipt: str, reason: str) -> bool:
+    return outbox.write(lambda conn: moves.hold_back(conn, receipt, reason, outbox.vault, outbox.now(conn)))
+
+
+def idle_until(outbox: Outbox, name: str = "ocamba") -> float | None:
+    return outbox.read(lambda conn: due.idle_until(conn, name, outbox.now(conn)))
+
+
+def slots(outbox: Outbox, destination: Destination) -> list[float]:
+    return outbox.read(lambda conn: due.slots(conn, destination, outbox.now(conn)))
 
 
 def requeue(

@@ -9,7 +9,7 @@ from relay.delivery import CHECK, DELIVERED, HELD, INVALID, KEY_REUSED, PARKED, 
 from relay.outbox.outbox import Outbox
 from relay.outbox.schema import aliases
 from tests.kit.stored import rows_of
-from tests.outbox.outboxes import Store, bring_to, count, entry, erase, named, put, row
+from tests.outbox.outboxes import Store, bring_to, count, entry, erase, named, pass_check, put, row
 
 
 def names(outbox: Outbox) -> int:
@@ -84,7 +84,7 @@ def test_the_key_of_one_that_was_checked_and_is_a_repeat_is_known_again(outbox: 
     own = put(outbox, silent=True, token="second", key="k", twin_window=600.0).delivery.receipt
     checked = [one["receipt"] for one in rows_of(outbox)]
     for receipt in sorted(checked, key=own.__eq__):
-        assert outbox.pass_check(receipt, 600.0)
+        assert pass_check(outbox, receipt, 600.0)
     assert count(outbox) == 1
 
     again = put(outbox, silent=True, key="k", twin_window=600.0)
@@ -126,7 +126,7 @@ def test_names_of_a_row_that_repeats_another_lead_to_that_one(outbox: Outbox) ->
     assert again.is_alias
     sent = put(outbox, silent=True).delivery.receipt
 
-    assert outbox.pass_check(first, 600.0)
+    assert pass_check(outbox, first, 600.0)
 
     assert row(outbox, first)["receipt"] == row(outbox, again.delivery.receipt)["receipt"] == sent
     assert (count(outbox), names(outbox)) == (1, 2)

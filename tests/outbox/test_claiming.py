@@ -40,12 +40,14 @@ from tests.outbox.outboxes import (
     died,
     fill,
     filled_quickly,
+    idle_until,
     nothing,
     pause,
     put,
     record,
     replay,
     row,
+    slots,
 )
 
 # --- whose turn it is ---------------------------------------------------------------------------------
@@ -70,7 +72,7 @@ def test_sources_take_turns_with_their_oldest(store: Store, outbox: Outbox) -> N
 def test_what_cannot_be_read_uses_no_slot(outbox: Outbox) -> None:
     put(outbox)
     record(outbox, claim(outbox), Unreadable(None, None, "no key"))
-    assert outbox.ledger(OCAMBA)[1] == []
+    assert slots(outbox, OCAMBA) == []
 
 
 def test_a_flood_on_one_source_does_not_delay_another(outbox: Outbox) -> None:
@@ -104,9 +106,9 @@ def test_a_retry_waits_until_it_is_due_and_the_earliest_comes_first(store: Store
 
     waits = nothing(outbox)
     assert (waits.why, waits.until) == ("empty", pytest.approx(outbox.time() + 20, abs=1))
-    assert outbox.idle_until("ocamba") == pytest.approx(outbox.time() + 20, abs=1)
+    assert idle_until(outbox) == pytest.approx(outbox.time() + 20, abs=1)
     store.pass_time(21)
-    assert outbox.idle_until("ocamba") is None
+    assert idle_until(outbox) is None
     assert claim(outbox).delivery.receipt == second
     assert nothing(outbox).why == "empty"
     store.pass_time(20)

@@ -23,6 +23,7 @@ from tests.outbox.outboxes import (
     count,
     discard,
     entry,
+    fail_check,
     put,
     record,
     replay,
@@ -106,7 +107,7 @@ def test_of_what_fails_its_check_no_body_is_kept(outbox: Outbox) -> None:
     box = outbox.vault.seal(payload, receipt)
     outbox.write(lambda conn: conn.execute(sa.update(deliveries).values(payload=box)))
 
-    assert outbox.fail_check(receipt, "captcha")
+    assert fail_check(outbox, receipt, "captcha")
 
     found = row(outbox, receipt)
     assert outbox.vault.open(found["payload"], receipt) == {"profile": {"email": "ada@example.com"}}

@@ -32,7 +32,7 @@ from relay.outcome import (
 from relay.quota import Window
 from relay.vault import Vault, new_key, parse_key
 from tests.kit.stored import rows_of
-from tests.outbox.outboxes import health, pause, resume
+from tests.outbox.outboxes import health, idle_until, pause, resume
 
 MEMORY = Path("/dev/shm")
 OCAMBA = Destination("ocamba", "http://127.0.0.1:9/", "token", (Window(100, 1, "100/second"),), parallel=4)
@@ -201,7 +201,7 @@ class Walk(RuleBasedStateMachine):
             claimed = self.outbox.claim(OCAMBA, self.turn)
             if not isinstance(claimed, NothingYet):
                 self.out.append(claimed)
-            elif self.outbox.idle_until("ocamba") == float("inf"):
+            elif idle_until(self.outbox) == float("inf"):
                 break
             else:
                 self.now = max(self.now + 0.1, min(claimed.until, until))

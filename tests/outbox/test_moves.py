@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -35,11 +36,13 @@ from tests.outbox.outboxes import (
     count,
     discard,
     erase,
+    fail_check,
     fill,
     filled_quickly,
     history,
     named,
     nothing,
+    pass_check,
     put,
     record,
     replay,
@@ -261,9 +264,9 @@ def test_what_must_be_checked_is_not_sent_before(store: Store, outbox: Outbox) -
     assert (taken.receipt, taken.source, taken.destination) == (receipt, "form", "ocamba")
     assert outbox.take_to_check(30, **KNOWN) is None, "nobody else checks it meanwhile"
     assert nothing(outbox).why == "empty"
-    assert outbox.pass_check(receipt, 600.0)
+    assert pass_check(outbox, receipt, 600.0)
     assert claim(outbox).delivery.receipt == receipt
-    assert not outbox.pass_check(receipt, 600.0)
+    assert not pass_check(outbox, receipt, 600.0)
 
 
 def test_a_check_that_came_to_nothing_is_made_again(store: Store, outbox: Outbox) -> None:
@@ -278,22 +281,24 @@ def test_a_failed_check_holds(outbox: Outbox) -> None:
     receipt = put(outbox, lane=CHECK).delivery.receipt
     checked(outbox)
 
-    assert outbox.fail_check(receipt, "captcha")
+    assert fail_check(outbox, receipt, "captcha")
 
     found = row(outbox, receipt)
     assert (found["state"], found["reason"]) == (HELD, "captcha")
     assert nothing(outbox).why == "empty"
 
 
-@pytest.mark.parametrize("verdict", ["pass_check", "fail_check"])
-def test_a_verdict_that_comes_too_late_changes_nothing(outbox: Outbox, verdict: str) -> None:
+@pytest.mark.parametrize(("verdict", "of"), [(pass_check, 600.0), (fail_check, "captcha")])
+def test_a_verdict_that_comes_too_late_changes_nothing(
+    outbox: Outbox, verdict: Callable[..., bool], of: Any
+) -> None:
     receipt = put(outbox, lane=CHECK).delivery.receipt
     checked(outbox)
-    outbox.pass_check(receipt, 600.0)
+    pass_check(outbox, receipt, 600.0)
     record(outbox, claim(outbox), Later(None, None, "refused"))
     before = row(outbox, receipt)
 
-    assert not getattr(outbox, verdict)(receipt, *((600.0,) if verdict == "pass_check" else ("captcha",)))
+    assert not verdict(outbox, receipt, of)
 
     assert row(outbox, receipt) == before
 

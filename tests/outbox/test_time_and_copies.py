@@ -48,6 +48,7 @@ from tests.outbox.outboxes import (
     record,
     resume,
     row,
+    slots,
     state,
 )
 
@@ -74,7 +75,7 @@ def test_a_clock_that_was_set_while_away_ends_no_wait_and_begins_none(
     assert row(after, due)["due_at"] == pytest.approx(now + 40)
     assert row(after, fresh)["lease_until"] == pytest.approx(now + LEASE)
     assert after.recover(crashed, every=False) == []
-    _, held = after.ledger(tight)
+    held = slots(after, tight)
     assert used(tight.windows[0], held, now) == 2
 
 
@@ -175,7 +176,7 @@ def test_after_a_reboot_slots_keep_their_distances(sqlite_store: Store) -> None:
     after = sqlite_store.open()
     sqlite_store.clock.now += after.keep_time(5.0, "boot-2")
 
-    _, held = after.ledger(wide)
+    held = slots(after, wide)
     assert used(wide.windows[0], held, after.time()) == 6
     claim(after, wide)
 

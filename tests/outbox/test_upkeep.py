@@ -53,6 +53,7 @@ from tests.outbox.outboxes import (
     reseal,
     row,
     seen,
+    slots,
     stale,
     state,
 )
@@ -120,7 +121,7 @@ def test_attempts_that_belong_to_nothing_go_once_no_window_counts_them(store: St
 
     outbox.meet(wide)
     assert swept() == [kept, erased, late, ""]
-    assert len(outbox.ledger(wide)[1]) == 4
+    assert len(slots(outbox, wide)) == 4
 
     outbox.meet(OCAMBA)
     assert swept() == [kept]
