@@ -6,17 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection
-
-from relay.outbox import audit, jobs, listing, rights, upkeep
+from relay.outbox import listing, upkeep
 from relay.outbox.errors import Unavailable, Unfit
 from relay.outbox.sqlite import sqlite_module, truncate_wal
-from relay.outbox.statements import put_meta
 from relay.outbox.store import Store
 from relay.outbox.writer import CHECKPOINT
-
-_AS_A_SUBMISSION = sa.text("LOCK TABLE deliveries IN ROW EXCLUSIVE MODE")
 
 
 class Archive(Store):
@@ -56,16 +50,6 @@ class Archive(Store):
         if not old:
             return 0
         return self.write(lambda conn: upkeep.expire(conn, old, self.now(conn) - seconds))
-
-    def forget(self) -> None:
-        """Delete jobs and acts that are older than such things are kept."""
-
-        def old(conn: Connection) -> None:
-            now = self.now(conn)
-            jobs.forget(conn, now - jobs.KEPT_SECONDS)
-            audit.forget(conn, now - audit.KEPT_SECONDS)
-
-        self.write(old)
 
     def forget_strays(self, after: int, limit: int = 500) -> int:
         """Delete some of the attempts that belong to nothing and count in no window any more.
@@ -119,15 +103,3 @@ class Archive(Store):
             copy.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             copy.close()
-
-    def ping(self) -> None:
-        """Commit a small change. Raises Unavailable if nothing could be stored now."""
-
-        def change(conn: Connection) -> None:
-            if not self._is_sqlite:  # where rights and locks are of a table
-                if lacking := rights.lacking(conn):
-                    raise Unavailable(lacking)
-                conn.execute(_AS_A_SUBMISSION)
-            put_meta(conn, "pinged", b"1")
-
-        self.write(change)

@@ -64,7 +64,7 @@ def page(
     ]
 
 
-def forget(conn: Connection, before: float) -> None:
-    """Delete what was done before a time, some of the oldest at a time."""
+def forget(conn: Connection, now: float) -> None:
+    """Delete what was done longer ago than it is kept, some of the oldest at a time."""
     oldest = sa.select(audit.c.id).order_by(audit.c.id).limit(_AT_ONCE).scalar_subquery()
-    conn.execute(sa.delete(audit).where(audit.c.id.in_(oldest), audit.c.at < before))
+    conn.execute(sa.delete(audit).where(audit.c.id.in_(oldest), audit.c.at < now - KEPT_SECONDS))

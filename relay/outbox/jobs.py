@@ -73,10 +73,10 @@ def page(conn: Connection, before: int | None, limit: int) -> list[Job]:
     return [_job(row) for row in conn.execute(query).mappings()]
 
 
-def forget(conn: Connection, before: float) -> None:
-    """Delete jobs that were over before a time, some of the oldest at a time."""
+def forget(conn: Connection, now: float) -> None:
+    """Delete jobs that are over for longer than they are kept, some of the oldest at a time."""
     oldest = sa.select(jobs.c.id).order_by(jobs.c.id).limit(_AT_ONCE).scalar_subquery()
-    conn.execute(sa.delete(jobs).where(jobs.c.id.in_(oldest), jobs.c.ended_at < before))
+    conn.execute(sa.delete(jobs).where(jobs.c.id.in_(oldest), jobs.c.ended_at < now - KEPT_SECONDS))
 
 
 def any_open(conn: Connection) -> bool:

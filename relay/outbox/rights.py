@@ -1,10 +1,13 @@
-"""Rights: whether a PostgreSQL role may do with tables and sequences what storing a submission does."""
+"""Rights: whether a submission could be stored now, and what a PostgreSQL role may do with the tables."""
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from relay.outbox.columns import metadata
+from relay.outbox.errors import Unavailable
+from relay.outbox.statements import put_meta
 
+_AS_A_SUBMISSION = sa.text("LOCK TABLE deliveries IN ROW EXCLUSIVE MODE")
 _RIGHTS = "SELECT, INSERT, UPDATE, DELETE"
 _LACKS = sa.text(
     """
@@ -38,3 +41,12 @@ def lacking(conn: Connection) -> str | None:
     if sequences_lack:
         grants.append(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {role}")
     return f"the database's role {role} lacks rights: {'; '.join(grants)}" if grants else None
+
+
+def check_storing(conn: Connection) -> None:
+    """Make a small change. Raises Unavailable if nothing could be stored now."""
+    if conn.dialect.name == "postgresql":  # where rights and locks are of a table
+        if found := lacking(conn):
+            raise Unavailable(found)
+        conn.execute(_AS_A_SUBMISSION)
+    put_meta(conn, "pinged", b"1")

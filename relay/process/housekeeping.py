@@ -11,7 +11,7 @@ from relay.clock import boot
 from relay.operator.alerts import EVERY_SECONDS as WATCH_SECONDS
 from relay.operator.alerts import Alert, found
 from relay.operator.watch import Watch
-from relay.outbox import refusals, unmapped
+from relay.outbox import audit, jobs, refusals, unmapped
 from relay.outbox.errors import Unavailable
 from relay.process.exits import EXIT_FAULT
 from relay.sources.source import RETENTION_SECONDS
@@ -149,5 +149,6 @@ class Housekeeping:
         retention = {source.name: source.retention for source in self._relay.settings.sources.values()}
         for source, count in outbox.expire(retention, RETENTION_SECONDS).items():
             events.note("retention.expired", source=source, count=count)
-        outbox.forget()
+        outbox.write(lambda conn: jobs.forget(conn, outbox.now(conn)))
+        outbox.write(lambda conn: audit.forget(conn, outbox.now(conn)))
         self._strays_after = outbox.forget_strays(self._strays_after)

@@ -22,6 +22,7 @@ from relay.operator.clerk import Clerk
 from relay.outbox import sqlite, timekeeping
 from relay.outbox.disk import Disk
 from relay.outbox.errors import Damaged, Unavailable, Unfit
+from relay.outbox.rights import check_storing
 from relay.process.exits import EXIT_DAMAGED, EXIT_STORAGE, EXIT_UNFIT, leave
 from relay.process.housekeeping import GUESSING_SECONDS, Housekeeping
 from relay.process.keeping import configuration_kept
@@ -184,7 +185,7 @@ class Relay:
         if self.outbox.is_full:
             checks["disk"] = "is nearly full; free some space"
         try:
-            self.outbox.ping()
+            self.outbox.write(check_storing)
         except Unavailable as problem:
             checks["outbox"] = str(problem)
         if self.dispatcher is not None and not self.dispatcher.is_alive():

@@ -23,7 +23,7 @@ from relay.delivery import (
 from relay.destination import Destination
 from relay.dispatch.decide import decide
 from relay.health import Health, paused, resumed
-from relay.outbox import due, listing, moves, operating, storing, upkeep
+from relay.outbox import audit, due, jobs, listing, moves, operating, storing, upkeep
 from relay.outbox.audit import Act
 from relay.outbox.claiming import LEASE_GRACE_SECONDS
 from relay.outbox.hints import sealed_hint
@@ -243,6 +243,12 @@ def row(outbox: Outbox, receipt: str) -> dict[str, Any]:
     found = outbox.read(lambda conn: listing.row(conn, receipt))
     assert found is not None
     return found
+
+
+def forget(outbox: Outbox) -> None:
+    """What housekeeping does with old jobs and acts."""
+    outbox.write(lambda conn: jobs.forget(conn, outbox.now(conn)))
+    outbox.write(lambda conn: audit.forget(conn, outbox.now(conn)))
 
 
 def history(outbox: Outbox, receipt: str) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from relay.outbox.database import engine_for
 from relay.outbox.errors import Unavailable, Unfit
 from relay.outbox.migrations import STEPS, Newer, migrate, version
 from relay.outbox.outbox import Outbox
+from relay.outbox.rights import check_storing
 from relay.outbox.schema import deliveries
 from relay.vault import Vault, new_key, parse_key
 from tests.kit.processes import eventually
@@ -266,15 +267,15 @@ def test_a_role_that_may_change_rows_uses_what_another_has_made(postgres_url: st
     with engine.begin() as conn:
         conn.execute(sa.text(NUMBERS))
     outbox.prepare(sandbox=False)
-    outbox.ping()
+    outbox.write(check_storing)
     for table in metadata.tables:
         with engine.begin() as conn:
             conn.execute(sa.text(f"REVOKE DELETE ON {table} FROM clerk"))
         with pytest.raises(Unavailable, match=re.escape(ROWS)):
-            outbox.ping()
+            outbox.write(check_storing)
         with engine.begin() as conn:
             conn.execute(sa.text(ROWS))
-    outbox.ping()
+    outbox.write(check_storing)
     outbox.stop()
     engine.dispose()
 
