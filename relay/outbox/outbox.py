@@ -5,79 +5,41 @@ PostgreSQL (any number of processes; the database's clock). Every change of a de
 the state, and by the fence, that it was read with.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from relay.clock import SteadyClock
 from relay.delivery import RETRY
 from relay.destination import Destination
 from relay.health import Health
-from relay.outbox import holds, upkeep
-from relay.outbox.archive import Archive
-from relay.outbox.database import connected
-from relay.outbox.errors import Crossed, OverBudget, Unavailable
+from relay.outbox import holds, listing, timekeeping, upkeep
+from relay.outbox.arrivals import Arrivals
+from relay.outbox.claiming import Sending
+from relay.outbox.errors import Unavailable
 from relay.outbox.holds import health_of, save_health
 from relay.outbox.locks import locked_if_free
-from relay.outbox.records import (
-    Claim,
-    Decide,
-    Decision,
-    Entry,
-    Look,
-    NoRoom,
-    NothingYet,
-    Stored,
-    ToCheck,
-    Turn,
-)
+from relay.outbox.records import Claim, Decide, Decision, Look, NothingYet, ToCheck, Turn
 from relay.outbox.schema import deliveries
 from relay.outbox.statements import TO_CHECK
+from relay.outbox.store import Store
+from relay.outbox.timekeeping import Stamp
 from relay.outcome import Seen, Wait
 from relay.quota import even_pace
-
-_CROSSED_MOST = 3
-"""So often one submission is tried that other processes cross."""
+from relay.vault import Vault
 
 
-class Outbox(Archive):
-    """What intake and dispatch do with a database; those who look after it have ``Archive``."""
+class Outbox(Store):
+    """A store, and the few verbs that are more than a function handed to ``read`` or ``write``."""
 
-    # --- intake -----------------------------------------------------------------------------------
-
-    def put(self, entry: Entry) -> Stored:
-        """Store an entry, or find the one it repeats; committed when this returns.
-
-        Raises Unavailable, OverBudget.
-        """
-        if self.is_full and self._is_sqlite:
-            raise Unavailable("the disk is nearly full")
-        try:
-            if self._writer is not None:
-                stored = self._writer.submit(entry)
-            else:
-                stored = self._put_beside_others(entry)
-        except SQLAlchemyError as problem:
-            raise self._translated(problem) from None
-        self._wrote()
-        if isinstance(stored, NoRoom):
-            raise OverBudget(entry.delivery.source)
-        found: Stored = stored
-        return found
-
-    def _put_beside_others(self, entry: Entry) -> Stored | NoRoom:
-        """Store an entry on PostgreSQL. Who is crossed by another looks at what that one left."""
-        tries = _CROSSED_MOST
-        while True:
-            try:
-                with connected(self._engine) as conn, conn.begin():
-                    return self._store_batch(conn, [entry])[0]
-            except (IntegrityError, Crossed):
-                tries -= 1
-                if not tries:
-                    raise
+    def __init__(self, url: str, vault: Vault, clock: Callable[[], float]) -> None:
+        super().__init__(url, vault, clock)
+        self._tells_promotions = False if self._is_sqlite else None
+        self._sending = Sending(self.now, self._destinations)
+        self._arrivals = Arrivals()
 
     # --- dispatch ---------------------------------------------------------------------------------
 
@@ -182,3 +144,72 @@ class Outbox(Archive):
         is_another = self.write(lambda conn: holds.meet(conn, destination.name, way))
         self._destinations[destination.name] = destination
         return is_another
+
+    # --- time -------------------------------------------------------------------------------------
+
+    def keep_time(self, offset: float, boot: str) -> float:
+        """At start on SQLite: carry what was stored over to this process's clock.
+
+        Returns by how many seconds it must be put forward, so that nothing stored lies ahead of it.
+        """
+        longest = max((max(d.retry) for d in self._destinations.values()), default=0.0) * 1.2
+        stamp = Stamp(boot, offset)
+        return self.write(lambda conn: timekeeping.begin(conn, stamp, self.now(conn), longest))
+
+    def shift(self, clock: SteadyClock, seconds: float, boot: str) -> None:
+        """Follow a wall clock that was set, and move what was stamped by as much.
+
+        Both in the writer's turn: no claim sees the one without the other.
+        """
+        before, wall = clock.offset, clock.wall + seconds
+
+        def change(conn: Connection) -> None:
+            clock.follow(timekeeping.follow(conn, boot, clock() - clock.offset, before, wall))
+
+        try:
+            self.write(change)
+        except Unavailable:
+            clock.follow(before)
+            raise
+        clock.wall = wall
+
+    # --- upkeep -----------------------------------------------------------------------------------
+
+    def arrivals(self, source: str, hours: int, now: float) -> list[int]:
+        """Return how many came to a source in so many hours of the clock, the present one last."""
+        return self.read(lambda conn: self._arrivals.by_hour(conn, source, now, hours))
+
+    def with_payloads(self, source: str | None = None) -> Iterator[dict[str, Any]]:
+        """Yield whole rows that have payloads, newest first; some MiB are read at a time."""
+        before: int | None = None
+        while rows := self.read(partial(listing.with_payloads, source=source, before=before)):
+            before = rows[-1]["seq"]
+            yield from rows
+
+    def expire(self, retention: Mapping[str, float], otherwise: float, limit: int = 500) -> dict[str, int]:
+        """Delete what is older than its source's retention, and payloads kept beside delivered ones.
+
+        ``otherwise``: the retention of sources that are gone from the configuration. Returns how many
+        there were of each source, at most ``limit`` at a time.
+        """
+        sources = self.read(upkeep.sources_that_keep)
+        counts = {name: self._expire(name, retention.get(name, otherwise), limit) for name in sources}
+        return {name: count for name, count in counts.items() if count}
+
+    def _expire(self, source: str, seconds: float, limit: int) -> int:
+        old = self.read(lambda conn: upkeep.old(conn, source, self.now(conn) - seconds, limit))
+        if not old:
+            return 0
+        return self.write(lambda conn: upkeep.expire(conn, old, self.now(conn) - seconds))
+
+    def forget_strays(self, after: int, limit: int = 500) -> int:
+        """Delete some of the attempts that belong to nothing and count in no window any more.
+
+        Return the number after which the next time is to begin: the whole table is looked through in turns.
+        """
+        windows = [window.seconds for one in self._destinations.values() for window in one.windows]
+        kept = max([upkeep.STRAYS_SECONDS, *windows])
+        found = self.read(lambda conn: upkeep.strays(conn, after, self.now(conn) - kept, limit))
+        if found[0]:
+            self.write(lambda conn: upkeep.forget_attempts(conn, found[0]))
+        return found[1]

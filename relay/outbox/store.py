@@ -1,27 +1,39 @@
 """A store: one database, how it is opened, written to and read from, and the time it goes by."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from relay.clock import SteadyClock
 from relay.config.environment import is_sqlite, sqlite_path
 from relay.destination import Destination
-from relay.outbox import migrations, storing, timekeeping, upkeep
-from relay.outbox.arrivals import Arrivals
-from relay.outbox.claiming import Sending
+from relay.outbox import migrations, storing, upkeep
 from relay.outbox.database import connected, engine_for, lookers_engine_for
-from relay.outbox.errors import Busy, Damaged, Full, Unavailable, Unfit, is_fatal, took_too_long, translate
+from relay.outbox.errors import (
+    Busy,
+    Crossed,
+    Damaged,
+    Full,
+    OverBudget,
+    Unavailable,
+    Unfit,
+    is_fatal,
+    took_too_long,
+    translate,
+)
 from relay.outbox.looking import LOOK, Result
 from relay.outbox.records import Entry, NoRoom, Stored
 from relay.outbox.schema import destinations, meta
-from relay.outbox.sqlite import check_is_ours, create_private
+from relay.outbox.sqlite import check_is_ours, create_private, sqlite_module, truncate_wal
 from relay.outbox.statements import DATABASE_CLOCK, get_meta, insert_ignoring, stamped
-from relay.outbox.timekeeping import Stamp
-from relay.outbox.writer import Writer
+from relay.outbox.writer import CHECKPOINT, Writer
 from relay.vault import Vault
 
+_CROSSED_MOST = 3
+"""So often one submission is tried that other processes cross."""
 _CHECKED_BYTES = 256 * 1024 * 1024
 """Larger files are not read through at start, which would take long."""
 
@@ -34,15 +46,12 @@ class Store:
         self.vault = vault
         self._clock = clock
         self._is_sqlite = is_sqlite(url)
-        self._tells_promotions = False if self._is_sqlite else None
         self._engine = engine_for(url)
         self._reader = engine_for(url, reading=True) if self._is_sqlite else self._engine
         self._lookers = lookers_engine_for(url)
         self._writer: Writer | None = None
         self._on_death: Callable[[BaseException], None] = lambda death: None
         self._destinations: dict[str, Destination] = {}
-        self._sending = Sending(self.now, self._destinations)
-        self._arrivals = Arrivals()
         self.is_full = False
         """Set while the disk is nearly full: what is stored already goes on, nothing new is taken.
 
@@ -122,6 +131,23 @@ class Store:
         self._reader.dispose()
         self._lookers.dispose()
 
+    # --- use --------------------------------------------------------------------------------------
+
+    def read(self, look: Callable[[Connection], Result]) -> Result:
+        """Run a query and return its result. Raises Unavailable, and Busy for who only looks."""
+        page = LOOK.get()
+        try:
+            if page is not None:
+                return page.read(self._lookers, look)
+            with connected(self._reader) as conn, conn.begin():
+                return look(conn)
+        except SQLAlchemyError as problem:
+            if page is not None and took_too_long(problem):
+                raise Busy("the database is busy") from None
+            if self._writer is not None and is_fatal(problem):
+                self._on_death(problem)
+            raise self._translated(problem) from None
+
     def write(self, change: Callable[[Connection], Result]) -> Result:
         """Run a change in a transaction and return its result once it is committed.
 
@@ -139,24 +165,48 @@ class Store:
         self._wrote()
         return result
 
+    def put(self, entry: Entry) -> Stored:
+        """Store an entry, or find the one it repeats; committed when this returns.
+
+        Raises Unavailable, OverBudget.
+        """
+        if self.is_full and self._is_sqlite:
+            raise Unavailable("the disk is nearly full")
+        try:
+            if self._writer is not None:
+                stored = self._writer.submit(entry)
+            else:
+                stored = self._put_beside_others(entry)
+        except SQLAlchemyError as problem:
+            raise self._translated(problem) from None
+        self._wrote()
+        if isinstance(stored, NoRoom):
+            raise OverBudget(entry.delivery.source)
+        found: Stored = stored
+        return found
+
+    def _put_beside_others(self, entry: Entry) -> Stored | NoRoom:
+        """Store an entry on PostgreSQL. Who is crossed by another looks at what that one left."""
+        tries = _CROSSED_MOST
+        while True:
+            try:
+                with connected(self._engine) as conn, conn.begin():
+                    return self._store_batch(conn, [entry])[0]
+            except (IntegrityError, Crossed):
+                tries -= 1
+                if not tries:
+                    raise
+
+    def _store_batch(self, conn: Connection, entries: Sequence[Entry]) -> list[Stored | NoRoom]:
+        now = self.now(conn)
+        # Hosts' clocks differ; and one that was set since must not keep what came before for later.
+        is_late = [not self._is_sqlite or entry.delivery.received_at > now for entry in entries]
+        entries = [stamped(one, now) if late else one for one, late in zip(entries, is_late, strict=True)]
+        return storing.store(conn, entries, now, self.vault)
+
     def _wrote(self) -> None:
         if not self._is_sqlite:
             self.is_full = False
-
-    def read(self, look: Callable[[Connection], Result]) -> Result:
-        """Run a query and return its result. Raises Unavailable, and Busy for who only looks."""
-        page = LOOK.get()
-        try:
-            if page is not None:
-                return page.read(self._lookers, look)
-            with connected(self._reader) as conn, conn.begin():
-                return look(conn)
-        except SQLAlchemyError as problem:
-            if page is not None and took_too_long(problem):
-                raise Busy("the database is busy") from None
-            if self._writer is not None and is_fatal(problem):
-                self._on_death(problem)
-            raise self._translated(problem) from None
 
     def _translated(self, problem: SQLAlchemyError) -> Exception:
         error = translate(problem)
@@ -170,35 +220,49 @@ class Store:
             return self._clock()
         return float(conn.scalar(DATABASE_CLOCK) or 0)
 
-    def keep_time(self, offset: float, boot: str) -> float:
-        """At start on SQLite: carry what was stored over to this process's clock.
+    def time(self) -> float:
+        """Return the time all processes agree on, in seconds since 1970."""
+        return self.read(self.now)
 
-        Returns by how many seconds it must be put forward, so that nothing stored lies ahead of it.
+    # --- copies -----------------------------------------------------------------------------------
+
+    def checkpoint(self) -> bool:
+        """Copy the WAL into the database and empty it, so that erased payloads are gone from both.
+
+        Returns whether that worked; a reader can be in the way for a moment. Only SQLite needs it.
         """
-        longest = max((max(d.retry) for d in self._destinations.values()), default=0.0) * 1.2
-        stamp = Stamp(boot, offset)
-        return self.write(lambda conn: timekeeping.begin(conn, stamp, self.now(conn), longest))
+        if not self._is_sqlite:
+            return True
+        if self._writer is not None:
+            return bool(self._writer.submit(CHECKPOINT))
+        with self._engine.connect() as conn:
+            return truncate_wal(conn)
 
-    def shift(self, clock: SteadyClock, seconds: float, boot: str) -> None:
-        """Follow a wall clock that was set, and move what was stamped by as much.
+    def backup(self, target: Path) -> None:
+        """Copy the database, while it is in use, into a new file that says of itself that it is a copy.
 
-        Both in the writer's turn: no claim sees the one without the other.
+        SQLite only. Raises Unfit, FileExistsError.
         """
-        before, wall = clock.offset, clock.wall + seconds
-
-        def change(conn: Connection) -> None:
-            clock.follow(timekeeping.follow(conn, boot, clock() - clock.offset, before, wall))
-
+        if not self._is_sqlite:
+            raise Unfit("backup copies SQLite files; for PostgreSQL use pg_dump")
+        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.close(handle)
         try:
-            self.write(change)
-        except Unavailable:
-            clock.follow(before)
-            raise
-        clock.wall = wall
+            self._copy_into(target)
+        except sqlite_module().Error as problem:
+            target.unlink()  # half a backup looks like one
+            raise Unavailable(f"the copy could not be written: {problem}") from None
 
-    def _store_batch(self, conn: Connection, entries: Sequence[Entry]) -> list[Stored | NoRoom]:
-        now = self.now(conn)
-        # Hosts' clocks differ; and one that was set since must not keep what came before for later.
-        is_late = [not self._is_sqlite or entry.delivery.received_at > now for entry in entries]
-        entries = [stamped(one, now) if late else one for one, late in zip(entries, is_late, strict=True)]
-        return storing.store(conn, entries, now, self.vault)
+    def _copy_into(self, target: Path) -> None:
+        copy = sqlite_module().connect(str(target))
+        made_at = str(self._clock()).encode()
+        try:
+            with self._reader.connect() as conn:
+                source: Any = conn.connection.driver_connection
+                source.backup(copy)  # in one go: every write beside it would make it begin again
+            copy.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('backup', ?)", (made_at,))
+            copy.execute("DELETE FROM meta WHERE key = 'clock'")
+            copy.commit()
+            copy.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            copy.close()
