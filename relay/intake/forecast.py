@@ -76,10 +76,10 @@ class Forecasts:
         return max(not_before, known.eta(delivery.source, ahead))
 
     def _made(self, destination: Destination) -> Forecast:
-        health = self._outbox.read(lambda conn: health_of(conn, destination.name))
+        health = self._outbox.read(health_of, destination.name)
         now = self._outbox.time()
-        held = self._outbox.read(lambda conn: slots(conn, destination, now))
-        waiting = self._outbox.read(lambda conn: listing.waiting(conn, destination.name, now))
+        held = self._outbox.read(slots, destination, now)
+        waiting = self._outbox.read(listing.waiting, destination.name, now)
         latency, parallel = self._latency(destination.name), health.lane_width(destination)
         return Forecast(
             waiting,

@@ -249,7 +249,7 @@ class Intake:
         self._crowds.mistaken.note(source, incoming)
         stored = None
         with self._counting:  # else several at once would all be the last one
-            kept = self._outbox.read(lambda conn: listing.count(conn, source.name, INVALID))
+            kept = self._outbox.read(listing.count, source.name, INVALID)
             if kept < MAX_INVALID_FORMS:
                 entry = self._entry(source, sent, Mapped(), INVALID, "no mapped field was posted")
                 stored = self._outbox.put(entry)

@@ -49,7 +49,7 @@ class Patience:
 
     def _settled(self, stored: Stored) -> Stored | None:
         try:
-            found = self._outbox.read(lambda conn: settled(conn, stored.delivery.receipt))
+            found = self._outbox.read(settled, stored.delivery.receipt)
         except Unavailable as problem:  # it is stored: that it cannot be looked at now changes nothing
             events.note("outbox.unavailable", level=logging.ERROR, problem=str(problem))
             return None

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 from relay.config.settings import Settings
 from relay.delivery import DEAD, HELD, INVALID, PARKED, QUEUED
@@ -52,7 +51,7 @@ def found(
     """
     now = outbox.time()
     for name in settings.destinations:
-        health = outbox.read(partial(health_of, name=name))
+        health = outbox.read(health_of, name)
         if health.is_held(now):
             yield _held(name, health)
     sources = _by_state(settings, outbox)
@@ -135,7 +134,7 @@ def _unmappable(outbox: Outbox, settings: Settings, mistaken: Collection[str]) -
     for source in mistaken:
         detail = f"{source} posts none of the mapped contact fields; check its fields"
         yield Alert(f"unmappable:{source}", detail)
-    for source in outbox.read(partial(listing.sources_all_invalid, count=_IN_A_ROW)):
+    for source in outbox.read(listing.sources_all_invalid, count=_IN_A_ROW):
         if source in settings.sources and settings.sources[source].is_form:
             continue  # one client can post anything: see ``mistaken``
         yield Alert(
@@ -153,12 +152,12 @@ def _heard_of(outbox: Outbox, settings: Settings, now: float, *, may_keep: bool)
     known = outbox.read(heard.known)
     found = {name: known.get(name, now) for name, source in settings.sources.items() if source.enabled}
     for name, since in found.items():
-        last = outbox.read(partial(heard.last_accepted, source=name, since=since))
+        last = outbox.read(heard.last_accepted, source=name, since=since)
         found[name] = last or since
     news = {name: at for name, at in found.items() if at - known.get(name, 0.0) >= _HEARD_SECONDS}
     gone = known.keys() - found.keys()
     if may_keep and (news or gone):
-        outbox.write(lambda conn: heard.keep(conn, news, gone))
+        outbox.write(heard.keep, news, gone)
     return found
 
 
@@ -175,12 +174,12 @@ def _silent(outbox: Outbox, settings: Settings, now: float, *, may_keep: bool) -
 def _in_vain(outbox: Outbox, settings: Settings, now: float) -> Iterator[Alert]:
     """Yield the sources from which nothing is sent, though something comes."""
     for name in settings.sources:
-        states = outbox.read(partial(stored.last_states, source=name, count=_IN_A_ROW))
+        states = outbox.read(stored.last_states, source=name, count=_IN_A_ROW)
         if states == [HELD] * _IN_A_ROW:
             said = f"the last {_IN_A_ROW} submissions of {name} were all held, perhaps real people among them"
             command = f"submissions list --state held --source {name}"
             yield _seen(settings, f"all-held:{name}", said, command)
-        last = outbox.read(partial(stored.last_received, source=name))
+        last = outbox.read(stored.last_received, source=name)
         if last is None:
             yield from _all_refused(outbox, name, now, "has taken nothing yet")
         elif now - last > _DAY_SECONDS:
@@ -189,7 +188,7 @@ def _in_vain(outbox: Outbox, settings: Settings, now: float) -> Iterator[Alert]:
 
 def _all_refused(outbox: Outbox, source: str, now: float, what: str) -> Iterator[Alert]:
     since = now - _DAY_SECONDS
-    causes = outbox.read(lambda conn: refusals.recent(conn, source, since))
+    causes = outbox.read(refusals.recent, source, since)
     count = sum(one["count"] for one in causes)
     if count >= _REFUSED:
         said = f"{source} {what} and refused {count}, mostly: {causes[0]['cause']}"

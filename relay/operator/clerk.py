@@ -6,7 +6,6 @@ import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from relay import events
@@ -52,7 +51,7 @@ class Clerk:
             self._thread.join()
         with contextlib.suppress(Unavailable):  # then its time runs out
             if self._outbox.read(jobs.any_open):
-                self._outbox.write(lambda conn: jobs.give_back(conn, self._owner))
+                self._outbox.write(jobs.give_back, self._owner)
 
     def call(self) -> None:
         """There is a new job."""
@@ -93,18 +92,18 @@ class Clerk:
         except Exception as fault:  # noqa: BLE001 - one job that cannot be done keeps no other from it
             where = events.where_from(fault)
             events.note("job.failed", level=logging.ERROR, error=events.where_from(fault))
-            self._outbox.write(partial(self._end, job=job, state=FAILED, problem=where))
+            self._outbox.write(self._end, job=job, state=FAILED, problem=where)
         return True
 
     def _batch(self, job: Job) -> None:
         meant = wanted(Filter(**job.filter), upto=job.upto, seen_at=job.seen_at)
-        found = self._outbox.read(lambda conn: rows.oldest_first(conn, meant, job.after, BATCH))
+        found = self._outbox.read(rows.oldest_first, meant, job.after, BATCH)
         if not found:
-            self._outbox.write(partial(self._end, job=job, state=COUNTED if job.dry_run else DONE))
+            self._outbox.write(self._end, job=job, state=COUNTED if job.dry_run else DONE)
             return
         settings, vault = self._settings(), self._outbox.vault
         plans = [plan(job.action, row, settings, vault) for row in found]
-        self._outbox.write(lambda conn: self._apply(conn, job, plans, found[-1]["seq"]))
+        self._outbox.write(self._apply, job, plans, found[-1]["seq"])
         self._wake()
 
     def _apply(self, conn: Any, job: Job, plans: list[Plan | str], after: int) -> None:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 from relay.config.settings import Settings
@@ -30,7 +29,7 @@ class Desk:
 
     def _rows(self, filter_: Filter) -> list[dict[str, Any]]:
         meant, before = self._meant(filter_), filter_.place()
-        return self._outbox.read(lambda conn: newest_first(conn, meant, before, filter_.limit))
+        return self._outbox.read(newest_first, meant, before, filter_.limit)
 
     def _meant(self, filter_: Filter) -> Wanted:
         hashes = filter_.hashes
@@ -42,7 +41,7 @@ class Desk:
     def _row(self, receipt: str) -> dict[str, Any]:
         """Return a row, with its own receipt, also by one that a repeat was given. Raises Missing."""
         is_one = _RECEIPT.fullmatch(receipt)
-        row = self._outbox.read(lambda conn: listing.row(conn, receipt)) if is_one else None
+        row = self._outbox.read(listing.row, receipt) if is_one else None
         if row is None:
             raise Missing("there is no such submission")
         return row
@@ -73,7 +72,7 @@ class Desk:
 
         def pages() -> Iterator[dict[str, Any]]:
             before = filter_.place()
-            while rows := self._outbox.read(partial(read, wanted=meant, before=before, limit=MAX_ROWS)):
+            while rows := self._outbox.read(read, wanted=meant, before=before, limit=MAX_ROWS):
                 before = rows[-1]["seq"]
                 yield from rows
 

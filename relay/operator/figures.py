@@ -17,7 +17,7 @@ DAY_HOURS, WEEK_HOURS = 24, 7 * 24
 
 def needs_you(settings: Settings, outbox: Outbox) -> list[dict[str, Any]]:
     """Return what waits for a person, by state, source and reason; ``kept_seconds``: for how long."""
-    found = outbox.read(lambda conn: figures.waiting(conn, KEPT))
+    found = outbox.read(figures.waiting, KEPT)
     return [
         {
             **group,
@@ -58,7 +58,7 @@ def _arrived(outbox: Outbox, source: str, now: float) -> dict[str, Any]:
     """Return when the last one came, how many lately, and how many in each hour of a week."""
     hours = outbox.arrivals(source, WEEK_HOURS, now)
     return {
-        "last": clock.iso(outbox.read(lambda conn: figures.last_received(conn, source))),
+        "last": clock.iso(outbox.read(figures.last_received, source)),
         "counts": {
             "1h": _lately(outbox, source, now, hours[-1:]),
             "24h": _lately(outbox, source, now, hours[-DAY_HOURS:]),
@@ -72,13 +72,13 @@ def _lately(outbox: Outbox, source: str, now: float, hours: list[int]) -> int:
     """Return how many came in so many hours until now: in these of the clock, and in a part of one before."""
     began, seconds = now // HOUR * HOUR, len(hours) * HOUR
     since, until = now - seconds, began + HOUR - seconds
-    return sum(hours) + outbox.read(lambda conn: figures.arrived(conn, source, since, until))
+    return sum(hours) + outbox.read(figures.arrived, source, since, until)
 
 
 def _refused(outbox: Outbox, source: str, now: float) -> list[dict[str, Any]]:
     """Return what was refused within a week, and why, the most frequent cause first."""
     since = now - WEEK_HOURS * HOUR
-    found = outbox.read(lambda conn: refusals.recent(conn, source, since))
+    found = outbox.read(refusals.recent, source, since)
     return [
         {"cause": one["cause"], "count": one["count"], "last": clock.iso(one["last_at"])} for one in found
     ]
@@ -87,7 +87,7 @@ def _refused(outbox: Outbox, source: str, now: float) -> list[dict[str, Any]]:
 def _unmapped(settings: Settings, outbox: Outbox, source: str) -> list[str]:
     """Return the names that a source posts and that nothing looks at, as it is configured now."""
     known = settings.sources.get(source)
-    found = outbox.read(lambda conn: unmapped.recent(conn, source))
+    found = outbox.read(unmapped.recent, source)
     return [name for name in found if known is None or not is_mapped(known, name)]
 
 

@@ -1,7 +1,6 @@
 """Files: rows go out as one, old sign-ups come in as one; and the test of a source."""
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import Any, BinaryIO
 
 from relay.operator import exports, testing
@@ -31,7 +30,7 @@ class Files(Desk):
         rows = self._all(filter_, whole=people)
         if is_read:
             detail = {"format": format_, "people": people}
-            count = self._outbox.read(partial(count_rows, wanted=self._meant(filter_)))
+            count = self._outbox.read(count_rows, wanted=self._meant(filter_))
             self._note("export", count=min(count, MANY), filter=filter_.said(), detail=detail)
         return exports.written(rows, format_, self._settings, self._outbox.vault, people=people)
 

@@ -3,7 +3,6 @@
 import re
 import secrets
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from relay import clock
@@ -101,7 +100,7 @@ def counted(job: Job) -> dict[str, Any]:
 
 def find(outbox: Outbox, name: str) -> Job:
     """Return a job. Raises Missing."""
-    job = outbox.read(lambda conn: jobs.get(conn, name)) if _NAME.fullmatch(name) else None
+    job = outbox.read(jobs.get, name) if _NAME.fullmatch(name) else None
     if job is None:
         raise Missing("there is no such job")
     return job
@@ -128,15 +127,15 @@ def would_replay(outbox: Outbox, settings: Settings, filter_: Filter) -> int:
     meant = wanted(filter_)
     _check_state(REPLAY, filter_)
     if filter_.state != INVALID:
-        return min(outbox.read(lambda conn: rows.count(conn, meant)), rows.MANY)
+        return min(outbox.read(rows.count, meant), rows.MANY)
     count, looked, after = 0, 0, 0
     while looked < rows.MANY:
-        found = outbox.read(partial(rows.oldest_first, wanted=meant, after=after, limit=BATCH))
+        found = outbox.read(rows.oldest_first, wanted=meant, after=after, limit=BATCH)
         if not found:
             break
         looked, after = looked + len(found), found[-1]["seq"]
         plans = [plan(REPLAY, row, settings, outbox.vault) for row in found]
-        count += outbox.read(partial(_likely_all, plans=plans)).count(QUEUED)
+        count += outbox.read(_likely_all, plans=plans).count(QUEUED)
     return count
 
 

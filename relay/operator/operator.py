@@ -6,7 +6,6 @@ audit log under the name of who acts.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from typing import Any
 
 from relay import clock
@@ -60,7 +59,7 @@ class Operator(Files, Whole):
         """Return how many submissions are meant, and whether that is all: counting ends at ``MANY``."""
         self.actor.must(VIEW)
         meant = self._meant(filter_)
-        found = self._outbox.read(lambda conn: count(conn, meant))
+        found = self._outbox.read(count, meant)
         return min(found, MANY), found <= MANY
 
     def submission(self, receipt: str) -> dict[str, Any]:
@@ -68,7 +67,7 @@ class Operator(Files, Whole):
         self.actor.must(VIEW)
         row = self._row(receipt)
         found = shown.shown(row, self._outbox.vault)
-        found["history"] = shown.sends(self._outbox.read(partial(listing.history, receipt=row["receipt"])))
+        found["history"] = shown.sends(self._outbox.read(listing.history, receipt=row["receipt"]))
         source = self._settings.sources.get(row["source"])
         if row["state"] == INVALID and row["payload"] is not None and source is not None:
             found["diagnosis"] = self._diagnosis(row, source)
@@ -149,7 +148,7 @@ class Operator(Files, Whole):
         self.actor.must(VIEW)
         wanted(filter_)
         before, limit, receipt = filter_.place(), filter_.limit, filter_.receipt
-        acts = self._outbox.read(lambda conn: audit.page(conn, before, limit, receipt))
+        acts = self._outbox.read(audit.page, before, limit, receipt)
         following = place(acts[-1]["id"]) if len(acts) == limit else None
         return {"audit": [shown.act(one) for one in acts], "next": following}
 
@@ -223,7 +222,7 @@ class Operator(Files, Whole):
         if not configured:
             raise CannotDo("there is no channel: set RELAY_ALERT_URL or RELAY_ALERT_MAIL")
         content = channels.trial(self._outbox.time())
-        self._outbox.write(lambda conn: notices.add(conn, configured, content))
+        self._outbox.write(notices.add, configured, content)
         self._note("test alert", detail={"channels": configured})
 
     # --- acting on many ---------------------------------------------------------------------------
@@ -247,7 +246,7 @@ class Operator(Files, Whole):
         self.actor.must(VIEW)
         wanted(filter_)
         before, limit = filter_.place(), filter_.limit
-        found = self._outbox.read(lambda conn: stored_jobs.page(conn, before, limit))
+        found = self._outbox.read(stored_jobs.page, before, limit)
         following = place(found[-1].id) if len(found) == limit else None
         return {"jobs": [jobs.shown(job) for job in found], "next": following}
 

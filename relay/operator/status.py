@@ -28,14 +28,14 @@ def status(settings: Settings, outbox: Outbox) -> dict[str, Any]:
 
 
 def _configured(destination: Destination, outbox: Outbox, waiting: _Waiting) -> dict[str, Any]:
-    now, health = outbox.time(), outbox.read(lambda conn: health_of(conn, destination.name))
-    held = outbox.read(lambda conn: slots(conn, destination, now))
+    now, health = outbox.time(), outbox.read(health_of, destination.name)
+    held = outbox.read(slots, destination, now)
     count, oldest = waiting
     is_held = health.is_held(now)
     ahead, parallel = max(0, count - 1), health.lane_width(destination)
     eta = None
     if not is_held:
-        last_due = outbox.read(lambda conn: listing.last_due(conn, destination.name))
+        last_due = outbox.read(listing.last_due, destination.name)
         timetable = Timetable(destination.windows, held, USUAL_SECONDS, parallel, now)
         eta = round(max(timetable.eta(ahead), last_due - now))
     return {
@@ -51,7 +51,7 @@ def _configured(destination: Destination, outbox: Outbox, waiting: _Waiting) -> 
 def _removed(name: str, settings: Settings, outbox: Outbox, waiting: _Waiting) -> dict[str, Any]:
     """Return one that the configuration does not have; while that has no file, it is held as it was."""
     count, oldest = waiting
-    now, health = outbox.time(), outbox.read(lambda conn: health_of(conn, name))
+    now, health = outbox.time(), outbox.read(health_of, name)
     is_known = not settings.has_file and health.is_held(now)
     removed = REMOVED if settings.has_file else None
     return {

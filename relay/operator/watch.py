@@ -10,7 +10,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from time import monotonic
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -97,7 +96,7 @@ class Watch:
         if (notice := self._telling) is None:
             return
         try:
-            self._outbox.write(lambda conn: notices.give_back(conn, notice))
+            self._outbox.write(notices.give_back, notice)
         except Unavailable as problem:
             events.note("alert.unsent", level=logging.ERROR, problem=str(problem))
 
@@ -127,7 +126,7 @@ class Watch:
         day = digest.day(settings, self._outbox.time()) if settings.alert_mail else None
         if day is None:
             return
-        if self._outbox.read(lambda conn: notices.is_day(conn, day)):
+        if self._outbox.read(notices.is_day, day):
             return
         content = digest.made(settings, self._outbox)
 
@@ -180,7 +179,7 @@ class Watch:
         return rest is None or rest.ends <= monotonic() or rest.waiting < waiting
 
     def _waiting(self, channel: str) -> int:
-        return self._outbox.read(partial(notices.waiting, channel=channel))
+        return self._outbox.read(notices.waiting, channel=channel)
 
     def _let_be(self, channel: str, waiting: int) -> None:
         earlier = self._rests.get(channel)
@@ -203,10 +202,10 @@ class Watch:
         if is_over:
             self._rests.pop(channel, None)
             self._unanswered.pop(notice.id, None)
-            outbox.write(lambda conn: notices.told(conn, notice))
+            outbox.write(notices.told, notice)
         elif problem is not None and not problem.may_have_arrived:
             self._let_be(channel, self._waiting(channel))
-            outbox.write(lambda conn: notices.give_back(conn, notice))
+            outbox.write(notices.give_back, notice)
         self._telling = None
         if problem is not None:  # said last: who reads it may take it that the next try is free
             name = "alert.refused" if is_over else "alert.unsent"

@@ -1,7 +1,6 @@
 """The database as a whole: keys, copies, erasing a person, mapping everything again to see."""
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 from relay.operator import erasure, finding, trial
@@ -26,9 +25,9 @@ class Whole(Desk):
         done, after = 0, 0
         unread: list[str] = []
         outbox, vault = self._outbox, self._outbox.vault
-        outbox.write(lambda conn: upkeep.rewrap_hash_key(conn, vault))
-        while stale := outbox.read(partial(listing.stale, newest=vault.newest_id, after=after)):
-            failed = outbox.write(partial(upkeep.reseal, rows=stale, vault=vault))
+        outbox.write(upkeep.rewrap_hash_key, vault)
+        while stale := outbox.read(listing.stale, newest=vault.newest_id, after=after):
+            failed = outbox.write(upkeep.reseal, rows=stale, vault=vault)
             unread += failed
             done, after = done + len(stale) - len(failed), stale[-1][0]
             yield done
@@ -58,7 +57,7 @@ class Whole(Desk):
         mentioned = erasure.Mentioned(text, finding.readings(text, self._settings))
         rows += erasure.that_mention(self._outbox.with_payloads(), mentioned, self._outbox.vault)
         found = {row["receipt"]: row for row in rows}
-        gone = self._outbox.write(lambda conn: upkeep.erase(conn, list(found)))
+        gone = self._outbox.write(upkeep.erase, list(found))
         self._outbox.checkpoint()
         self._note("erase", count=len(gone))
         ids = {row["profile_id"] for row in found.values()} | {profile_id for profile_id, _ in gone}

@@ -6,7 +6,6 @@ the state, and by the fence, that it was read with.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -71,20 +70,20 @@ class Outbox(Store):
 
         ``end_known``: False when upstream may still see the call; then its slot is held to the lease's end.
         """
-        return self.write(lambda conn: self._sending.record(conn, claim, seconds, decide, end_known))
+        return self.write(self._sending.record, claim, seconds, decide, end_known)
 
     def looked(
         self, look: Look, destination: Destination, seen: Seen | Wait, seconds: float, jitter: float
     ) -> Health:
         """Record what a look showed; return what is known of the destination now."""
-        return self.write(lambda conn: self._sending.looked(conn, look, destination, seen, seconds, jitter))
+        return self.write(self._sending.looked, look, destination, seen, seconds, jitter)
 
     def recover(self, decide: Decide, *, every: bool) -> list[Decision]:
         """Settle deliveries whose sender has gone: ``every`` sending one, or those past their lease.
 
         Their slots in the ledger stay taken until the lease's end.
         """
-        return self.write(lambda conn: self._sending.recover(conn, decide, every))
+        return self.write(self._sending.recover, decide, every)
 
     def take_to_check(
         self, lease_seconds: float, *, known: Sequence[str], patience: float, without: Sequence[str] = ()
@@ -141,7 +140,7 @@ class Outbox(Store):
         Returns whether it was last reached by another address or token.
         """
         way = self.vault.hash("way", destination.url, destination.token)
-        is_another = self.write(lambda conn: holds.meet(conn, destination.name, way))
+        is_another = self.write(holds.meet, destination.name, way)
         self._destinations[destination.name] = destination
         return is_another
 
@@ -177,12 +176,12 @@ class Outbox(Store):
 
     def arrivals(self, source: str, hours: int, now: float) -> list[int]:
         """Return how many came to a source in so many hours of the clock, the present one last."""
-        return self.read(lambda conn: self._arrivals.by_hour(conn, source, now, hours))
+        return self.read(self._arrivals.by_hour, source, now, hours)
 
     def with_payloads(self, source: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield whole rows that have payloads, newest first; some MiB are read at a time."""
         before: int | None = None
-        while rows := self.read(partial(listing.with_payloads, source=source, before=before)):
+        while rows := self.read(listing.with_payloads, source=source, before=before):
             before = rows[-1]["seq"]
             yield from rows
 
@@ -211,5 +210,5 @@ class Outbox(Store):
         kept = max([upkeep.STRAYS_SECONDS, *windows])
         found = self.read(lambda conn: upkeep.strays(conn, after, self.now(conn) - kept, limit))
         if found[0]:
-            self.write(lambda conn: upkeep.forget_attempts(conn, found[0]))
+            self.write(upkeep.forget_attempts, found[0])
         return found[1]

@@ -66,7 +66,7 @@ class Sessions:
         row, now = found
         if touch and now - row["seen_at"] > _TOUCH_SECONDS:
             with contextlib.suppress(Unavailable):  # who only looks is let look while nothing can be written
-                self._outbox.write(lambda conn: _touch(conn, row["id"], now))
+                self._outbox.write(_touch, row["id"], now)
         return Session(row["operator"], row["fingerprint"], row["csrf"])
 
     def end(self, word: str) -> None:

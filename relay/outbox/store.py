@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -32,6 +32,7 @@ from relay.outbox.statements import DATABASE_CLOCK, get_meta, insert_ignoring, s
 from relay.outbox.writer import CHECKPOINT, Writer
 from relay.vault import Vault
 
+Given = ParamSpec("Given")
 _CROSSED_MOST = 3
 """So often one submission is tried that other processes cross."""
 _CHECKED_BYTES = 256 * 1024 * 1024
@@ -133,14 +134,22 @@ class Store:
 
     # --- use --------------------------------------------------------------------------------------
 
-    def read(self, look: Callable[[Connection], Result]) -> Result:
-        """Run a query and return its result. Raises Unavailable, and Busy for who only looks."""
+    def read(
+        self,
+        look: Callable[Concatenate[Connection, Given], Result],
+        *given: Given.args,
+        **more: Given.kwargs,
+    ) -> Result:
+        """Run a query with what it is given, and return its result.
+
+        Raises Unavailable, and Busy for who only looks.
+        """
         page = LOOK.get()
         try:
             if page is not None:
-                return page.read(self._lookers, look)
+                return page.read(self._lookers, lambda conn: look(conn, *given, **more))
             with connected(self._reader) as conn, conn.begin():
-                return look(conn)
+                return look(conn, *given, **more)
         except SQLAlchemyError as problem:
             if page is not None and took_too_long(problem):
                 raise Busy("the database is busy") from None
@@ -148,18 +157,23 @@ class Store:
                 self._on_death(problem)
             raise self._translated(problem) from None
 
-    def write(self, change: Callable[[Connection], Result]) -> Result:
-        """Run a change in a transaction and return its result once it is committed.
+    def write(
+        self,
+        change: Callable[Concatenate[Connection, Given], Result],
+        *given: Given.args,
+        **more: Given.kwargs,
+    ) -> Result:
+        """Run a change with what it is given in a transaction; return its result once it is committed.
 
         On SQLite it may be run again, after a rollback, if another change of its batch failed.
         Raises Unavailable.
         """
         try:
             if self._writer is not None:
-                written: Result = self._writer.submit(change)
+                written: Result = self._writer.submit(lambda conn: change(conn, *given, **more))
                 return written
             with connected(self._engine) as conn, conn.begin():
-                result = change(conn)
+                result = change(conn, *given, **more)
         except SQLAlchemyError as problem:
             raise self._translated(problem) from None
         self._wrote()

@@ -2,7 +2,6 @@
 
 import hmac
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -86,13 +85,13 @@ def _gauges(relay: Relay) -> list[Gauge]:
     found: list[Gauge] = []
     backlog, now = relay.outbox.read(listing.backlog), relay.outbox.time()
     for name, destination in relay.settings.destinations.items():
-        held = relay.outbox.read(partial(slots, destination=destination, now=now))
+        held = relay.outbox.read(slots, destination=destination, now=now)
         own = {"destination": name}
         found += _waiting_for(name, backlog, now)
         for window in destination.windows:
             labels = {**own, "window": window.name}
             found.append(("relay_quota_used", _QUOTA, labels, quota.used(window, held, now)))
-        is_held = relay.outbox.read(partial(health_of, name=name)).is_held(now)
+        is_held = relay.outbox.read(health_of, name).is_held(now)
         found.append(("relay_destination_held", _HELD, own, float(is_held)))
     for name in sorted({row[0] for row in backlog} - relay.settings.destinations.keys()):
         found += _waiting_for(name, backlog, now)  # it was removed, and they wait on

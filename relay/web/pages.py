@@ -181,7 +181,7 @@ def show_receipt(receipt: str) -> Response:
     """What an outsider may know of a submission."""
     relay = the_relay()
     is_one = len(receipt) == 32 and receipt.isalnum()
-    delivery = relay.outbox.read(lambda conn: named(conn, receipt)) if is_one else None
+    delivery = relay.outbox.read(named, receipt) if is_one else None
     if delivery is None:
         return shown(404, "There is no such receipt.")
     source = relay.settings.sources.get(delivery.source)

@@ -331,9 +331,9 @@ def test_a_source_that_refuses_everything_for_a_day_is_told(
     outbox: Outbox, settings: Settings, clock: Clock
 ) -> None:
     counts = {("hook", "no header X-Signature"): 19}
-    outbox.write(lambda conn: refusals.add(conn, counts, clock.now))
+    outbox.write(refusals.add, counts, clock.now)
     assert matters(outbox, settings) == {}
-    outbox.write(lambda conn: refusals.add(conn, {("hook", "wrong"): 2}, clock.now))
+    outbox.write(refusals.add, {("hook", "wrong"): 2}, clock.now)
     assert matters(outbox, settings) == {
         "all-refused:hook": "hook has taken nothing yet and refused 21, mostly: no header X-Signature"
     }
@@ -344,10 +344,10 @@ def test_a_source_that_took_some_before_is_told_of_after_a_day(
 ) -> None:
     put(outbox, source="hook")
     clock.now += 12 * 3600
-    outbox.write(lambda conn: refusals.add(conn, {("hook", "wrong"): 30}, clock.now))
+    outbox.write(refusals.add, {("hook", "wrong"): 30}, clock.now)
     assert "all-refused:hook" not in matters(outbox, settings)
     clock.now += 13 * 3600
-    outbox.write(lambda conn: refusals.add(conn, {("hook", "wrong"): 30}, clock.now))
+    outbox.write(refusals.add, {("hook", "wrong"): 30}, clock.now)
     assert "hook took nothing for a day and refused" in matters(outbox, settings)["all-refused:hook"]
 
 
@@ -427,7 +427,7 @@ def test_the_digest_is_due_once_a_day_from_its_hour_on(settings: Settings) -> No
 
 def test_of_several_processes_one_makes_the_digest_of_a_day(outbox: Outbox) -> None:
     begun = [
-        outbox.write(lambda conn, day=day: notices.begin_day(conn, day))
+        outbox.write(notices.begin_day, day)
         for day in ("2026-01-01", "2026-01-01", "2026-01-02", "2026-01-02", "2026-01-01")
     ]
     assert begun == [False, False, True, False, False], "the first day has nothing to look back on"
@@ -441,6 +441,6 @@ def test_processes_in_several_zones_make_one_digest_a_day(outbox: Outbox, settin
     for now in range(began, began + 10 * 86400, 1800):
         days = [digest.day(replace(settings, time_zone=zone), now) for zone in zones]
         for day in filter(None, days):
-            if not outbox.read(lambda conn, day=day: notices.is_day(conn, day)):
-                made += outbox.write(lambda conn, day=day: notices.begin_day(conn, day))
+            if not outbox.read(notices.is_day, day):
+                made += outbox.write(notices.begin_day, day)
     assert made in (9, 10)

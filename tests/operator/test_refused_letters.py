@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -69,7 +68,7 @@ def wait(outbox: Outbox, *keys: str) -> None:
     at = "2026-11-27T10:00:00.000Z"
     for key in keys:
         content = {"alert": key, "state": "firing", "detail": "so and so", "at": at}
-        outbox.write(partial(notices.add, channels=[MAIL], content=content))
+        outbox.write(notices.add, channels=[MAIL], content=content)
 
 
 def told(mail: MailServer) -> list[str]:
@@ -131,7 +130,7 @@ def test_a_notice_that_cannot_be_worded_keeps_no_other_channel_from_being_told(
 ) -> None:
     """It is a mistake of ours, or of an earlier version: it is noted like others."""
     watch = Watch(outbox, lambda: replace(settings, alert_url="http://127.0.0.1:9/?format=slack"))
-    outbox.write(partial(notices.add, channels=[URL], content={"alert": "odd"}))
+    outbox.write(notices.add, channels=[URL], content={"alert": "odd"})
     wait(outbox, "sound")
 
     tell(watch)
@@ -317,7 +316,7 @@ def test_what_is_posted_and_not_answered_is_posted_again_a_lease_later(
     outbox, wait_for = later
     release = threading.Event()
     content = {"alert": "disk", "state": "firing", "detail": "full", "at": "2026-11-27T10:00:00.000Z"}
-    outbox.write(partial(notices.add, channels=[URL], content=content))
+    outbox.write(notices.add, channels=[URL], content=content)
     first = hold(release) if answer == "nothing" else status(504)
     with ScriptedUpstream([first]) as receiver:
         watch = Watch(outbox, lambda: replace(settings, alert_mail=(), alert_url=receiver.url))

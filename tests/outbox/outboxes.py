@@ -190,7 +190,7 @@ def filled_quickly(outbox: Outbox, number: int) -> list[str]:
     entries = [entry(outbox, f"n{one}") for one in range(number)]
     for start in range(0, number, 500):
         part = entries[start : start + 500]
-        outbox.write(lambda conn, part=part: outbox._store_batch(conn, part))
+        outbox.write(outbox._store_batch, part)
     return [one.delivery.receipt for one in entries]
 
 
@@ -230,7 +230,7 @@ def crashed(delivery: Delivery, known: Known) -> Decision:
 
 
 def named(outbox: Outbox, receipt: str) -> Delivery | None:
-    return outbox.read(lambda conn: storing.named(conn, receipt))
+    return outbox.read(storing.named, receipt)
 
 
 def state(outbox: Outbox, receipt: str) -> str:
@@ -240,7 +240,7 @@ def state(outbox: Outbox, receipt: str) -> str:
 
 
 def row(outbox: Outbox, receipt: str) -> dict[str, Any]:
-    found = outbox.read(lambda conn: listing.row(conn, receipt))
+    found = outbox.read(listing.row, receipt)
     assert found is not None
     return found
 
@@ -252,19 +252,19 @@ def forget(outbox: Outbox) -> None:
 
 
 def history(outbox: Outbox, receipt: str) -> list[dict[str, Any]]:
-    return outbox.read(lambda conn: listing.history(conn, receipt))
+    return outbox.read(listing.history, receipt)
 
 
 def erase(outbox: Outbox, receipts: Sequence[str]) -> list[tuple[str | None, bool]]:
-    return outbox.write(lambda conn: upkeep.erase(conn, receipts))
+    return outbox.write(upkeep.erase, receipts)
 
 
 def stale(outbox: Outbox) -> list[tuple[int, str, bytes | None, bytes | None]]:
-    return outbox.read(lambda conn: listing.stale(conn, outbox.vault.newest_id, 0))
+    return outbox.read(listing.stale, outbox.vault.newest_id, 0)
 
 
 def reseal(outbox: Outbox, rows: Sequence[tuple[int, str, bytes | None, bytes | None]]) -> list[str]:
-    return outbox.write(lambda conn: upkeep.reseal(conn, rows, outbox.vault))
+    return outbox.write(upkeep.reseal, rows, outbox.vault)
 
 
 def seen(outbox: Outbox, receipt: str) -> Expected:
@@ -274,7 +274,7 @@ def seen(outbox: Outbox, receipt: str) -> Expected:
 
 
 def health(outbox: Outbox, name: str = "ocamba") -> Health:
-    return outbox.read(lambda conn: health_of(conn, name))
+    return outbox.read(health_of, name)
 
 
 def pause(outbox: Outbox, name: str = "ocamba") -> Health:

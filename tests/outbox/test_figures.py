@@ -39,7 +39,7 @@ def test_arrivals_are_counted_by_the_hour_and_source(outbox: Outbox) -> None:
         put(outbox, hours_ago)
     put(outbox, 0.5, source="b")
 
-    found = outbox.read(lambda conn: figures.arrivals(conn, "a", NOW - 3 * HOUR, 3))
+    found = outbox.read(figures.arrivals, "a", NOW - 3 * HOUR, 3)
 
     assert found == [1, 1, 2]
 
@@ -76,8 +76,8 @@ def test_of_hours_long_over_what_was_erased_shows_with_the_next_hour(
 
 
 def test_a_source_without_submissions_has_hours_of_none(outbox: Outbox) -> None:
-    assert outbox.read(lambda conn: figures.arrivals(conn, "a", NOW - 3 * HOUR, 3)) == [0, 0, 0]
-    assert outbox.read(lambda conn: figures.last_received(conn, "a")) is None
+    assert outbox.read(figures.arrivals, "a", NOW - 3 * HOUR, 3) == [0, 0, 0]
+    assert outbox.read(figures.last_received, "a") is None
 
 
 def test_what_a_table_brought_is_no_arrival(outbox: Outbox) -> None:
@@ -86,10 +86,10 @@ def test_what_a_table_brought_is_no_arrival(outbox: Outbox) -> None:
     put(outbox, 1, is_imported=True)
 
     assert outbox.arrivals("a", 3, NOW) == [0, 0, 0]
-    assert outbox.read(lambda conn: figures.arrived(conn, "a", NOW - 2 * HOUR, NOW)) == 0
-    assert outbox.read(lambda conn: figures.last_received(conn, "a")) == NOW - 5 * HOUR
-    assert outbox.read(lambda conn: figures.last_states(conn, "a", 1)) == ["invalid"]
-    invalid = outbox.read(lambda conn: listing.sources_all_invalid(conn, 3))
+    assert outbox.read(figures.arrived, "a", NOW - 2 * HOUR, NOW) == 0
+    assert outbox.read(figures.last_received, "a") == NOW - 5 * HOUR
+    assert outbox.read(figures.last_states, "a", 1) == ["invalid"]
+    invalid = outbox.read(listing.sources_all_invalid, 3)
     assert invalid == ["a"], "nor a sign that its form works"
 
 
@@ -97,7 +97,7 @@ def test_the_last_one_is_the_newest_of_its_source(outbox: Outbox) -> None:
     for hours_ago, source in ((5, "a"), (2, "a"), (1, "b")):
         put(outbox, hours_ago, source)
 
-    assert outbox.read(lambda conn: figures.last_received(conn, "a")) == NOW - 2 * HOUR
+    assert outbox.read(figures.last_received, "a") == NOW - 2 * HOUR
 
 
 def test_a_destination_is_known_by_what_waits_for_it(outbox: Outbox) -> None:
@@ -114,7 +114,7 @@ def test_what_waits_is_grouped_by_state_source_and_reason(outbox: Outbox) -> Non
     put(outbox, 2, state="invalid", reason="no contact")
     put(outbox, 2, state="queued")
 
-    found = outbox.read(lambda conn: figures.waiting(conn, ("held", "invalid")))
+    found = outbox.read(figures.waiting, ("held", "invalid"))
 
     assert sorted(map(str, found)) == sorted(
         map(

@@ -152,7 +152,7 @@ def test_rows_of_an_earlier_version_are_given_their_hints(store: Store, outbox: 
 def test_a_list_holds_no_payloads(outbox: Outbox) -> None:
     receipt = put(outbox, raw=LARGE, state=INVALID).delivery.receipt
 
-    listed = [*rows_of(outbox), *outbox.read(lambda conn: wanted.newest_first(conn, Wanted(), None, 9))]
+    listed = [*rows_of(outbox), *outbox.read(wanted.newest_first, Wanted(), None, 9)]
 
     assert [one["receipt"] for one in listed] == [receipt] * 2
     assert all("payload" not in one and one["has_payload"] for one in listed)
@@ -166,7 +166,7 @@ def test_what_reads_payloads_takes_some_of_them_at_a_time(sqlite_store: Store) -
     tracemalloc.start()
     found = [one["receipt"] for one in outbox.with_payloads()]
     after, oldest = 0, []
-    while page := outbox.read(lambda conn, after=after: wanted.oldest_first(conn, Wanted(), after, 1000)):
+    while page := outbox.read(wanted.oldest_first, Wanted(), after, 1000):
         oldest += [one["receipt"] for one in page]
         after = page[-1]["seq"]
     most = tracemalloc.get_traced_memory()[1]

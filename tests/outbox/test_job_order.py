@@ -13,7 +13,7 @@ def add(outbox: Outbox, *names: str, dry_run: bool = False) -> None:
         made: Any = {"action": "replay", "filter": {}, "dry_run": dry_run, "by": "eve", "state": jobs.COUNTED}
         ends: Any = {"outcomes": {}, "problem": None, "made_at": 0.0, "ended_at": None}
         one = jobs.Job(name=name, **made, **numbers, **ends)
-        outbox.write(lambda conn, one=one: jobs.add(conn, one))
+        outbox.write(jobs.add, one)
 
 
 def take(outbox: Outbox, owner: str) -> jobs.Job | None:
@@ -51,9 +51,9 @@ def test_what_an_owner_gave_back_another_goes_on_with_at_once(store: Store, outb
     add(outbox, "older", "younger")
     take(outbox, "stopped")
 
-    outbox.write(lambda conn: jobs.give_back(conn, "somebody else"))
+    outbox.write(jobs.give_back, "somebody else")
     assert take(outbox, "new") is None
-    outbox.write(lambda conn: jobs.give_back(conn, "stopped"))
+    outbox.write(jobs.give_back, "stopped")
 
     assert name_of(take(outbox, "new")) == "older"
 

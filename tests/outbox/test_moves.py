@@ -190,7 +190,7 @@ def test_an_act_is_noted_where_something_was_done_and_only_there(outbox: Outbox)
     requeue(outbox, receipt, as_seen, act=act)
     requeue(outbox, receipt, as_seen, act=act)
 
-    noted = outbox.read(lambda conn: audit.page(conn, None, 10))
+    noted = outbox.read(audit.page, None, 10)
     assert [(one["by"], one["action"], one["receipt"]) for one in noted] == [("eve", "replay", receipt)]
 
 

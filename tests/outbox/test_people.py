@@ -20,7 +20,7 @@ def person(outbox: Outbox, email: bytes | None, phone: bytes | None = None, sour
 
 
 def met(outbox: Outbox, *entries: Entry) -> list[bool]:
-    found: list[bool] = outbox.read(lambda conn: People().meet(conn, entries))
+    found: list[bool] = outbox.read(People().meet, entries)
     return found
 
 

@@ -131,7 +131,7 @@ def test_a_clock_that_was_ahead_keeps_nobody_from_being_told(sqlite_store: Store
 
     assert change_episodes(outbox, set()) == (set(), {"disk"})
     assert change_episodes(outbox, {"disk"}) == ({"disk"}, set())
-    told = [outbox.write(lambda conn, day=day: notices.begin_day(conn, day)) for day in days]
+    told = [outbox.write(notices.begin_day, day) for day in days]
     assert told == [False, True, False, False, True]
 
 
@@ -199,7 +199,7 @@ def test_a_machine_that_comes_up_in_the_past_believes_what_is_stored(sqlite_stor
 
     offset, monotonic = 5.0 + ahead, after.time() - 5.0 - ahead
     wall = offset + 7200
-    assert after.write(lambda conn: timekeeping.follow(conn, "boot-2", monotonic, offset, wall)) == wall
+    assert after.write(timekeeping.follow, "boot-2", monotonic, offset, wall) == wall
     sqlite_store.clock.now += 7200
 
     assert row(after, new)["due_at"] == pytest.approx(after.time(), abs=0.1)

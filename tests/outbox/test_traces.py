@@ -124,9 +124,9 @@ def test_finished_rows_cost_nothing_when_claiming_looking_or_tidying(store: Stor
         "waiting": lambda: outbox.read(lambda conn: listing.waiting(conn, "ocamba", outbox.now(conn))),
         "recover": lambda: outbox.recover(crashed, every=False),
         "expire": lambda: outbox.expire({"form": 100}, 100),
-        "sources_all_invalid": lambda: outbox.read(lambda conn: listing.sources_all_invalid(conn, 10)),
+        "sources_all_invalid": lambda: outbox.read(listing.sources_all_invalid, 10),
         "rows": lambda: rows_of(outbox, state=QUEUED, limit=100),
-        "count": lambda: outbox.read(lambda conn: listing.count(conn, "form", INVALID)),
+        "count": lambda: outbox.read(listing.count, "form", INVALID),
     }
 
     in_small = {name: min(seconds_of(work) for _ in range(7)) for name, work in quick.items()}

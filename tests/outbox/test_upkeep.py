@@ -83,10 +83,8 @@ def test_acts_and_jobs_that_are_over_go_after_a_while(store: Store, outbox: Outb
         outbox.write(write)
 
     def left() -> tuple[set[str], set[str]]:
-        acts = outbox.read(lambda conn: audit.page(conn, None, 100))
-        return {act["by"] for act in acts}, {
-            one.name for one in outbox.read(lambda conn: jobs.page(conn, None, 100))
-        }
+        acts = outbox.read(audit.page, None, 100)
+        return {act["by"] for act in acts}, {one.name for one in outbox.read(jobs.page, None, 100)}
 
     happen("old")
     store.pass_time(jobs.KEPT_SECONDS + 1)
@@ -241,7 +239,7 @@ def test_everything_can_be_sealed_with_a_new_key(store: Store, outbox: Outbox) -
     found = stale(rotating)
     assert len(found) == 3
 
-    rotating.write(lambda conn: upkeep.rewrap_hash_key(conn, rotating.vault))
+    rotating.write(upkeep.rewrap_hash_key, rotating.vault)
     discard(outbox, receipts[0], seen(outbox, receipts[0]))  # meanwhile
     reseal(rotating, found)
 
@@ -317,11 +315,11 @@ def test_a_source_whose_last_ten_could_not_be_mapped_is_named(outbox: Outbox) ->
     fill(outbox, "good", source="form")
     fill(outbox, *(f"bad{number}" for number in range(10)), source="form", state=INVALID)
     fill(outbox, *(f"bad{number}" for number in range(9)), source="crm", state=INVALID)
-    assert outbox.read(lambda conn: listing.sources_all_invalid(conn, 10)) == ["form"]
+    assert outbox.read(listing.sources_all_invalid, 10) == ["form"]
 
     fill(outbox, "well again", source="form")
 
-    assert outbox.read(lambda conn: listing.sources_all_invalid(conn, 10)) == []
+    assert outbox.read(listing.sources_all_invalid, 10) == []
 
 
 @pytest.mark.postgres

@@ -168,5 +168,5 @@ def test_a_page_asks_as_little_of_ten_times_as_many_rows(relay: Relay, client: F
 def test_a_question_for_each_row_would_be_seen(relay: Relay) -> None:
     with counted() as asked:
         for _ in range(3):
-            relay.outbox.read(lambda conn: listing.row(conn, secrets.token_hex(16)))
+            relay.outbox.read(listing.row, secrets.token_hex(16))
     assert asked == {"statements": 3, "transactions": 3}

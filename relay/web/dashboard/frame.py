@@ -3,7 +3,6 @@
 import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, g, render_template, request, session, url_for
@@ -57,7 +56,7 @@ def _trouble() -> int:
     relay, configured = the_relay(), the_relay().settings.destinations
     outbox, now = relay.outbox, relay.outbox.time()
     needs = outbox.read(figures.needing)
-    held = sum(outbox.read(partial(health_of, name=name)).is_held(now) for name in configured)
+    held = sum(outbox.read(health_of, name).is_held(now) for name in configured)
     removed = outbox.read(listing.destinations_waited_for) - configured.keys()
     return needs + held + len(removed) + len(relay.failing_checks())
 

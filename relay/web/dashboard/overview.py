@@ -1,7 +1,6 @@
 """The overview: does it arrive, does any wait for a person, when is the backlog gone."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from flask import Response
@@ -60,7 +59,7 @@ def _checklist(sources: list[dict[str, Any]]) -> list[ToDo]:
     relay, ticked = the_relay(), the_operator().ticked()
     settings = relay.settings
     is_real = not settings.is_sandbox  # what the pretend upstream took says nothing about a token
-    healths = (relay.outbox.read(partial(health_of, name=name)) for name in settings.destinations)
+    healths = (relay.outbox.read(health_of, name) for name in settings.destinations)
     works = is_real and any(health.delivered_at for health in healths)
     posted = any(source["last"] for source in sources)
     told = bool(settings.alert_url or settings.alert_mail)
