@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from relay.sources.body import BadBody
@@ -26,16 +26,12 @@ def diagnosed(source: Source, payload: dict[str, Any]) -> dict[str, Any]:
         return unread(str(problem))
     has = list(_keys(fields))[:_MOST_KEYS]
     missing = [_missing(name, rule, has) for name, rule in _vain(source, fields)]
-    in_vain = {one["field"] for one in missing}
-    errors = source.mapping.apply(fields).errors
     told = ", ".join(f"{key} ({kind})" for key, kind in has) or "nothing"
     return {
         "says": f"the body has: {told}",
         "has": [{"key": key, "type": kind} for key, kind in has],
         "missing": missing,
-        "unusable": [
-            {"field": name, "says": " ".join(why)} for name, why in errors.items() if name not in in_vain
-        ],
+        "unusable": list(_unusable(source, fields, {one["field"] for one in missing})),
     }
 
 
@@ -50,6 +46,16 @@ def _vain(source: Source, fields: dict[str, Any]) -> Iterator[tuple[str, Rule]]:
     for name, rule in source.mapping.every.items():
         if (name in CONTACTS or rule.required) and not any(_finds(place, body) for place in rule.places):
             yield name, rule
+
+
+def _unusable(source: Source, fields: dict[str, Any], in_vain: Collection[str]) -> Iterator[dict[str, str]]:
+    """Yield the rules that found something of no use, by our names: a sender's may hold a person's data."""
+    body = source.mapping.body(fields)
+    ours = {rule.name(body) or name: name for name, rule in source.mapping.every.items()}
+    for told, why in source.mapping.apply(fields).errors.items():
+        name = ours.get(told, told)  # else a box of its consent
+        if name not in in_vain:
+            yield {"field": name, "says": " ".join(why)}
 
 
 def _finds(place: Any, body: dict[str, Any]) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from relay.sources.text import usual
 from tests.kit.canary import leaks
 from tests.kit.people import TRAP, UNKNOWN, Moods, email, in_state, receipt_of
-from tests.kit.relay import RelayProcess
+from tests.kit.relay import HOOK, RelayProcess, config
 from tests.kit.upstream import ScriptedUpstream, problem_json
 from tests.kit.upstream import status as refusal
 from tests.web.browsing import Person
@@ -67,6 +67,28 @@ def test_the_diagnosis_says_why_what_was_found_cannot_be_used_and_not_what_it_is
     assert "canary" not in json.dumps(found)
     page = Person(relay, relay.admin_token).get(f"/dashboard/submissions/{receipt}").text
     assert f"something was found, and cannot be used. {unusable['says']}" in page
+
+
+def test_where_nothing_was_found_the_diagnosis_does_not_say_that_something_was(
+    upstream: ScriptedUpstream,
+) -> None:
+    deep = {**HOOK, "fields": {"email": "data.mail", "full_name": {"from": "data.call", "required": True}}}
+    with RelayProcess(config(upstream.url, {"hook": deep})) as relay:
+        nothing = relay.submission(receipt_of(relay.hook({"id": 1})))["diagnosis"]
+        wrong = relay.submission(receipt_of(relay.hook({"data": {"mail": "canary at example"}})))["diagnosis"]
+
+    assert ([one["field"] for one in nothing["missing"]], nothing["unusable"]) == (["email", "full_name"], [])
+    assert [one["field"] for one in wrong["missing"]] == ["full_name"]
+    assert [one["field"] for one in wrong["unusable"]] == ["email"]
+
+
+def test_the_diagnosis_calls_no_field_by_an_unusual_name(upstream: ScriptedUpstream) -> None:
+    labelled = {**HOOK, "fields": {"mobile_phone_number": {"labels": "phone"}}}
+    with RelayProcess(config(upstream.url, {"hook": labelled})) as relay:
+        found = relay.submission(receipt_of(relay.hook({"Phone 1711234567": "none"})))["diagnosis"]
+
+    assert [one["field"] for one in found["unusable"]] == ["mobile_phone_number"]
+    assert "1711234567" not in json.dumps(found)
 
 
 def test_other_states_have_no_diagnosis(relay: RelayProcess) -> None:
