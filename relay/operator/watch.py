@@ -151,8 +151,8 @@ class Watch:
                 while not self._stopping and self._is_due(channel):
                     if not self._tell_next(channel):
                         break
-            except Unavailable as problem:
-                events.note("alert.unsent", level=logging.ERROR, problem=str(problem))
+            except Unavailable as problem:  # it says nothing of the channel
+                events.note("outbox.unavailable", level=logging.ERROR, problem=str(problem))
             except Exception as fault:  # noqa: BLE001 - the other channels are told, and this one the next time
                 events.note("alert.fault", level=logging.ERROR, error=events.where_from(fault))
 

@@ -1,8 +1,11 @@
 """What is told although nothing can be kept."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from relay.operator import watch
 from relay.operator.alerts import unusable
@@ -73,3 +76,25 @@ def test_a_watch_whose_outbox_is_away_tells_until_it_is_heard(tmp_path: Path) ->
         receiver.wait_for(2)
         assert [one.json["state"] for one in receiver.arrivals] == ["firing", "over"]
         looking.stop()
+
+
+def test_an_alert_that_is_told_while_the_outbox_is_away_is_not_logged_as_unsent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def away(*_: Any, **__: Any) -> Any:
+        raise Unavailable("the database is away")
+
+    with ScriptedUpstream() as receiver:
+        settings = replace(offline(tmp_path, SOURCES), alert_url=receiver.url)
+        outbox = open_outbox(settings, lambda: 1_800_000_000.0)
+        outbox.prepare(settings.destinations)
+        monkeypatch.setattr(outbox, "read", away)
+        looking = watch.Watch(outbox, lambda: settings)
+        for _ in range(2):
+            looking.cannot_look(Unavailable("the database is away"))
+            for teller in [thread for thread in threading.enumerate() if thread.name == "teller"]:
+                teller.join(30)
+        receiver.wait_for(1)
+
+    said = capfd.readouterr().err
+    assert "alert.unsent" not in said and "outbox.unavailable" in said
