@@ -4,6 +4,7 @@ import shutil
 
 from tests.kit.relay import RelayProcess, config
 from tests.kit.upstream import ScriptedUpstream
+from tests.web.browsing import Person
 
 
 def test_what_upstream_has_by_now_can_be_discarded_before_sending_goes_on() -> None:
@@ -25,8 +26,13 @@ def test_what_upstream_has_by_now_can_be_discarded_before_sending_goes_on() -> N
         assert relay.status()["ocamba"]["hold_reason"] == "restored"
         many = relay.api("POST", "/api/jobs", {"action": "discard", "filter": {"state": "queued"}})
         assert relay.wait_job(many.json["job"])["outcomes"] == {"not possible": 3}, "each is to be looked for"
+        person = Person(relay, relay.admin_token)
+        assert "discarded on its page alone" in person.get(f"/dashboard/jobs/{many.json['job']}").text
+        page = person.get(f"/dashboard/submissions/{receipts[0]}").text
+        assert "each further send may create it once more" in page and "unclear" not in page, "there was none"
         assert relay.cli("submissions", "discard", "--state", "queued").returncode == 2
         assert relay.cli("submissions", "discard", receipts[0]).stdout == f"{receipts[0]} discarded\n"
+        assert "further send" not in person.get(f"/dashboard/submissions/{receipts[0]}").text
         assert relay.api("POST", f"/api/submissions/{receipts[1]}/discard").status == 200
         relay.api("POST", "/api/destinations/ocamba/resume")
         assert relay.wait_state(receipts[2], "delivered")["may_be_duplicate"]

@@ -108,7 +108,8 @@ BECAME: dict[str, str] = {
     jobs.CHANGED: "somebody, or the relay, did something else with them since they were counted",
     jobs.UNMAPPABLE: "relay.toml, as it is now, finds no usable contact in them; mend the source's fields, "
     "reload, and do it again",
-    jobs.IMPOSSIBLE: "the page of each says why; mostly what it held is gone, or its source or destination",
+    jobs.IMPOSSIBLE: "the page of each says why; mostly what it held is gone, or its source or destination. "
+    "What is queued and may be there already is discarded on its page alone, once it was looked for upstream",
 }
 """What it means that rows of a job came to something, where the word does not say it all."""
 
