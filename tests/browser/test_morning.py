@@ -188,6 +188,24 @@ def test_trouble_is_in_the_title_without_a_reload(relay: RelayProcess, visit: Vi
     assert "trouble" in str(page.locator("link[rel=icon]").get_attribute("href"))
 
 
+def test_a_relay_that_hung_for_a_while_is_not_long_said_to_be_away(relay: RelayProcess, visit: Visit) -> None:
+    def hang(route: Route) -> None:
+        page.wait_for_timeout(2000)
+        route.abort()
+
+    page = log_in(relay, visit)
+    stale = page.get_by_text("The relay does not answer")
+    ask = "htmx.ajax('GET', '/dashboard/live/overview', {target: '[data-live]', source: '[data-live]'})"
+    page.route("**/live/overview", hang)
+    page.evaluate(f"{ask}.catch(() => 0)")
+    expect(stale).to_be_visible()
+    page.unroute("**/live/overview")
+
+    page.evaluate(ask)
+
+    expect(stale).to_be_hidden()
+
+
 def test_a_destination_is_paused_and_goes_on(relay: RelayProcess, visit: Visit) -> None:
     page = log_in(relay, visit)
     page.get_by_role("link", name="Destinations", exact=True).click()

@@ -24,8 +24,9 @@
 
   document.addEventListener("htmx:afterRequest", (event) => {
     if (!event.target.hasAttribute("data-live")) return;
-    slowest = performance.now() - asked;
-    document.getElementById("stale").hidden = event.detail.successful;
+    const { successful } = event.detail;
+    if (successful) slowest = performance.now() - asked; // who was away is asked as before, to be found again
+    document.getElementById("stale").hidden = successful;
   });
 
   document.addEventListener("htmx:beforeSwap", (event) => {
