@@ -27,7 +27,11 @@ _HASH_BYTES = 16
 _USUAL_NAMES = ("relay.db", "sandbox.db")
 
 
-class KeyMissing(RuntimeError):
+class CannotOpen(ValueError):
+    """A box does not open: it is damaged, or of another row, or its key is missing."""
+
+
+class KeyMissing(CannotOpen):
     """No configured key opens this: RELAY_SECRET_KEYS lacks the one it was written with."""
 
 
@@ -140,11 +144,11 @@ class Vault:
         return self._seal(_packed(value), row)
 
     def open(self, box: bytes, row: str) -> Any:
-        """Return the value of a box. Raises KeyMissing; ValueError if it was tampered with."""
+        """Return the value of a box. Raises CannotOpen."""
         return _unpacked(self._open(box, row))
 
     def reseal(self, box: bytes | None, row: str) -> bytes | None:
-        """Return a box with the same value, sealed with the newest key. Raises KeyMissing, ValueError."""
+        """Return a box with the same value, sealed with the newest key. Raises CannotOpen."""
         return self.seal(self.open(box, row), row) if box is not None else None
 
     @property
@@ -166,8 +170,8 @@ class Vault:
         nonce = box[_ID_BYTES : _ID_BYTES + _NONCE_BYTES]
         try:
             return cipher.decrypt(nonce, box[_ID_BYTES + _NONCE_BYTES :], row.encode())
-        except InvalidTag:
-            raise ValueError("an encrypted payload is damaged") from None
+        except (InvalidTag, ValueError):  # one that is cut short has not even a nonce
+            raise CannotOpen("an encrypted payload is damaged") from None
 
     # --- hashes -----------------------------------------------------------------------------------
 
@@ -176,7 +180,7 @@ class Vault:
         return self._seal(secrets.token_bytes(_KEY_BYTES), "hash-key")
 
     def use_hash_key(self, sealed: bytes) -> None:
-        """Hash with the database's key from now on. Raises KeyMissing."""
+        """Hash with the database's key from now on. Raises CannotOpen."""
         self._hash_key = self._open(sealed, "hash-key")
 
     def rewrap_hash_key(self) -> bytes:

@@ -20,7 +20,6 @@ from relay.outbox.outbox import Outbox
 from relay.outbox.records import ToCheck
 from relay.outcome import Answer
 from relay.sources.source import Captcha
-from relay.vault import KeyMissing
 
 NOT_PASSED = "captcha"
 TOO_LATE = "captcha: too late"
@@ -108,7 +107,7 @@ class Checker:
         elif source.captcha is not None:
             try:
                 verdict, reason = self._ask(source.captcha, taken)
-            except (KeyMissing, ValueError):  # nobody can ask about it, now or later
+            except ValueError:  # nobody can ask about it, now or later
                 verdict, reason = False, "captcha: unreadable"
         if verdict is None and not (taken.again and taken.age_seconds > _PATIENCE_SECONDS):
             events.note("captcha.unavailable", level=logging.WARNING, source=taken.source)
@@ -147,7 +146,7 @@ class Checker:
     def _ask(self, captcha: Captcha, taken: ToCheck) -> tuple[bool | None, str]:
         """Return what the service says, None if it says nothing, and why it is held if it says no.
 
-        Raises KeyMissing, ValueError.
+        Raises ValueError.
         """
         payload = self._outbox.vault.open(taken.box, taken.receipt)
         body = {

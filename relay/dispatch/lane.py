@@ -26,7 +26,7 @@ from relay.outbox.outbox import Outbox
 from relay.outbox.records import Claim, Decision, Look, NothingYet, Turn
 from relay.outcome import NotSent, Outcome, Unclear, Unreadable
 from relay.quota import USUAL_SECONDS
-from relay.vault import KeyMissing
+from relay.vault import CannotOpen
 
 _IDLE_SECONDS = 2.0
 _AFTER_FAULT_SECONDS = 1.0
@@ -198,7 +198,7 @@ class Lane:
         """Return a claim with its payload, or why that cannot be read now."""
         try:
             payload = self._outbox.vault.open(claim.box, claim.delivery.receipt) if claim.box else {}
-        except (KeyMissing, ValueError) as problem:
+        except CannotOpen as problem:
             return Unreadable(None, None, str(problem))
         return replace(claim, delivery=replace(claim.delivery, payload=payload))
 

@@ -66,7 +66,7 @@ def planned(action: str, row: Mapping[str, Any], settings: Settings, vault: Vaul
     mended = None
     if action == REPLAY and row["state"] == INVALID:
         source = source_of(row, settings)
-        payload = opened(vault, row["receipt"], row["payload"])
+        payload = opened(row, vault)
         mended = mended_by(row, source, payload, map_again(source, payload), vault)
     made = plan(action, row, settings, mended)
     return replace(made, lacking=lacking_keys(row, settings, vault)) if action == REPLAY else made

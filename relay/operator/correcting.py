@@ -30,7 +30,7 @@ def corrected(row: Mapping[str, Any], values: Mapping[str, Any], settings: Setti
     if not values:
         raise Unfitting("values are needed: the corrected ones by profile field")
     _check_consent(row, values, source)
-    payload = opened(vault, row["receipt"], row["payload"])
+    payload = opened(row, vault)
     kept = payload.get("profile") or {}
     try:
         fields = parsed(source, payload)

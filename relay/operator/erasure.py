@@ -9,7 +9,7 @@ from relay.operator import numbers
 from relay.operator.values import spellings, values_of
 from relay.sources import contact
 from relay.sources.text import normal
-from relay.vault import KeyMissing, Vault
+from relay.vault import CannotOpen, Vault
 
 _BEFORE = r"(?:(?<![\w.!#$%&'*+=?^`{|}~-])|(?<=[^\w.!#$%&+?^~-]['*={|`]))"
 _AFTER = r"(?![\w-]|\.\w)"
@@ -89,6 +89,6 @@ def _mentions(row: dict[str, Any], mentioned: Mentioned, vault: Vault) -> bool:
         return False
     try:
         payload = vault.open(row["payload"], row["receipt"])
-    except (KeyMissing, ValueError):
+    except CannotOpen:
         return False
     return mentioned.is_in(payload.get("body", b""), payload.get("content_type") or "")

@@ -61,7 +61,7 @@ def _record(row: Mapping[str, Any], settings: Settings, vault: Vault, people: bo
     found = shown(row, vault) | {"kept_until": _kept_until(row, settings)}
     if people and row["payload"] is not None:
         try:
-            personal = revealed(row, opened(vault, row["receipt"], row["payload"]), settings)
+            personal = revealed(row, opened(row, vault), settings)
         except CannotDo:
             return found | {"reason": "its payload cannot be read with the present keys"}
         found |= {**personal.get("profile", {}), **personal}

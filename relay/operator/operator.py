@@ -75,7 +75,7 @@ class Operator(Files, Whole):
 
     def _diagnosis(self, row: Mapping[str, Any], source: Source) -> dict[str, Any]:
         try:
-            payload = opened(self._outbox.vault, row["receipt"], row["payload"])
+            payload = opened(row, self._outbox.vault)
         except CannotDo as problem:  # it can be looked at, and given up, all the same
             return unread(str(problem))
         return diagnosed(source, payload)
@@ -176,7 +176,7 @@ class Operator(Files, Whole):
         self.actor.must(REVEAL)
         row = self._row(receipt)
         acting.check_possible(actions.REVEAL, row, self._settings)
-        payload = opened(self._outbox.vault, row["receipt"], row["payload"])
+        payload = opened(row, self._outbox.vault)
         self._note(actions.REVEAL, receipt=row["receipt"], detail={"was": row["state"]})
         return revealed(row, payload, self._settings)
 

@@ -20,16 +20,16 @@ from relay.outbox.moves import NOTHING, Keys, Mended
 from relay.sources.body import BadBody
 from relay.sources.mapping import CONTACTS, Mapped
 from relay.sources.source import Source
-from relay.vault import KeyMissing, Vault
+from relay.vault import CannotOpen, Vault
 
 _SECRET = "(the sender's secret)"
 
 
-def opened(vault: Vault, receipt: str, box: bytes) -> dict[str, Any]:
-    """Return a payload. Raises CannotDo."""
+def opened(row: Mapping[str, Any], vault: Vault) -> dict[str, Any]:
+    """Return the payload that a row still has. Raises CannotDo."""
     try:
-        payload: dict[str, Any] = vault.open(box, receipt)
-    except (KeyMissing, ValueError) as problem:
+        payload: dict[str, Any] = vault.open(row["payload"], row["receipt"])
+    except CannotOpen as problem:
         raise CannotDo(f"cannot be read: {problem}") from None
     return payload
 
@@ -111,8 +111,8 @@ def lacking_keys(row: Mapping[str, Any], settings: Settings, vault: Vault) -> Ke
     if known or source is None or row["payload"] is None:
         return NOTHING
     try:
-        payload = vault.open(row["payload"], row["receipt"])
-    except (KeyMissing, ValueError):  # it will not be sent either
+        payload = opened(row, vault)
+    except CannotDo:  # it will not be sent either
         return NOTHING
     if "profile" not in payload:  # nothing could be mapped, or only its update is left to send
         return NOTHING

@@ -27,7 +27,7 @@ def compared(row: Mapping[str, Any], settings: Settings, vault: Vault) -> Change
     receipt, name = row["receipt"], row["source"]
     source = settings.sources.get(name)
     try:
-        payload = opened(vault, receipt, row["payload"])
+        payload = opened(row, vault)
     except CannotDo as problem:  # that is no fault of the configuration
         return Change(receipt, name, "fails", (str(problem),))
     was: dict[str, Any] = {**(payload.get("profile") or {}), **payload.get("update", {})}

@@ -5,7 +5,7 @@ from typing import Any
 
 from relay.sources import contact
 from relay.sources.mapping import CONTACTS
-from relay.vault import KeyMissing, Vault
+from relay.vault import CannotOpen, Vault
 
 
 def sealed_hint(payload: Mapping[str, Any], receipt: str, vault: Vault) -> bytes | None:
@@ -21,12 +21,12 @@ def opened_hint(row: Mapping[str, Any], vault: Vault) -> str | None:
         return None
     try:
         return str(vault.open(row["contact_hint"], _place(row["receipt"])))
-    except (KeyMissing, ValueError):
+    except CannotOpen:
         return None
 
 
 def resealed(box: bytes | None, receipt: str, vault: Vault) -> bytes | None:
-    """Return a hint, sealed with the newest key. Raises KeyMissing, ValueError."""
+    """Return a hint, sealed with the newest key. Raises CannotOpen."""
     return vault.reseal(box, _place(receipt))
 
 

@@ -32,7 +32,7 @@ from relay.outbox.errors import Crossed
 from relay.outbox.locks import MOVING, locked, one_at_a_time
 from relay.outbox.schema import aliases, deliveries
 from relay.outbox.statements import PLAIN_OF, give_up
-from relay.vault import KeyMissing, Vault
+from relay.vault import CannotOpen, Vault
 
 _c = deliveries.c
 _SENT = (QUEUED, SENDING, PARKED, DELIVERED)
@@ -145,7 +145,7 @@ def hold_back(conn: Connection, receipt: str, reason: str, vault: Vault, now: fl
     if row is None or (row["state"], row["lane"]) != (QUEUED, CHECK):
         return False
     cut = row["payload"]
-    with suppress(KeyMissing, ValueError):  # what cannot be read stays as it is
+    with suppress(CannotOpen):  # what cannot be read stays as it is
         payload = vault.open(cut, receipt)
         cut = vault.seal({key: one for key, one in payload.items() if key in ("profile", "update")}, receipt)
     plain = _plain_keys(row)

@@ -15,7 +15,7 @@ from relay.outbox.locks import EPISODES, one_at_a_time
 from relay.outbox.schema import BY_STATE, LEFT, attempts, deliveries, destinations, holds, meta
 from relay.outbox.statements import IS_SENDING, get_meta, insert_ignoring, put_meta
 from relay.outbox.wanted import Wanted, oldest_first
-from relay.vault import KeyMissing, Vault
+from relay.vault import CannotOpen, Vault
 
 _AT_ONCE = 1000
 STRAYS_SECONDS = 30 * 86400.0
@@ -113,7 +113,7 @@ def give_hints(conn: Connection, vault: Vault, after: int) -> int | None:
     for row in rows:
         if row["payload"] is None or row["contact_hint"] is not None:
             continue
-        with suppress(KeyMissing, ValueError):  # what cannot be read has none
+        with suppress(CannotOpen):  # what cannot be read has none
             hint = sealed_hint(vault.open(row["payload"], row["receipt"]), row["receipt"], vault)
             own = deliveries.c.receipt == row["receipt"], deliveries.c.payload == row["payload"]
             conn.execute(sa.update(deliveries).where(*own).values(contact_hint=hint))
@@ -141,7 +141,7 @@ def reseal(
         )
         try:
             new = {"payload": vault.reseal(payload, receipt), "contact_hint": resealed(hint, receipt, vault)}
-        except (KeyMissing, ValueError) as problem:
+        except CannotOpen as problem:
             unread.append(str(problem))
             continue
         conn.execute(sa.update(deliveries).where(deliveries.c.receipt == receipt, *same).values(new))
