@@ -8,9 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from relay.config import settings as configuration
-from relay.config.settings import Settings
 from relay.server import hooks
-from relay.server.hooks import load_or_exit
 
 
 def serve(bind: str | None) -> int:
@@ -23,30 +21,21 @@ def serve(bind: str | None) -> int:
         os.environ["HOST"], os.environ["PORT"] = host.strip("[]"), port
     if configuration.lacks_token():
         sandbox, hooks.sandbox_url = _start_sandbox()
-    settings = load_or_exit_quietly(sandbox)
-    if settings.is_sandbox:
-        print(
-            f"SANDBOX MODE: no token, so nothing is sent to the real upstream, but to {hooks.sandbox_url}\n"
-            f"Open http://{settings.host}:{settings.port}/ to see what to do next.",
-            flush=True,
-        )
-    sys.argv = ["gunicorn", "relay.server.app:app", "-c", "python:relay.server.conf"]
     try:
+        settings = hooks.load_or_exit()
+        if settings.is_sandbox:
+            print(
+                "SANDBOX MODE: no token, so nothing is sent to the real upstream, "
+                f"but to {hooks.sandbox_url}\n"
+                f"Open http://{settings.host}:{settings.port}/ to see what to do next.",
+                flush=True,
+            )
+        sys.argv = ["gunicorn", "relay.server.app:app", "-c", "python:relay.server.conf"]
         WSGIApplication("%(prog)s [OPTIONS] [APP_MODULE]").run()
     finally:
-        if sandbox is not None and sandbox.stdin is not None:
+        if sandbox is not None:
             sandbox.stdin.close()
     return 0
-
-
-def load_or_exit_quietly(sandbox: Any) -> Settings:
-    """Load, and take the sandbox down again if that fails."""
-    try:
-        return load_or_exit()
-    except SystemExit:
-        if sandbox is not None and sandbox.stdin is not None:
-            sandbox.stdin.close()
-        raise
 
 
 def _start_sandbox() -> tuple[Any, str]:
