@@ -47,9 +47,8 @@ def with_headers(inner: Wsgi) -> Wsgi:
         # An address made of a base that ends with a slash; a signature may cover it as it was.
         path = environ["relay.path"] = environ["PATH_INFO"]
         environ["PATH_INFO"] = "/" + path.lstrip("/")
-        if environ.get(
-            "CONTENT_LENGTH"
-        ):  # told that the server ends it, Flask takes a body that was cut for whole
+        if environ.get("CONTENT_LENGTH"):
+            # Told that the server ends it, Flask takes a body that was cut for whole.
             environ.pop("wsgi.input_terminated", None)
         return inner(environ, start)
 
