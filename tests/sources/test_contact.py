@@ -52,6 +52,8 @@ EMAILS = {
     "in angled quotes": ("«jane@example.com»", "jane@example.com"),
     "typographic quotes about the local part": ("“jane”@example.com", None),
     "a typographic quote inside": ("ja„ne@example.com", None),
+    "angled quotes about an address": ("‹jane@example.com›", "jane@example.com"),
+    "angled quotes about the local part": ("‹jane›@example.com", None),
     "dots side by side at a carrier that gave them out": ("a..b@docomo.ne.jp", "a..b@docomo.ne.jp"),
     "a dot at the end there": ("jane.@EZWEB.ne.jp", "jane.@ezweb.ne.jp"),
     "several of both": ("a...b..@ezweb.ne.jp", "a...b..@ezweb.ne.jp"),
