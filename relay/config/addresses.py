@@ -51,7 +51,9 @@ def database_url(text: str) -> str:
     said = text.removeprefix("postgresql+psycopg://")
     host, _, query = _WHO.sub("", said, count=1).partition("?")
     servers = host.partition("/")[0]
-    if said != text and "@" in host:  # else a part of the password is called the host, also in the log
+    names = [one.partition("=")[0] for one in query.split("&")]
+    # Else a part of the password is called the host, also in the log.
+    if said != text and "@" in host + "".join(names):
         raise ValueError("holds more than one @; one that is of the password is written %40")
     if said != text and "," in servers and ":" in servers.rpartition(",")[0]:
         form = "postgresql+psycopg://user:password@/name?host=first:5432&host=second:5432"

@@ -28,6 +28,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("RELAY_DATABASE_URL", "postgresql+psycopg://u@h:/d", "host:port/name"),
     ("RELAY_DATABASE_URL", "postgresql+psycopg://u:p@canary-token-of-upstream@h/d", "is written %40"),
     ("RELAY_DATABASE_URL", "postgresql+psycopg://u:p@canary-token-of-upstream/x@h/d", "is written %40"),
+    ("RELAY_DATABASE_URL", "postgresql+psycopg://u:p@canary-token-of-upstream?x@h/d", "is written %40"),
     ("RELAY_DATABASE_URL", "postgresql+psycopg://u:p@h:5432,i:5432/d", "?host=first:5432&host=second:5432"),
     ("RELAY_DATABASE_URL", "postgresql+psycopg://h:5432,i/d", "?host=first:5432&host=second:5432"),
     ("RELAY_DATABASE_URL", "postgresql+psycopg://u@h/d?prepare_threshold=off", "must be none or a number"),
