@@ -98,7 +98,7 @@ class Rule:
             list(self._labelled(body, [p for p in self.joined if getattr(p, "within", one) == one]))
             for one in objects
         ]
-        return max(told, key=lambda parts: sum(not is_blank(value) for _, value in parts))
+        return max(told, key=lambda parts: sum(not self.is_blank(value) for _, value in parts))
 
     def _labelled(self, body: Mapping[str, Any], places: Iterable[Place]) -> Iterator[tuple[Place, Any]]:
         """Yield what stands at each place. A label answers once: "Name" is the given name beside

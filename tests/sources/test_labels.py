@@ -134,6 +134,8 @@ def test_a_name_is_joined_of_the_object_that_tells_most_of_it() -> None:
     assert rule.find({"a": whole, "b": {"name": "Acme"}}) == "Jane Doe"
     assert rule.find({"a": {"name": "Jane Doe"}, "b": {"name": "Acme"}}) == "Jane Doe"
     assert rule.find({"b": {"name": "Jane Doe"}}) == "Jane Doe"
+    nobody = {"first name": "null", "last name": "null"}
+    assert rule.find({"a": nobody, "b": {"name": "Jane Doe"}}) == "Jane Doe"
     assert rule.find({}) is None
 
 
