@@ -105,3 +105,15 @@ _fillout(
     "fo-0005",
     urlParameters=_FILLED_IN,
 )
+
+
+_fillout(
+    "who is known from the address only, under other usual names",
+    [{"id": "q1", "name": "Topic", "type": "LongAnswer", "value": "Pricing"}],
+    {"mobile_phone_number": "+393123456780", "full_name": "Old Name"},
+    "fo-0006",
+    urlParameters=[
+        {"id": name, "name": name, "value": value}
+        for name, value in (("first_name", "Old"), ("lastName", "Name"), ("tel", "+393123456780"))
+    ],
+)
