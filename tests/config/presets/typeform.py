@@ -159,7 +159,9 @@ _typeform(
 )
 
 
-def _known(event_id: str, title: str, text: str, first: str = "Old", last: str = "Name") -> bytes:
+def _known(
+    event_id: str, title: str, text: str, first: str = "Old", last: str = "Name", called: str = "lname"
+) -> bytes:
     return _typeform_body(
         event_id,
         [
@@ -170,7 +172,7 @@ def _known(event_id: str, title: str, text: str, first: str = "Old", last: str =
             _answer("text", text, "r1", "short_text", "dd1"),
             _answer("email", f"{event_id.lower()}@example.com", "r2", "email", "dd2"),
         ],
-        hidden={"firstname": first, "lname": last, "email": "old@example.com"},
+        hidden={"firstname": first, called: last, "email": "old@example.com"},
     )
 
 
@@ -203,4 +205,12 @@ _typeform(
     _known("01TFLINK", "How did you find us?", "by chance", "xxxxx", "{{last_name}}"),
     {"email": "01tflink@example.com"},
     "01TFLINK",
+)
+
+
+_typeform(
+    "a name that is only in hidden fields, called otherwise",
+    _known("01TFSURNAME", "How did you find us?", "by chance", called="surname"),
+    {"email": "01tfsurname@example.com", "full_name": "Old Name"},
+    "01TFSURNAME",
 )
