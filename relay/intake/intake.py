@@ -36,6 +36,8 @@ from relay.quota import USUAL_SECONDS
 from relay.sources.body import BadBody, Body, Submission
 from relay.sources.mapping import Mapped
 from relay.sources.source import Source
+from relay.sources.text import usual
+from relay.sources.unmapped import known_names
 
 PROXIED = Fraction(20)
 """Everybody behind a proxy that is not trusted shares so many times the limits of one client."""
@@ -218,9 +220,9 @@ class Intake:
             result = answering.taken(source, stored)
             return _leading(result, visitor.next_page(source, sent.fields)), "invalid"
         if not source.keeps_invalid:
-            cause = f"missing or not usable: {_names(mapped)}"
+            cause = f"missing or not usable: {_names(source, mapped)}"
             return Refusal(422, detail, mapped.errors, typed=sent.fields, cause=cause), "rejected"
-        reason = f"unmappable: {_names(mapped)}".strip()
+        reason = f"unmappable: {_names(source, mapped)}".strip()
         return self._keep(source, sent, reason, detail, mapped.errors)
 
     def _keep(
@@ -308,6 +310,7 @@ def _leading(result: Taken, page: str | None) -> Taken:
     return replace(result, next_page=page) if page else result
 
 
-def _names(mapped: Mapped) -> str:
-    """Name the fields that were wrong, by the configuration's names for them: no values."""
-    return ", ".join(sorted(mapped.errors))[:200]
+def _names(source: Source, mapped: Mapped) -> str:
+    """Name what was wrong as the configuration does, else as the sender does if that can be shown."""
+    known = {*known_names(source), *source.mapping.boxes}
+    return ", ".join(sorted({name if name in known else usual(name) for name in mapped.errors}))[:200]

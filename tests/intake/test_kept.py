@@ -352,3 +352,15 @@ def test_the_log_says_of_what_is_kept_why_as_its_row_does(on_failure: str) -> No
             return {one["receipt"]: one["reason"] for one in lines if one.get("receipt") and "reason" in one}
 
         eventually(lambda: logged() == said, 5, "the same reasons in the log")
+
+
+def test_what_a_sender_writes_where_a_name_belongs_stands_in_no_reason_and_no_log() -> None:
+    guessed = HOOK | {"fields": {"email": {"first": [{"only": "email"}]}}}
+    with ScriptedUpstream() as upstream, RelayProcess(config(upstream.url, {"hook": guessed})) as relay:
+        for key in ("ada@example.com", "Ada on +49 151 12345678", "Ask", "Which address, then?"):
+            assert relay.hook({key: "ada..x@example.com"}).status == 422
+
+        said = [row["reason"] for row in relay.rows(history=False)]
+
+        assert sorted(said) == ["unmappable: (unusual name)"] * 3 + ["unmappable: Ask"]
+        assert "ada@" not in relay.output() and "12345678" not in relay.output()
