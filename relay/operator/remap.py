@@ -124,36 +124,41 @@ def lacking_keys(row: Mapping[str, Any], settings: Settings, vault: Vault) -> Ke
 
 
 def revealed(row: Mapping[str, Any], payload: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """Return what is personal in a row: its profile, or all that was sent where nothing could be mapped."""
+    """Return what is personal in a row: its profile, or all that was sent where nothing could be mapped.
+
+    That is without the secret that some senders show in it: who may see people could else pose as their
+    sender. A source may have been renamed, or proven otherwise since, so all secrets in force are looked for.
+    """
     found = {name: payload[name] for name in ("profile", "update") if payload.get(name)}
     if not found:
         source = settings.sources.get(row["source"])
+        secrets = {secret for one in settings.sources.values() for secret in one.secrets if secret}
         try:
-            found["body"] = _of(source, payload) if source is not None else _text(payload["body"])
+            found["body"] = _of(source, payload, secrets) if source else _text(payload["body"], secrets)
         except CannotDo:
-            found["body"] = _text(payload["body"])
+            found["body"] = _text(payload["body"], secrets)
     return {"receipt": row["receipt"], **found}
 
 
-def _of(source: Source, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a kept body, without the secret that some senders show among them.
-
-    Who may see people could else pose as their sender. Raises CannotDo.
-    """
+def _of(source: Source, payload: Mapping[str, Any], secrets: set[bytes]) -> dict[str, Any]:
+    """Return the fields of a kept body without secrets, also the one it was proven by. Raises CannotDo."""
     fields = parsed(source, payload)
-    secret = source.verifier.shown_in(fields) if source.verifier is not None else None
-    found: dict[str, Any] = _without(secret, fields) if secret else fields
+    shown = source.verifier.shown_in(fields) if source.verifier is not None else None
+    texts = {secret.decode(errors="replace") for secret in secrets} | ({shown} if shown else set())
+    found: dict[str, Any] = _without(texts, fields)
     return found
 
 
-def _without(secret: str, value: Any) -> Any:
+def _without(secrets: set[str], value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _without(secret, one) for name, one in value.items()}
+        return {name: _without(secrets, one) for name, one in value.items()}
     if isinstance(value, list):
-        return [_without(secret, one) for one in value]
-    return _SECRET if value == secret else value
+        return [_without(secrets, one) for one in value]
+    return _SECRET if isinstance(value, str) and value in secrets else value
 
 
-def _text(body: bytes) -> str:
-    """Return a body that cannot be read, as far as it is text."""
+def _text(body: bytes, secrets: set[bytes]) -> str:
+    """Return a body that cannot be read, as far as it is text, without secrets."""
+    for secret in secrets:
+        body = body.replace(secret, _SECRET.encode())
     return body.decode("utf-8", "replace")

@@ -62,3 +62,26 @@ def test_a_file_with_people_holds_no_secret(relay: RelayProcess) -> None:
     assert not [file for file in files if relay.hook_secret in file]
     rows = {row["receipt"]: row["body"] for row in map(json.loads, files[0].splitlines())}
     assert rows[receipt] == body | {"meta": {"secret": SHOWN}, "list": [SHOWN]}
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        pytest.param({"renamed": SOURCES["ads"]}, id="renamed"),
+        pytest.param({"ads": HOOK}, id="proven otherwise"),
+        pytest.param({"ads": SOURCES["ads"] | {"max_fields": 2}}, id="too long by now"),
+    ],
+)
+def test_it_is_unseen_also_after_its_source_has_changed(sources: dict[str, Any]) -> None:
+    lead = {
+        "lead_id": "1",
+        "user_column_data": [{"column_id": "EMAIL", "string_value": "ada(at)example.com"}],
+    }
+    with ScriptedUpstream() as upstream, RelayProcess(config(upstream.url, SOURCES)) as relay:
+        receipt = kept(relay, lead | {"google_key": relay.hook_secret}, "ads")
+        relay.configure(config(upstream.url, sources))
+        relay.restart()
+
+        found = str(revealed(relay, receipt))
+
+    assert "ada(at)example.com" in found and SHOWN in found and relay.hook_secret not in found
