@@ -3,10 +3,12 @@
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
 from relay import events, quota
 from relay.delivery import Delivery
 from relay.destination import Destination
+from relay.health import Health
 from relay.outbox import listing
 from relay.outbox.due import slots
 from relay.outbox.errors import Unavailable
@@ -76,12 +78,21 @@ class Forecasts:
         return max(not_before, known.eta(delivery.source, ahead))
 
     def _made(self, destination: Destination) -> Forecast:
-        health = self._outbox.read(health_of, destination.name)
-        now = self._outbox.time()
-        held = self._outbox.read(slots, destination, now)
-        waiting = self._outbox.read(listing.waiting, destination.name, now)
+        health, waiting, held, now = self._outbox.read(self._looked_up, destination)
         latency, parallel = self._latency(destination.name), health.lane_width(destination)
         return Forecast(
             waiting,
             eta_of=quota.Timetable(destination.windows, held, latency, parallel, now).eta,
+        )
+
+    def _looked_up(
+        self, conn: Any, destination: Destination
+    ) -> tuple[Health, dict[str, int], list[float], float]:
+        """Return what a forecast is made of, all of one moment."""
+        name, now = destination.name, self._outbox.now(conn)
+        return (
+            health_of(conn, name),
+            listing.waiting(conn, name, now),
+            slots(conn, destination, now),
+            now,
         )
