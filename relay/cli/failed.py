@@ -20,7 +20,7 @@ def explained(problem: Exception) -> tuple[str, int] | None:
     from relay.config.environment import Unusable
     from relay.operator.errors import CannotDo, Misnamed, Nonsense, Unconfigured
     from relay.outbox.errors import Unavailable, Unfit
-    from relay.vault import KeyMissing
+    from relay.vault import CannotOpen
 
     if isinstance(problem, click.ClickException):
         return f"relay: {_with_help(problem)}", problem.exit_code
@@ -28,7 +28,7 @@ def explained(problem: Exception) -> tuple[str, int] | None:
         return "\n".join(map(str, problem.problems)), ASKED_WRONGLY
     if isinstance(problem, Misnamed | Nonsense | Unconfigured):
         return f"relay: {problem}", ASKED_WRONGLY
-    if isinstance(problem, CannotDo | Unavailable | Unfit | KeyMissing):
+    if isinstance(problem, CannotDo | Unavailable | Unfit | CannotOpen):
         return f"relay: {problem}", FAILED
     if isinstance(problem, OSError):
         named = problem.filename and f"{problem.filename}: {problem.strerror}"

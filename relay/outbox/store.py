@@ -69,7 +69,7 @@ class Store:
         """Bring the schema up to date, load the hash key, and get to know the destinations.
 
         ``sandbox``: whether pretend people are to be kept here; None for commands that do not care.
-        Raises Unfit, Unavailable, KeyMissing.
+        Raises Unfit, Unavailable, CannotOpen.
         """
         self._destinations.update(destinations_ or {})
         if self._is_sqlite:

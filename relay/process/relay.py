@@ -27,7 +27,7 @@ from relay.process.exits import EXIT_DAMAGED, EXIT_STORAGE, EXIT_UNFIT, leave
 from relay.process.housekeeping import GUESSING_SECONDS, Housekeeping
 from relay.process.keeping import configuration_kept
 from relay.process.opening import LOCK_SECONDS, lock, open_outbox
-from relay.vault import KeyMissing
+from relay.vault import CannotOpen
 
 _LAST_WORDS_SECONDS = 0.5
 _READY_SECONDS = 1.0
@@ -59,7 +59,7 @@ class Relay:
         self.disk = Disk(settings.database_path) if settings.is_sqlite else None
 
     def start(self) -> None:
-        """Open the outbox and begin to work. Raises Unfit, Unavailable, KeyMissing."""
+        """Open the outbox and begin to work. Raises Unfit, Unavailable, CannotOpen."""
         settings = self.settings
         events.configure(settings.log_level, background=True)
         metrics.prepare()
@@ -218,7 +218,7 @@ def start_or_explain(relay: Relay) -> tuple[str, int] | None:
         relay.start()
     except Damaged as problem:
         return str(problem), EXIT_DAMAGED
-    except (Unfit, KeyMissing) as problem:
+    except (Unfit, CannotOpen) as problem:
         return str(problem), EXIT_UNFIT
     except Unavailable as problem:
         # Neither says which database it means.

@@ -17,7 +17,7 @@ from relay.outbox.schema import deliveries
 from relay.process.opening import open_outbox
 from tests.kit.inside import offline
 from tests.kit.people import SOURCES, TRAP, Moods, email, failed, in_state, ran, receipt_of
-from tests.kit.relay import NEWSLETTER, RelayProcess, config
+from tests.kit.relay import NEWSLETTER, RelayProcess, StartFailed, config
 from tests.kit.upstream import ScriptedUpstream
 
 # --- erasing --------------------------------------------------------------------------------------------
@@ -235,3 +235,20 @@ def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     after = sorted((path.name, path.read_bytes()) for path in tmp_path.iterdir() if "relay.db" in path.name)
     assert [name for name, _ in after] == [name for name, _ in before]
     assert after == before
+
+
+def test_a_damaged_key_of_the_databases_own_is_told_in_a_line() -> None:
+    with ScriptedUpstream() as upstream, RelayProcess(config(upstream.url)) as relay:
+        relay.term(30)
+        with sqlite3.connect(relay.database_path) as database:
+            database.execute(
+                "UPDATE meta SET value = substr(value, 1, length(value) - 1) WHERE key = 'hash_key'"
+            )
+        database.close()
+
+        with pytest.raises(StartFailed, match="exit 3") as started:
+            relay.start()
+        status = relay.cli("status")
+
+        assert "is damaged" in str(started.value) and "Traceback" not in str(started.value)
+        assert status.returncode == 1 and status.stderr.count("\n") == 1 and "is damaged" in status.stderr
