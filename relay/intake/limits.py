@@ -1,5 +1,6 @@
 """The limits at the door: how often one client, source or recipient may come."""
 
+import logging
 import math
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Any
 from limits.storage import MemoryStorage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
+from relay import events
 from relay.quota import parse_limits
 
 WHOLE = Fraction(1)
@@ -100,7 +102,9 @@ class Doorkeeper:
                 waits = _wait(shared, items, key, cost, time.time, counts=counts)
                 self._away_until = 0.0
                 return waits
-            except Exception:  # noqa: BLE001 - of the library, of the driver, of its arguments: nobody is kept out
+            except Exception as problem:  # noqa: BLE001 - of the library, the driver, its words: nobody is kept out
+                if not self.degraded:
+                    events.note("limits.away", level=logging.WARNING, error=events.where_from(problem))
                 # From now on: it may have taken longer than the pause.
                 self._away_until = time.monotonic() + self._pause
         with self._lock:

@@ -497,10 +497,15 @@ def test_when_redis_is_back_it_is_used_again(own_redis: services.Redis) -> None:
         "redis+sentinel://127.0.0.1:1,127.0.0.1:2/relay",
     ],
 )
-def test_a_redis_that_is_not_there_at_the_start_stops_nobody(url: str) -> None:
-    door = Doorkeeper(url)
-    assert door.retry_after(RULE, "client", "1") is None
-    assert door.degraded
+def test_a_redis_that_is_not_there_at_the_start_stops_nobody(
+    url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    door = Doorkeeper(url, pause=0.1)
+    for _ in range(2):
+        assert door.retry_after(RULE, "client", "1") is None
+        assert door.degraded
+        time.sleep(0.2)
+    assert capfd.readouterr().err.count('"limits.away"') == 1, "it is said when it begins"
 
 
 @pytest.mark.parametrize("url", ["redis://{}/0", "redis+cluster://{}", "redis+sentinel://{},{}/relay"])
