@@ -305,6 +305,7 @@ def test_one_is_sent_with_the_keyboard_alone(relay: RelayProcess, visit: Visit) 
     page.keyboard.press("Enter")
 
     expect(page.get_by_role("status")).to_contain_text("It is queued")
+    expect(page).to_have_url(f"{relay.url}/dashboard/submissions/{receipt}")  # the page's script has run
     page.reload()
     expect(page.get_by_role("heading", name="What happened")).to_be_visible()
     expect(page.get_by_text("It is queued")).to_have_count(0)
