@@ -11,19 +11,11 @@ from relay.operator.filter import MAX_ROWS, Filter
 from relay.web import asked, guesses, looking
 from relay.web.application import as_json, the_operator, the_relay
 from relay.web.clients import shown_token
-from relay.web.problems import problem
+from relay.web.problems import problem, status_of, unproven
 from relay.web.saved import saved
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 looking.bound(blueprint)
-_STATUS: dict[type[CannotDo], int] = {
-    CannotDo: 409,
-    Changed: 409,
-    Missing: 404,
-    Nonsense: 400,
-    NotAllowed: 403,
-    Unfitting: 422,
-}
 
 
 @blueprint.before_request
@@ -44,17 +36,14 @@ def authorize() -> Response | None:
         return None
     if shown:
         guesses.note_wrong(the_relay(), "api")
-    response = problem(401, "Send Authorization: Bearer with an operator's token.")
-    response.headers["WWW-Authenticate"] = "Bearer"
-    return response
+    return unproven("Send Authorization: Bearer with an operator's token.")
 
 
 @blueprint.errorhandler(CannotDo)
 def cannot(error: CannotDo) -> Response:
     """Say why nothing was done."""
-    status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
     return problem(
-        status,
+        status_of(error),
         str(error),
         _as_it_is(error.row) if isinstance(error, Changed) else None,
         errors=error.errors if isinstance(error, Unfitting) else None,

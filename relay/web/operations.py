@@ -16,7 +16,7 @@ from relay.process.relay import Relay
 from relay.web import guesses
 from relay.web.application import as_json, the_relay
 from relay.web.clients import shown_token
-from relay.web.problems import problem
+from relay.web.problems import problem, unproven
 
 blueprint = Blueprint("operations", __name__)
 
@@ -73,9 +73,7 @@ def exposition() -> Response:
     if not is_public and not (shown and _is_metrics_token(relay, shown)):
         if "Authorization" in request.headers:
             guesses.note_wrong(relay, "metrics")
-        response = problem(401, "Send Authorization: Bearer with the metrics token.")
-        response.headers["WWW-Authenticate"] = "Bearer"
-        return response
+        return unproven("Send Authorization: Bearer with the metrics token.")
     text, content_type = metrics.exposition(_gauges(relay))
     return Response(text, content_type=content_type)
 

@@ -9,6 +9,7 @@ from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from relay import events
+from relay.operator.errors import CannotDo, Changed, Missing, Nonsense, NotAllowed, Unfitting
 from relay.outbox.errors import Unavailable
 
 TITLES = {
@@ -28,6 +29,14 @@ TITLES = {
     429: "Too many requests",
     431: "The headers are too long",
     503: "Not available now",
+}
+_OF_VERBS: dict[type[CannotDo], int] = {
+    CannotDo: 409,
+    Changed: 409,
+    Missing: 404,
+    Nonsense: 400,
+    NotAllowed: 403,
+    Unfitting: 422,
 }
 RETRY_SECONDS = 30
 _FOR_VISITORS = ("/submit/", "/forms/")
@@ -50,6 +59,18 @@ def document(status: int, detail: str, row: Mapping[str, Any] | None = None, **m
 def problem(status: int, detail: str, row: Mapping[str, Any] | None = None, **members: Any) -> Response:
     """Answer with a problem document."""
     return _waiting(Response(document(status, detail, row, **members), status, mimetype=PROBLEM))
+
+
+def unproven(detail: str) -> Response:
+    """Answer whoever shows no token, or a wrong one."""
+    response = problem(401, detail)
+    response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def status_of(error: CannotDo) -> int:
+    """Return the status that says why a verb did nothing."""
+    return next(_OF_VERBS[kind] for kind in type(error).__mro__ if kind in _OF_VERBS)
 
 
 def _waiting(response: Response) -> Response:

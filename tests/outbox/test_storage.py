@@ -65,7 +65,9 @@ def test_without_memory_nobody_who_was_told_yes_is_lost(upstream: ScriptedUpstre
             limit_memory(starved, spare * MEBIBYTE)
             time.sleep(2)
             limit_memory(starved, None)
-            eventually(lambda: is_back(relay), 120, "the relay, which its own minute of silence ends at the latest")
+            eventually(
+                lambda: is_back(relay), 120, "the relay, which its own minute of silence ends at the latest"
+            )
         relay.wait_drained(60)
         assert judge(crowd.ledger, upstream.arrivals, relay.rows(), limits=WINDOWS, finished=True) == []
         assert len(crowd.acknowledged) > 20

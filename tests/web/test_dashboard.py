@@ -502,7 +502,7 @@ def test_a_yes_means_what_was_shown_and_nothing_that_came_later(relay: RelayProc
     assert "Nothing was done" in counted and "would be discarded" in counted
     assert "<td>discard many, only counted</td>" in person.get("/dashboard/audit").text
     other = {"action": "replay", "sure": counted_in(first.text)}
-    assert person.post("/dashboard/jobs", other).status_code == 409
+    assert person.post("/dashboard/jobs", other).status_code == 422
 
 
 def test_a_part_of_the_filter_is_never_left_out(relay: RelayProcess) -> None:

@@ -9,12 +9,13 @@ from flask import Blueprint, Response, g, render_template, request, session, url
 from flask_wtf.csrf import CSRFError
 
 from relay.operator import progress, wording
-from relay.operator.errors import CannotDo, Changed, Missing, Nonsense, NotAllowed, Unfitting
+from relay.operator.errors import CannotDo, Missing, Unfitting
 from relay.outbox import figures, listing
 from relay.outbox.holds import health_of
 from relay.web import looking
 from relay.web.application import see, the_relay
 from relay.web.dashboard import guard, returning, words
+from relay.web.problems import status_of
 
 blueprint = Blueprint("dashboard", __name__, url_prefix=returning.PREFIX)
 blueprint.before_request(guard.require_session)
@@ -140,19 +141,9 @@ def stale_form(_: CSRFError) -> Response:
 @blueprint.errorhandler(CannotDo)
 def refused(problem: CannotDo) -> Response:
     """Say why nothing was done."""
-    return page("refused.html", "", _status(problem), why=sentence(problem), receipt=_seen(problem))
+    return page("refused.html", "", status_of(problem), why=sentence(problem), receipt=_seen(problem))
 
 
 def _seen(problem: CannotDo) -> str | None:
     """Return which submission was meant, if there is one."""
     return None if isinstance(problem, Missing) else (request.view_args or {}).get("receipt")
-
-
-def _status(problem: CannotDo) -> int:
-    if isinstance(problem, NotAllowed):
-        return 403
-    if isinstance(problem, Missing):
-        return 404
-    if isinstance(problem, Nonsense):
-        return 400
-    return 409 if isinstance(problem, Changed) or request.method == "POST" else 400
