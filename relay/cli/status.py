@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, tzinfo
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,10 @@ from relay.cli.opening import open_to_look
 from relay.cli.wording import moment
 from relay.destination import REMOVED
 from relay.operator.wording import duration
+from relay.outbox.disk import Disk
+
+if TYPE_CHECKING:
+    from relay.config.settings import Settings
 
 
 @click.command()
@@ -24,7 +28,7 @@ def status(as_json: bool) -> None:
         click.echo(json.dumps(destinations, indent=2))
         return
     now, zone = datetime.now(UTC), settings.time_zone
-    lines = [needs_you(operator.needs_you()), ""]
+    lines = [needs_you(operator.needs_you()), *disk(settings), ""]
     lines += [*arrivals(operator.sources(), now, zone, has_file=settings.has_file), ""]
     lines += [f"{name}: {destination(one, zone)}" for name, one in destinations.items()]
     click.echo("\n".join(lines))
@@ -37,6 +41,12 @@ def needs_you(groups: Iterable[dict[str, Any]]) -> str:
         counts[group["state"], group["source"]] += group["count"]
     parts = [f"{count:,} {state} ({source})" for (state, source), count in counts.items()]
     return f"needs you: {', '.join(parts)}" if parts else "nothing needs you"
+
+
+def disk(settings: "Settings") -> Iterator[str]:
+    """Yield a line where the disk beneath an SQLite outbox is so full that nothing is accepted."""
+    if settings.is_sqlite and Disk(settings.database_path).has_little():
+        yield "the disk is nearly full: nothing is accepted until there is room"
 
 
 def arrivals(

@@ -23,12 +23,17 @@ class Disk:
     def look(self) -> bool:
         """Look at the free space, and return whether it is low."""
         free, total = self._space()
-        mark = min(LOW_BYTES, total // 10)
+        mark = self._mark(total)
         # Not back at the first byte above the mark, or it would flap.
         self.is_low = free < (mark * 3 // 2 if self.is_low else mark)
         if not self.is_low and not self._ballast.exists() and free > 2 * mark + self._size(total):
             self._fill(self._size(total))
         return self.is_low
+
+    def has_little(self) -> bool:
+        """Whether a relay that starts now would accept nothing; changes nothing."""
+        free, total = self._space()
+        return free < self._mark(total)
 
     def release(self) -> bool:
         """Let the ballast go. Returns whether there was one."""
@@ -42,6 +47,10 @@ class Disk:
     def _space(self) -> tuple[int, int]:
         found = os.statvfs(self._folder)
         return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+
+    @staticmethod
+    def _mark(total: int) -> int:
+        return min(LOW_BYTES, total // 10)
 
     @staticmethod
     def _size(total: int) -> int:

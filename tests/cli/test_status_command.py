@@ -1,6 +1,8 @@
 """What the morning's answer says."""
 
+import os
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,6 +31,19 @@ def test_it_names_what_needs_you_each_source_and_each_destination(site: Site) ->
     }
     assert lines[2].startswith("newsletter: last sign-up ") and lines[2].endswith("; 24 h: 5")
     assert lines[5].startswith("ocamba: held (paused) until resumed; backlog 3; the oldest waits for ")
+
+
+def test_it_says_that_a_full_disk_keeps_everything_out(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.statvfs
+
+    def nearly_full(path: str) -> Any:
+        return SimpleNamespace(f_frsize=4096, f_blocks=real(path).f_blocks, f_bavail=1)
+
+    monkeypatch.setattr(os, "statvfs", nearly_full)
+    lines = site.run("status").out.splitlines()
+
+    assert lines[0].startswith("needs you: ")
+    assert lines[1] == "the disk is nearly full: nothing is accepted until there is room"
 
 
 def test_a_quiet_morning_says_that_nothing_needs_you() -> None:
