@@ -32,8 +32,27 @@ def international(digits: str, without_zero: str | None = None) -> PhoneNumber:
     if mexican := _MEXICAN_MOBILE.fullmatch(digits):
         digits = "52" + mexican[1]
     if without_zero is None:
-        return _possible(_parsed("+" + digits))
+        return _possible(_from_abroad(digits))
     return _the_valid_one(_parsed("+" + without_zero), _try_parsed("+" + digits))
+
+
+def _from_abroad(digits: str) -> PhoneNumber:
+    """Return what digits with a country's code are. Where it stands there twice, put there by a widget and
+    typed again, that is no number of the country's, and without the first one it is. Raises NoNumber.
+
+    Behind +49 a mobile's 49 151 may as well be Leer's area code, 491: then nobody can tell.
+    """
+    number = _parsed("+" + digits)
+    code = str(number.country_code)
+    rest = _try_parsed("+" + digits.removeprefix(code)) if digits.startswith(2 * code) else None
+    if rest is None or not phonenumbers.is_valid_number(rest):
+        return number
+    kind = phonenumbers.number_type(number)
+    if kind == PhoneNumberType.UNKNOWN:
+        return rest
+    if kind != PhoneNumberType.MOBILE and phonenumbers.number_type(rest) == PhoneNumberType.MOBILE:
+        raise NoNumber
+    return number
 
 
 def in_region(digits: str, region: str, *, may_be_foreign: bool = False) -> PhoneNumber:
@@ -54,7 +73,7 @@ def in_region(digits: str, region: str, *, may_be_foreign: bool = False) -> Phon
         national = own
         if own.country_code_source == CountryCodeSource.FROM_NUMBER_WITHOUT_PLUS_SIGN:
             national = _parsed(f"+{code}{digits}")
-        return _certain(national, _parsed("+" + digits))
+        return _certain(national, _from_abroad(digits))
     if not may_be_foreign and _may_be_foreign(digits, own):
         raise NoNumber
     return _possible(own)
