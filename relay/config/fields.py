@@ -204,6 +204,7 @@ class EntriesSchema(Strict):
     value = Text(expression_text, required=True)
     titles = fields.Dict(fields.String(), fields.String(), validate=_titles)
     entry_id = Text(expression_text)
+    hidden = Text(expression_text)
 
     @post_load
     def build(self, table: dict[str, Any], **_: Any) -> Entries:

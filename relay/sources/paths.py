@@ -1,7 +1,7 @@
 """Paths: where in a body a value is found."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, ClassVar, Protocol
@@ -189,7 +189,7 @@ class Labels:
 
     def _labelled(self, body: Mapping[str, Any]) -> dict[str, Any]:
         entries = body.get("entry")
-        where = entries if isinstance(entries, _Named) else body
+        where = entries.asked if isinstance(entries, _Named) else body
         if self.within:
             where = self.within.find(body)
         return where if isinstance(where, dict) else {}
@@ -218,6 +218,11 @@ def stem(label: str) -> str:
 class _Named(dict[str, Any]):
     """Listed entries by their names; not to be mistaken for a field that a sender calls "entry"."""
 
+    def __init__(self, every: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+        super().__init__(every)
+        self.asked = dict(asked)
+        """Without those that the visitor was not asked for: a label alone does not make one theirs."""
+
 
 @dataclass(frozen=True)
 class Entries:
@@ -228,13 +233,23 @@ class Entries:
     value: str
     titles: Mapping[str, str] | None = None
     entry_id: str | None = None
+    hidden: str | None = None
+    """Whether nobody was asked for an entry: the page, or the link to it, filled it in."""
 
     def read(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return name → value, blank where none has one; of equal names with different values all of them,
         since nothing tells whose each is. A title without an entry is a question that was left empty."""
+        listed = list(_dicts(search(_expression(self.list), body)))
+        every = self._named(body, listed)
+        if self.hidden is None:
+            return _Named(every, every)
+        hidden = _expression(self.hidden)
+        return _Named(every, self._named(body, [one for one in listed if not search(hidden, one)]))
+
+    def _named(self, body: Mapping[str, Any], listed: Iterable[dict[str, Any]]) -> dict[str, Any]:
         titles = self._titles(body)
         found: dict[str, list[Any]] = {title: [] for title in titles.values() if isinstance(title, str)}
-        for entry in _dicts(search(_expression(self.list), body)):
+        for entry in listed:
             value = search(_expression(self.value), entry)
             names = [search(_expression(name), entry) for name in self.names]
             if self.entry_id:
@@ -242,7 +257,7 @@ class Entries:
             for name in names:
                 if isinstance(name, str) and name:
                     found.setdefault(name, []).append(value)
-        return _Named({name: _one(values) for name, values in found.items()})
+        return {name: _one(values) for name, values in found.items()}
 
     def _titles(self, body: Mapping[str, Any]) -> dict[str, Any]:
         if not self.titles:

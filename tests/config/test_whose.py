@@ -350,6 +350,58 @@ def test_jotforms_numbers_are_of_the_country_of_the_one_address(
     assert profile(german["jotform"], {"rawRequest": raw})["mobile_phone_number"] == OWN_PHONE
 
 
+def with_hidden(preset: str, *fields: tuple[str, str, Any]) -> dict[str, Any]:
+    """A form with fields of which a link fills in those that are called hidden."""
+    kinds = {"tally": "HIDDEN_FIELDS", "elementor": "hidden"}
+    body = SHAPES[preset](
+        *((label, "text" if kind == "hidden" else kind, value) for label, kind, value in fields)
+    )
+    listed = body["data"]["fields"] if preset == "tally" else [*body["fields"].values()]
+    for one, (_, kind, _) in zip(listed, fields, strict=True):
+        one["type"] = kinds[preset] if kind == "hidden" else one["type"]
+    return body
+
+
+OLD, OLD_PHONE = "forwarded@example.net", "+4915199999999"
+LINK = (
+    ("email", "hidden", OLD),
+    ("phone", "hidden", OLD_PHONE),
+    ("first_name", "hidden", "Old"),
+    ("name", "hidden", "Old Name"),
+)
+
+
+@pytest.mark.parametrize("preset", ["tally", "elementor"])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ("Where may we write to you?", "Where may we ring you?", "Vorname"),
+        ("Email", "Phone", "Name"),
+        ("email", "phone", "name"),
+    ],
+)
+def test_what_was_typed_goes_before_what_a_link_filled_in(
+    sources: dict[str, Source], preset: str, labels: tuple[str, str, str]
+) -> None:
+    typed = [*zip(labels, ("email", "phone", "text"), (OWN, OWN_PHONE, "Ilse"), strict=True)]
+    sent = {"email": OWN, "mobile_phone_number": OWN_PHONE, "full_name": "Ilse"}
+    for fields in ((*LINK, *typed), (*typed, *LINK)):
+        assert profile(sources[preset], with_hidden(preset, *fields)) == sent
+    blank = [(label, kind, "") for label, kind, _ in LINK]
+    assert profile(sources[preset], with_hidden(preset, *blank, *typed)) == sent
+
+
+@pytest.mark.parametrize("preset", ["tally", "elementor"])
+def test_what_nobody_was_asked_for_is_taken_from_the_link(sources: dict[str, Source], preset: str) -> None:
+    names = (("first_name", "hidden", "Ilse"), ("last_name", "hidden", "Aichinger"))
+    link = (("email", "hidden", OWN), ("phone", "hidden", OWN_PHONE))
+    sent = {"email": OWN, "mobile_phone_number": OWN_PHONE}
+    for fields, name in ((names, "Ilse Aichinger"), ((("name", "hidden", "Ilse A."),), "Ilse A.")):
+        assert profile(sources[preset], with_hidden(preset, *link, *fields)) == {**sent, "full_name": name}
+    reached = with_hidden(preset, *link, ("campaign", "hidden", "autumn"))
+    assert sources[preset].mapping.body(reached)["entry"]["campaign"] == "autumn"
+
+
 def test_a_gift_is_sent_to_somebody_else(sources: dict[str, Source]) -> None:
     body = {"email": OWN, "billing": {"phone": ""}, "shipping": {"phone": FRIENDS_PHONE}}
     assert profile(sources["woocommerce"], body) == {"email": OWN}
