@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from marshmallow import ValidationError, fields, validate
 
 from relay.sources import contact, telephone
-from relay.sources.text import clean, is_blank, text_of
+from relay.sources.text import clean, is_blank, name_of, text_of
 
 NEEDED = "This field is needed."
 TWICE = "Given more than once, with different values."
@@ -62,6 +62,13 @@ class Text(Single[str]):
         if not text and self.required:
             raise ValidationError(NEEDED)
         return text
+
+
+class Name(Text):
+    """A person's name."""
+
+    def read(self, value: Any) -> str:
+        return super().read(name_of(super().read(value)))
 
 
 class Email(Single[str]):

@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from relay.sources.fields import NEEDED, TYPES, Phone, Telephone, holds_no_number
+from relay.sources.fields import NEEDED, TYPES, Name, Phone, Telephone, holds_no_number
 from relay.sources.paths import Labels, Place
 from relay.sources.telephone import region_of
 from relay.sources.text import is_blank, is_no_name, join, says_nothing, text_of
@@ -142,6 +142,8 @@ class Rule:
             return Phone(region, **options)
         if self.type in ("text", "url", "list"):
             options["most"] = self.max_length or _DEFAULT_LENGTH
+        if self.is_name:
+            return Name(**options)
         return TYPES[self.type](**options)
 
 

@@ -36,10 +36,14 @@ _NO_NAMES = frozenset(
 )
 """What programs and people write where nothing is; five x stand in the links that Typeform shows for hidden
 fields. "Null" and "None" are people's names."""
+_FILLERS = frozenset(["undefined", "null", "NaN"])
+"""What a script writes for a part of a name that is not there: ``Jane undefined``."""
 _UNFILLED = re.compile(
-    r"\{+[^{}]*name[^{}]*\}+|\*\|\w*name\w*\|\*|%+\w*name\w*%+|\[[\w-]*name[\w-]*\]", re.IGNORECASE
+    r"\{+[^{}]*name[^{}]*\}+|\*\|\w*name\w*\|\*|%+\w*name\w*%+|\[[\w-]*name[\w-]*\]|<[^<>]*name[^<>]*>",
+    re.IGNORECASE,
 )
-"""The place of a name in a letter or a link that no program filled in: ``{{first_name}}``, ``*|FNAME|*``."""
+"""The place of a name in a letter or a link that no program filled in: ``{{first_name}}``, ``*|FNAME|*``,
+or that a program filled with its name: ``<test lead: dummy data for full_name>``."""
 _LONGEST_PLACE = 100
 _ZEROS = re.compile(r"(?<=&#)0+(?=[0-9])")
 _NO_CHARACTER = re.compile(r"&#[1-9][0-9]{7,};?")
@@ -103,8 +107,14 @@ def is_no_name(value: Any) -> bool:
     """Whether what stands for a name is what a program or a person writes where there is none."""
     text = value.strip() if isinstance(value, str) else None
     return text is not None and (
-        text in _NO_NAMES or (len(text) <= _LONGEST_PLACE and _UNFILLED.fullmatch(text) is not None)
+        text in _NO_NAMES
+        or (len(text) <= _LONGEST_PLACE and (_UNFILLED.fullmatch(text) is not None or not name_of(text)))
     )
+
+
+def name_of(text: str) -> str:
+    """Return a name without what a script wrote for a part of it that is not there."""
+    return " ".join(word for word in text.split() if word not in _FILLERS)
 
 
 def unescaped(text: str) -> str:

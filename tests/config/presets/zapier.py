@@ -71,3 +71,24 @@ for _number, _names in enumerate(
             event_id=f"two-{_number}",
         )
     )
+
+
+CASES.append(
+    Case(
+        preset="zapier",
+        name="a whole name that a script made of nothing, beside its parts",
+        secret="zp-token",
+        query="token=zp-token",
+        body=json_body(
+            {
+                "id": "nothing-1",
+                "email": "petrus7@example.org",
+                "full_name": "undefined undefined",
+                "first_name": "Petrus",
+                "last_name": "Nel",
+            }
+        ),
+        expect={"email": "petrus7@example.org", "full_name": "Petrus Nel"},
+        event_id="nothing-1",
+    )
+)
