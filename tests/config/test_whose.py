@@ -407,6 +407,22 @@ def test_a_gift_is_sent_to_somebody_else(sources: dict[str, Source]) -> None:
     assert profile(sources["woocommerce"], body) == {"email": OWN}
 
 
+@pytest.mark.parametrize("preset", ["zapier", "make"])
+def test_what_metas_tool_makes_up_for_a_test_is_nobody(sources: dict[str, Source], preset: str) -> None:
+    """Zapier and Make are how leads of Meta's come here, and this is how everybody tries them."""
+    name = "<test lead: dummy data for full_name>"
+    made_up = (
+        {"email": "test@meta.com"},
+        {"Email": "test@fb.com", "id": 7},
+        {"Full name": name, "email": OWN},
+    )
+    for lead in made_up:
+        for body in (lead, {"contact": lead}, {"data": lead}):
+            assert sources[preset].is_excluded(body, {})
+    for lead in ({"email": OWN, "name": "Test Lead"}, {"email": OWN, "tags": ["a"], "contact": None}):
+        assert not sources[preset].is_excluded(lead, {})
+
+
 def test_what_typeform_makes_up_for_a_test_is_nobody(sources: dict[str, Source]) -> None:
     made_up = typeform(("Email", "email", "an_account@example.com"), ("Name", "text", "Lorem ipsum dolor"))
     assert sources["typeform"].is_excluded({"event_type": "form_response", **made_up}, {})
