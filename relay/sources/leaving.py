@@ -26,20 +26,41 @@ _FLAGS = frozenset(
     [
         *("unsubscribed", "isunsubscribed", "unsubscribedfromemails", "emailblacklisted", "donotcontact"),
         *("optedout", "optout", "emailoptedout", "emailoptout", "hsemailoptout", "hasoptedoutofemail"),
-        *("deleted", "isdeleted"),
+        *("deleted", "isdeleted", "archived", "isarchived", "donotemail"),
     ]
 )
-_TIMES = frozenset(["unsubscribedat", "optedoutat", "deletedat"])
-_STATUS = frozenset(["status", "state", "subscriptionstatus", "emailstatus", "marketingstatus"])
+_SUBSCRIBED = frozenset(["subscribed", "issubscribed"])
+_TIMES = frozenset(
+    [
+        *("unsubscribedat", "unsubscribedon", "unsubscribedate", "dateunsubscribed"),
+        *("optedoutat", "optedouton", "deletedat", "deletedon"),
+    ]
+)
+_STATUS = frozenset(
+    [
+        *("status", "state", "subscriptionstatus", "emailstatus", "marketingstatus", "emailmarketingstatus"),
+        *("contactstatus", "memberstatus", "subscriberstatus", "liststatus"),
+    ]
+)
 """As letters alone, since one program's ``unsubscribed_at`` is another's ``unsubscribedAt``."""
 _STATES = frozenset(
     [
-        *("unsubscribed", "optedout", "suppressed", "deleted", "cleaned"),
+        *(
+            "unsubscribed",
+            "optedout",
+            "suppressed",
+            "deleted",
+            "removed",
+            "archived",
+            "cleaned",
+            "hardbounce",
+        ),
         *("bounced", "complained", "canceled", "cancelled", "redacted", "anonymized", "erased"),
+        *("abgemeldet", "désinscrit", "desinscrit", "désabonné", "desabonné", "disiscritto", "uitgeschreven"),
     ]
 )
-_YES = frozenset(["true", "1", "yes"])
-_NO = frozenset(["false", "0", "no"])
+_YES = frozenset(["true", "1", "yes", "y", "on", "checked", "ja", "oui", "si", "sí"])
+_NO = frozenset(["false", "0", "no", "n", "off", "unchecked", "nein", "non"])
 
 
 def tells_of_leaving(kind: Any) -> bool:
@@ -63,7 +84,7 @@ def has_left(person: Any) -> bool:
 def _says_left(name: str, value: Any) -> bool:
     return (
         (name in _FLAGS and _plain(value) in _YES)
-        or (name == "subscribed" and _plain(value) in _NO)
+        or (name in _SUBSCRIBED and _plain(value) in _NO)
         or (name in _STATUS and _letters(_plain(value)) in _STATES)
         or (name in _TIMES and _is_time(value))
     )

@@ -544,6 +544,7 @@ def test_what_an_event_tells_beside_is_not_taken_for_its_kind(sources: dict[str,
         {"event": "contact.unsubscribed"}, {"type": "Unsubscribe"}, {"event": "contact.deleted"},
         {"event_type": "CONTACT_OPTED_OUT"}, {"eventName": "emailBounced"}, {"event": {"type": "a.removed"}},
         {"status": "Opted-Out"}, {"opted_out": "yes"}, {"deleted_at": "2026-01-01"}, {"subscribed": "no"},
+        {"action": "unsubscribe"}, {"Contact Status": "Unsubscribed"}, {"unsubscribed": "on"},
     ],
 )  # fmt: skip
 def test_who_left_is_not_signed_up_by_who_passes_it_on(
