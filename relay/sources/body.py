@@ -35,6 +35,8 @@ FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 JSON = "application/json"
 _JSON_SUFFIX = re.compile(r"application/[a-z0-9!#$&^_.+-]{1,100}\+json")
+_IS_OBJECT = re.compile(rb"\s*\{.*\}\s*", re.DOTALL)
+"""JSON, and no form, whose braces would be encoded: a script that names no kind has it called a form."""
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -84,9 +86,10 @@ def media_type(content_type: str) -> str:
 def read(
     raw: bytes, content_type: str, limits: Limits, json_fields: tuple[str, ...] = (), *, unwrap: bool = False
 ) -> Body:
-    """Return what a body holds; ``unwrap``: also of an object alone in a list. Raises BadBody."""
+    """Return what a body holds; ``unwrap``: also of an object alone in a list, or in what is called a form.
+    Raises BadBody."""
     kind = media_type(content_type)
-    if kind == JSON:
+    if kind == JSON or (unwrap and kind == FORM and _IS_OBJECT.fullmatch(raw)):
         body = Body(parse_object(raw, limits, unwrap=unwrap), raw)
     elif kind == FORM:
         body = Body(fields_of(urlencoded_pairs(raw, limits), limits), raw)

@@ -166,6 +166,16 @@ def test_an_object_alone_in_a_list_is_taken(relay: RelayProcess, upstream: Scrip
     assert request(relay.port, "POST", "/submit/newsletter", body, {"Content-Type": JSON}).status == 400
 
 
+def test_json_that_is_called_a_form_is_a_sign_up_of_a_machine_alone(
+    relay: RelayProcess, upstream: ScriptedUpstream
+) -> None:
+    body = b'{"email": "ursa@example.com"}'
+    assert post(relay, "report", body, FORM).status == 201
+    assert upstream.arrivals[-1].json == {"email": "ursa@example.com"}
+    visitor = request(relay.port, "POST", "/submit/newsletter", body, {"Content-Type": FORM})
+    assert visitor.json["state"] == "kept"
+
+
 @pytest.mark.parametrize("content_type", ["application/json", "application/vnd.sender.v2+json"])
 def test_a_byte_order_mark_and_kinds_of_json_are_json(
     relay: RelayProcess, upstream: ScriptedUpstream, content_type: str

@@ -172,6 +172,16 @@ def test_a_byte_order_mark_before_json_is_passed_over() -> None:
     assert parse(b'\xef\xbb\xbf{"a": 1}', JSON, LIMITS) == {"a": 1}
 
 
+def test_an_object_that_is_called_a_form_is_read_where_that_is_asked_for() -> None:
+    """As curl -d, Apps Script and PHP send it where nobody names a Content-Type."""
+    raw = b' {"email": "ada+b@example.com", "phone": "+4915112345678", "name": "Ada & Bea 100%"}\n'
+    fields = {"email": "ada+b@example.com", "phone": "+4915112345678", "name": "Ada & Bea 100%"}
+    assert read(raw, FORM, LIMITS, unwrap=True).fields == fields
+    assert status_of(raw, FORM) == 400
+    for form in (b"%7B=%7D", b"a={b}", b"{a}=b"):
+        assert read(form, FORM, LIMITS, unwrap=True) == read(form, FORM, LIMITS)
+
+
 def test_an_object_alone_in_a_list_is_unwrapped_where_that_is_asked_for() -> None:
     raw = json.dumps([{"email": "ada@example.com"}]).encode()
     assert read(raw, JSON, LIMITS, unwrap=True).fields == {"email": "ada@example.com"}
