@@ -391,6 +391,24 @@ def test_what_was_typed_goes_before_what_a_link_filled_in(
     assert profile(sources[preset], with_hidden(preset, *blank, *typed)) == sent
 
 
+@pytest.mark.parametrize("label", ["sales", "src", "campaign"])
+def test_an_address_that_a_link_carries_for_itself_is_not_the_visitors(
+    sources: dict[str, Source], label: str
+) -> None:
+    """Whose letter or shop somebody came from stands there, and is the only address of the message."""
+    fields = (("Phone", "phone", OWN_PHONE), (label, "hidden", FRIEND))
+    known = typeform(("Phone", "phone", OWN_PHONE))
+    known["form_response"]["hidden"] = {label: FRIEND}
+    for preset, body in (
+        *((preset, with_hidden(preset, *fields)) for preset in ("tally", "elementor")),
+        ("typeform", known),
+    ):
+        assert profile(sources[preset], body) == {"mobile_phone_number": OWN_PHONE}, preset
+    odd = (("Adres e-mail", "text", OWN), (label, "hidden", FRIEND))
+    for preset in ("tally", "elementor"):
+        assert profile(sources[preset], with_hidden(preset, *odd)) == {"email": OWN}
+
+
 @pytest.mark.parametrize("preset", ["tally", "elementor"])
 def test_what_nobody_was_asked_for_is_taken_from_the_link(sources: dict[str, Source], preset: str) -> None:
     names = (("first_name", "hidden", "Ilse"), ("last_name", "hidden", "Aichinger"))
