@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Iterable
 from functools import cache
+from itertools import product
 from typing import Any
 
 
@@ -37,14 +38,26 @@ def _histogram(name: str) -> Any:
 _making = threading.Lock()
 
 
-def prepare() -> None:
-    """Make them all at start: made half when memory is short, none could be made again."""
+RESULTS = ("accepted", "repeat", "held", "invalid", "rejected", "limited")
+OUTCOMES = ("delivered", "refused", "later", "wait", "unclear", "misconfigured")
+
+
+def prepare(sources: Iterable[str], destinations: Iterable[str]) -> None:
+    """Make them all at start: made half when memory is short, none could be made again.
+
+    Each counts from 0: of what is seen for the first time Prometheus knows no increase, so that a rule
+    would not see the first refusals of a source, nor the one sign-up that it took.
+    """
     with _making:
         _metrics()
+    for source, result in product(sources, RESULTS):
+        _counter("submissions", source, result)
+    for destination, outcome in product(destinations, OUTCOMES):
+        _counter("deliveries", destination, outcome)
 
 
 def count_submission(source: str, result: str, seconds: float | None = None) -> None:
-    """Count a submission: ``accepted`` ``repeat`` ``held`` ``invalid`` ``rejected`` ``limited``."""
+    """Count a submission by one of RESULTS."""
     _counter("submissions", source, result).inc()
     if seconds is not None:
         _histogram("request").observe(seconds)

@@ -62,7 +62,7 @@ class Relay:
         """Open the outbox and begin to work. Raises Unfit, Unavailable, CannotOpen."""
         settings = self.settings
         events.configure(settings.log_level, background=True)
-        metrics.prepare()
+        metrics.prepare(settings.sources, settings.destinations)
         if settings.is_sqlite:
             self._lock = lock(settings.database_path, LOCK_SECONDS)
         self.outbox = open_outbox(settings, self.clock)
@@ -131,6 +131,7 @@ class Relay:
                 warning = f"{name} was changed: that needs a restart"
                 events.note("relay.warning", level=logging.WARNING, warning=warning)
             self.crowds.mistaken.forget(self.settings.sources, settings.sources)
+            metrics.prepare(settings.sources, settings.destinations)
             # One assignment: a request sees the old settings or the new, never a mixture.
             self.settings = settings
             self.intake = self._intake(settings)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from relay import metrics
 from tests.kit.client import Raw, head
 from tests.kit.processes import eventually
-from tests.kit.relay import ROOT, RelayProcess, config
+from tests.kit.relay import NEWSLETTER, ROOT, RelayProcess, config
 from tests.kit.upstream import ScriptedUpstream
 
 
@@ -81,6 +82,26 @@ def test_metrics_have_the_documented_names_and_labels() -> None:
     assert 'relay_quota_used{destination="ocamba",window="150/minute"}' in found
     assert 'relay_destination_held{destination="ocamba"}' in found
     assert {"relay_upstream_seconds_count", "relay_request_seconds_count"} <= found
+
+
+def test_metrics_count_from_nothing_so_that_the_first_of_a_kind_is_seen_as_an_increase() -> None:
+    """Of a series that begins at 1 Prometheus knows no increase."""
+
+    def nothing(source: str, destination: str) -> set[str]:
+        counts = {f'submissions_total{{result="{word}",source="{source}"}}' for word in metrics.RESULTS}
+        counts |= {
+            f'deliveries_total{{destination="{destination}",outcome="{word}"}}' for word in metrics.OUTCOMES
+        }
+        return {f"relay_{count} 0.0" for count in counts}
+
+    before = config("http://127.0.0.1:9/", {"first": NEWSLETTER})
+    after = {"destinations": {"spare": before["destinations"]["ocamba"]}, "sources": {"second": NEWSLETTER}}
+    with RelayProcess(before) as relay:
+        assert nothing("first", "ocamba") <= set(relay.metrics().splitlines())
+        relay.configure(after)
+        relay.hup()
+        eventually(lambda: 'destination="spare"' in relay.metrics(), what="the reload")
+        assert nothing("second", "spare") <= set(relay.metrics().splitlines())
 
 
 def test_metrics_show_what_waits_for_a_destination_that_was_removed() -> None:
