@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from relay.config.settings import Settings
 from relay.delivery import DEAD, HELD, INVALID, PARKED, QUEUED
-from relay.health import BY_A_PERSON, Health
+from relay.health import ASKED_FOR, BY_A_PERSON, Health
 from relay.operator import figures
 from relay.operator.leading import look
 from relay.operator.wording import count_of, duration, is_or_are
@@ -20,16 +20,22 @@ HELD_SECONDS = 86400.0
 _IN_A_ROW = 10
 _REFUSED = 20
 _DAY_SECONDS = 86400.0
+_SOON_SECONDS = 300.0
+"""A wait that upstream asked for and that ends within so long is none of a person's business."""
 _HEARD_SECONDS = 60.0
 """What was heard of a source is kept once a minute at most."""
 
 
 @dataclass(frozen=True)
 class Alert:
-    """Something a person should know: ``key`` names the episode, ``detail`` says what to do."""
+    """Something a person should know: ``key`` names the episode, ``detail`` says what to do.
+
+    ``cause``: where it changes, that is told as well; None: an episode goes on, and none begins by this.
+    """
 
     key: str
     detail: str
+    cause: str | None = ""
 
 
 def found(
@@ -53,7 +59,7 @@ def found(
     for name in settings.destinations:
         health = outbox.read(health_of, name)
         if health.is_held(now):
-            yield _held(name, health)
+            yield _held(name, health, now)
     sources = _by_state(settings, outbox)
     for destination, state, count, oldest in outbox.read(listing.backlog):
         whose = _to(settings, destination, sources.get(state, ()))
@@ -79,8 +85,22 @@ def unusable(problem: Exception) -> Alert:
     return Alert("outbox", f"the database cannot be used, so that nothing is accepted: {problem}")
 
 
-def _held(name: str, health: Health) -> Alert:
-    return Alert(f"held:{name}", f"destination {name} is held: {health.hold_reason}{_meanwhile(health)}")
+def _held(name: str, health: Health, now: float) -> Alert:
+    said = f"destination {name} is held: {health.hold_reason}{_meanwhile(health)}"
+    return Alert(f"held:{name}", said, _cause(health, now))
+
+
+def _cause(health: Health, now: float) -> str | None:
+    """Return why nothing is sent, in a word: an outage that ends in a wrong token is another matter.
+
+    Where upstream is often asked for more than it takes, short waits follow each other all day.
+    """
+    kind, fault = health.reason_kind, health.fault
+    if kind in BY_A_PERSON:
+        return kind
+    if fault is None and kind in ASKED_FOR and (health.ends_at or 0) - now <= _SOON_SECONDS:
+        return None
+    return fault.partition(":")[0] if fault else kind
 
 
 def _meanwhile(health: Health) -> str:

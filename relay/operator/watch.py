@@ -1,8 +1,8 @@
 """Watch: compares what is the matter with what was, and tells the difference until it was told.
 
-An episode is told once when it begins and once when it is over. Episodes, and what is still to be told, are
-kept in the outbox: a restart repeats and loses nothing, and of several processes one tells. That the outbox
-itself cannot be used is told without it.
+An episode is told once when it begins, where its cause changes, and once when it is over. Episodes, and what
+is still to be told, are kept in the outbox: a restart repeats and loses nothing, and of several processes one
+tells. That the outbox itself cannot be used is told without it.
 """
 
 import logging
@@ -67,7 +67,7 @@ class Watch:
         self._settings = settings
         self._line = Line()
         self._unkept = Unkept()
-        self._seen: set[str] = set()
+        self._seen: dict[str, str] = {}
         self._teller: threading.Thread | None = None
         self._telling: Notice | None = None
         self._unanswered: Counter[int] = Counter()
@@ -77,8 +77,7 @@ class Watch:
 
     def look(self, alerts: list[Alert]) -> None:
         """Note what began and what is over, and have it told."""
-        details = {alert.key: alert.detail for alert in alerts}
-        changes = self._changes(details)
+        changes = self._changes(alerts)
         _note([*self._unkept.ended(self._channels()), *changes])
         self._look_back()
         self._begin_telling()
@@ -100,16 +99,19 @@ class Watch:
         except Unavailable as problem:
             events.note("alert.unsent", level=logging.ERROR, problem=str(problem))
 
-    def _changes(self, details: Mapping[str, str]) -> list[dict[str, Any]]:
+    def _changes(self, alerts: list[Alert]) -> list[dict[str, Any]]:
+        causes = {alert.key: alert.cause for alert in alerts}
+        details = {alert.key: alert.detail for alert in alerts}
         channels = self._channels()
         if not channels:  # another process may have one: what it is to tell must not be taken from it
-            began, over = details.keys() - self._seen, self._seen - details.keys()
-            self._seen = set(details)
+            before = self._seen
+            self._seen, began = upkeep.firing(before, causes)
+            over = before.keys() - self._seen.keys()
             return _contents(began, over, details, self._outbox.time())
 
         def change(conn: Any) -> list[dict[str, Any]]:
             now = self._outbox.now(conn)
-            began, over = upkeep.change_episodes(conn, now, set(details))
+            began, over = upkeep.change_episodes(conn, now, causes)
             contents = _contents(began, over, details, now)
             for content in contents:
                 notices.add(conn, channels, content)

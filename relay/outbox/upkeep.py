@@ -1,6 +1,6 @@
 """Upkeep, inside a transaction: what a copy or another mode means, keys, retention, erasure, alerts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import sqlalchemy as sa
@@ -22,6 +22,7 @@ STRAYS_SECONDS = 30 * 86400.0
 """Attempts that belong to nothing are kept for so long, and as long as a window may count them."""
 _UNSEEN_SECONDS = 30.0
 _EPISODE = "alert:"
+_CAUSE = "cause:"
 _HINTS = "hints"
 _TIMELINE = "timeline"
 _TIMELINES = sa.select(
@@ -203,20 +204,43 @@ def erase(conn: Connection, receipts: Sequence[str]) -> list[tuple[str | None, b
     return gone
 
 
-def change_episodes(conn: Connection, now: float, current: set[str]) -> tuple[set[str], set[str]]:
-    """Make ``current`` the alerts that are firing; return which began and which are over.
+def firing(seen: Mapping[str, str], current: Mapping[str, str | None]) -> tuple[dict[str, str], set[str]]:
+    """Return the causes of the alerts that are firing now, and which of those are to be told.
+
+    ``seen``: the causes that were told; ``current``: those of now, None where no episode begins.
+    """
+    causes = {
+        key: seen[key] if cause is None else cause
+        for key, cause in current.items()
+        if cause is not None or key in seen
+    }
+    return causes, {key for key, cause in causes.items() if key not in seen or (seen[key] not in ("", cause))}
+
+
+def change_episodes(
+    conn: Connection, now: float, current: Mapping[str, str | None]
+) -> tuple[set[str], set[str]]:
+    """Make ``current`` the alerts that are firing, each with its cause; return which began and are over.
 
     Of several processes that ask at once, one is told of each. What only one of them sees, such as a
     source over its limits, is over when nobody has seen it for a while.
     """
     one_at_a_time(conn, EPISODES)
-    known = conn.execute(sa.select(meta.c.key, meta.c.value).where(meta.c.key.startswith(_EPISODE)))
-    seen = {key.removeprefix(_EPISODE): float(value) for key, value in known}
-    for key in current:
+    seen = {key: float(value) for key, value in _kept(conn, _EPISODE).items()}
+    told = {key: value.decode() for key, value in _kept(conn, _CAUSE).items()}
+    causes, began = firing({key: told.get(key, "") for key in seen}, current)
+    for key, cause in causes.items():
         put_meta(conn, _EPISODE + key, str(now).encode())
+        if cause:
+            put_meta(conn, _CAUSE + key, cause.encode())
     patience = 0.0 if conn.dialect.name == "sqlite" else _UNSEEN_SECONDS
     # What was seen far ahead was seen by a clock that was wrong.
-    over = {key for key, at in seen.items() if key not in current and abs(now - at) >= patience}
+    over = {key for key, at in seen.items() if key not in causes and abs(now - at) >= patience}
     for key in over:
-        conn.execute(sa.delete(meta).where(meta.c.key == _EPISODE + key))
-    return current - seen.keys(), over
+        conn.execute(sa.delete(meta).where(meta.c.key.in_((_EPISODE + key, _CAUSE + key))))
+    return began, over
+
+
+def _kept(conn: Connection, prefix: str) -> dict[str, bytes]:
+    query = sa.select(meta.c.key, meta.c.value).where(meta.c.key.startswith(prefix))
+    return {key.removeprefix(prefix): value for key, value in conn.execute(query)}

@@ -307,6 +307,28 @@ def test_only_where_it_is_done_an_alert_says_that_upstream_is_looked_at(
     assert ("looked at" in said) == looks
 
 
+@pytest.mark.parametrize(
+    ("health", "cause"),
+    [
+        (Health(60, "rate limited"), None),
+        (Health(60, "unavailable"), None),
+        (Health(3600, "rate limited"), "rate limited"),
+        (Health(60, "rate limited", misconfigured="misconfigured: 401"), "misconfigured"),
+        (Health(60, "failing", tried_at=1.0), "failing"),
+        (Health(60, "paused", misconfigured="misconfigured: 401"), "paused"),
+        (Health(None, "paused"), "paused"),
+    ],
+)
+def test_a_hold_is_told_by_what_is_wrong_and_not_where_it_is_over_soon(
+    outbox: Outbox, settings: Settings, health: Health, cause: str | None
+) -> None:
+    """Where upstream is often asked for more than it takes, there would be a mail every few seconds."""
+    until = health.hold_until
+    outbox.change_hold("ocamba", lambda _, now: replace(health, hold_until=until and now + until))
+    (alert,) = alerts.found(outbox, settings, disk_is_low=False)
+    assert (alert.key, alert.cause) == ("held:ocamba", cause)
+
+
 def test_what_was_replayed_waits_since_then_not_since_it_came(
     outbox: Outbox, settings: Settings, clock: Clock
 ) -> None:

@@ -131,6 +131,32 @@ def test_an_alert_is_posted_once_when_it_begins_and_once_when_it_is_over() -> No
 
 
 @pytest.mark.slow
+def test_a_wrong_token_is_told_also_where_it_follows_a_wait_and_an_outage() -> None:
+    """Who was told to wait waits, and would not hear that nothing comes any more until they see to it."""
+    answers = {"then": status(429, {"Retry-After": "12"})}
+    with ScriptedUpstream(lambda _: answers["then"]) as upstream, ScriptedUpstream() as receiver:
+        settings = config(upstream.url, SOURCES, **SETTINGS | {"ambiguous": "retry", "give_up_after": "72h"})
+        with RelayProcess(settings, env={"RELAY_ALERT_URL": receiver.url}) as relay:
+            for number in range(4):
+                relay.hook({"email": email(f"waits-{number}")})
+            time.sleep(11)  # longer than it takes to look
+            assert told(receiver) == [], "it ends by itself"
+
+            answers["then"] = status(500)
+            eventually(lambda: len(told(receiver)) == 1, 60, "the outage being told")
+            answers["then"] = status(401)
+            eventually(lambda: len(told(receiver)) == 2, 60, "the wrong token being told")
+            assert told(receiver) == [("held:ocamba", "firing")] * 2
+            details = [one.json["detail"] for one in receiver.arrivals]
+            assert "is held: failing" in details[0] and "is held: misconfigured: 401" in details[1]
+
+            answers["then"] = created()
+            relay.hup()
+            eventually(lambda: len(told(receiver)) == 3, 60, "the end being told")
+            assert told(receiver)[-1] == ("held:ocamba", "over")
+
+
+@pytest.mark.slow
 def test_that_the_database_cannot_be_used_is_told_without_it() -> None:
     with ScriptedUpstream() as upstream, ScriptedUpstream() as receiver:
         alerts = {"RELAY_ALERT_URL": receiver.url}

@@ -322,7 +322,9 @@ def discard(outbox: Outbox, receipt: str, expect: Expected) -> Moved | Changed:
 
 
 def change_episodes(outbox: Outbox, current: set[str]) -> tuple[set[str], set[str]]:
-    return outbox.write(lambda conn: upkeep.change_episodes(conn, outbox.now(conn), current))
+    """What is told of alerts without a cause."""
+    causes = dict.fromkeys(current, "")
+    return outbox.write(lambda conn: upkeep.change_episodes(conn, outbox.now(conn), causes))
 
 
 def replay(outbox: Outbox, receipt: str, window: float | None = 600.0) -> None:
