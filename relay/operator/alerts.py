@@ -1,7 +1,7 @@
 """Alerts: what needs a person now. Each names the source, the number, and what to do."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relay.config.settings import Settings
 from relay.delivery import DEAD, HELD, INVALID, PARKED, QUEUED
@@ -18,6 +18,8 @@ EVERY_SECONDS = 10.0
 OLD_SECONDS = 30 * 60.0
 HELD_SECONDS = 86400.0
 _IN_A_ROW = 10
+_STILL = 5
+"""What is told of the last ten goes on while it is so of half of them."""
 _REFUSED = 20
 _DAY_SECONDS = 86400.0
 _SOON_SECONDS = 300.0
@@ -64,20 +66,19 @@ def found(
     for destination, state, count, oldest in outbox.read(listing.backlog):
         whose = _to(settings, destination, sources.get(state, ()))
         yield from _about(settings, destination, state, count, now - oldest, whose)
-    yield from _unmappable(outbox, settings, mistaken)
     yield from _silent(outbox, settings, now, may_keep=not disk_is_low)
     if disk_is_low:
         yield Alert("disk", "the disk is nearly full; nothing is accepted until there is room")
     if guessing:
         yield Alert("guessing", "somebody tries operators' tokens out; the log says who (operator.guessing)")
-    for source in overfull:
-        yield Alert(f"budget:{source}", f"{source} has as many suspects as its held_budget allows")
-    for source in flooded:
-        yield Alert(
-            f"flood:{source}", f"{source} has more suspects than its source_limits; people go through"
-        )
-    for source in crowded:
-        yield Alert(f"limit:{source}", f"{source} is over its source_limits; what comes now is held")
+    for seen_at, kind, said in (
+        (mistaken, "unmappable", "posts none of the mapped contact fields; check its fields"),
+        (overfull, "budget", "has as many suspects as its held_budget allows"),
+        (flooded, "flood", "has more suspects than its source_limits; people go through"),
+        (crowded, "limit", "is over its source_limits; what comes now is held"),
+    ):
+        for source in seen_at:
+            yield Alert(f"{kind}:{source}", f"{source} {said}")
 
 
 def unusable(problem: Exception) -> Alert:
@@ -150,19 +151,6 @@ def _seen(settings: Settings, key: str, said: str, command: str) -> Alert:
     return Alert(key, f"{said}: {look(settings, key, command)}")
 
 
-def _unmappable(outbox: Outbox, settings: Settings, mistaken: Collection[str]) -> Iterator[Alert]:
-    for source in mistaken:
-        detail = f"{source} posts none of the mapped contact fields; check its fields"
-        yield Alert(f"unmappable:{source}", detail)
-    for source in outbox.read(listing.sources_all_invalid, count=_IN_A_ROW):
-        if source in settings.sources and settings.sources[source].is_form:
-            continue  # one client can post anything: see ``mistaken``
-        yield Alert(
-            f"unmappable:{source}",
-            f"the last {_IN_A_ROW} submissions of {source} could not be mapped; check its fields",
-        )
-
-
 def _heard_of(outbox: Outbox, settings: Settings, now: float, *, may_keep: bool) -> dict[str, float]:
     """Return of each source that is on when a sign-up was last accepted, else when it was first known.
 
@@ -193,17 +181,25 @@ def _silent(outbox: Outbox, settings: Settings, now: float, *, may_keep: bool) -
 
 def _in_vain(outbox: Outbox, settings: Settings, now: float) -> Iterator[Alert]:
     """Yield the sources from which nothing is sent, though something comes."""
-    for name in settings.sources:
+    for name, source in settings.sources.items():
         states = outbox.read(stored.last_states, source=name, count=_IN_A_ROW)
-        if states == [HELD] * _IN_A_ROW:
+        if states.count(HELD) >= _STILL:
             said = f"the last {_IN_A_ROW} submissions of {name} were all held, perhaps real people among them"
             command = f"submissions list --state held --source {name}"
-            yield _seen(settings, f"all-held:{name}", said, command)
+            yield _of_all(states, HELD, _seen(settings, f"all-held:{name}", said, command))
+        if states.count(INVALID) >= _STILL and not source.is_form:  # one client can post anything to a form
+            said = f"the last {_IN_A_ROW} submissions of {name} could not be mapped; check its fields"
+            yield _of_all(states, INVALID, Alert(f"unmappable:{name}", said))
         last = outbox.read(stored.last_received, source=name)
         if last is None:
             yield from _all_refused(outbox, name, now, "has taken nothing yet")
         elif now - last > _DAY_SECONDS:
             yield from _all_refused(outbox, name, now, "took nothing for a day")
+
+
+def _of_all(states: list[str], state: str, alert: Alert) -> Alert:
+    """Return an alert that begins only where all are in a state: one person among bots does not end it."""
+    return alert if states.count(state) == _IN_A_ROW else replace(alert, cause=None)
 
 
 def _all_refused(outbox: Outbox, source: str, now: float, what: str) -> Iterator[Alert]:

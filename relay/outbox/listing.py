@@ -5,9 +5,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from relay.delivery import FRESH, INVALID, KEPT, QUEUED, SENDING
-from relay.outbox.figures import last_states
-from relay.outbox.schema import BY_STATE, TESTS, UNFINISHED, attempts, deliveries, destinations
+from relay.delivery import FRESH, KEPT, QUEUED, SENDING
+from relay.outbox.schema import TESTS, UNFINISHED, attempts, deliveries, destinations
 from relay.outbox.statements import DUE_RETRIES, LAST_DUE, WHOLE, in_state, own_receipt
 from relay.outbox.wanted import whole, within_bytes
 
@@ -102,17 +101,6 @@ def _tests_that_wait(conn: Connection) -> dict[tuple[str, str], int]:
         .group_by(deliveries.c.destination, deliveries.c.state)
     )
     return {(to, state): number for to, state, number in conn.execute(query)}
-
-
-def sources_all_invalid(conn: Connection, count: int) -> list[str]:
-    """Return the sources whose last so many submissions all failed to be mapped."""
-    invalid = (
-        sa.select(deliveries.c.source)
-        .where(BY_STATE, deliveries.c.state == INVALID)
-        .group_by(deliveries.c.source)
-        .having(sa.func.count() >= count)
-    )
-    return [source for source in conn.scalars(invalid) if set(last_states(conn, source, count)) == {INVALID}]
 
 
 def row(conn: Connection, receipt: str) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ import pytest
 from relay.config import settings as configuration
 from relay.config.operators import OperatorAccount
 from relay.config.settings import Settings
-from relay.delivery import HELD, INVALID
+from relay.delivery import HELD, INVALID, QUEUED
 from relay.health import Health
 from relay.operator import alerts, digest, watch
 from relay.operator.mail import Unsent, send
@@ -347,6 +347,30 @@ def test_a_source_of_which_everything_is_held_is_told() -> None:
             relay.form({"email": email("held"), TRAP: "bot"})
         eventually(lambda: "all-held:newsletter" in relay.output(), 30, "the alert")
         assert "perhaps real people among them: python -m relay submissions list" in relay.output()
+
+
+@pytest.mark.parametrize(
+    ("source", "state", "key"),
+    [("newsletter", HELD, "all-held:newsletter"), ("hook", INVALID, "unmappable:hook")],
+)
+def test_what_is_told_of_the_last_ten_goes_on_while_it_is_so_of_half_of_them(
+    outbox: Outbox, settings: Settings, clock: Clock, source: str, state: str, key: str
+) -> None:
+    """Between bots a person comes now and then: there would be two mails for each."""
+
+    def cause(number: int, state: str) -> str | None:
+        """Let some come; returns how the alert stands then."""
+        for one in range(number):
+            clock.now += 1
+            put(outbox, f"{state} {one} {clock.now}", source=source, state=state)
+        causes = {alert.key: alert.cause for alert in alerts.found(outbox, settings, disk_is_low=False)}
+        return causes.get(key, "over")
+
+    assert cause(4, state) == "over"
+    assert cause(5, state) is None, "none begins by it"
+    assert cause(1, state) == ""
+    assert cause(5, QUEUED) is None
+    assert cause(1, QUEUED) == "over"
 
 
 def test_a_source_that_refuses_everything_for_a_day_is_told(

@@ -69,7 +69,6 @@ QUESTIONS: dict[str, Question] = {
     "where anything is to go": listing.destinations_waited_for,
     "what is to be sent": listing.to_send,
     "who waits for a lane": lambda conn: listing.waiting(conn, "d", NOW),
-    "sources of which nothing can be mapped": lambda conn: listing.sources_all_invalid(conn, 3),
     "how many are invalid": lambda conn: listing.count(conn, "a", "invalid"),
     "the arrivals of a day": lambda conn: figures.arrived(conn, "a", NOW - 24 * HOUR, NOW),
     "the arrivals of a week": lambda conn: figures.arrivals(conn, "a", NOW - 168 * HOUR, 168),

@@ -14,7 +14,7 @@ from relay.delivery import (
     INVALID,
     QUEUED,
 )
-from relay.outbox import listing
+from relay.outbox import figures, listing
 from relay.outbox.errors import Unfit
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Turn
@@ -124,7 +124,7 @@ def test_finished_rows_cost_nothing_when_claiming_looking_or_tidying(store: Stor
         "waiting": lambda: outbox.read(lambda conn: listing.waiting(conn, "ocamba", outbox.now(conn))),
         "recover": lambda: outbox.recover(crashed, every=False),
         "expire": lambda: outbox.expire({"form": 100}, 100),
-        "sources_all_invalid": lambda: outbox.read(listing.sources_all_invalid, 10),
+        "last_states": lambda: outbox.read(figures.last_states, "form", 10),
         "rows": lambda: rows_of(outbox, state=QUEUED, limit=100),
         "count": lambda: outbox.read(listing.count, "form", INVALID),
     }

@@ -21,7 +21,7 @@ from relay.delivery import (
     REFUSED,
     SENDING,
 )
-from relay.outbox import audit, jobs, listing, moves, operating, upkeep
+from relay.outbox import audit, jobs, moves, operating, upkeep
 from relay.outbox.audit import Act
 from relay.outbox.database import engine_for
 from relay.outbox.errors import Unavailable
@@ -309,17 +309,6 @@ def test_an_episode_outlasts_a_restart(store: Store, outbox: Outbox) -> None:
     store.close()
 
     assert change_episodes(store.open(), {"disk"}) == (set(), set())
-
-
-def test_a_source_whose_last_ten_could_not_be_mapped_is_named(outbox: Outbox) -> None:
-    fill(outbox, "good", source="form")
-    fill(outbox, *(f"bad{number}" for number in range(10)), source="form", state=INVALID)
-    fill(outbox, *(f"bad{number}" for number in range(9)), source="crm", state=INVALID)
-    assert outbox.read(listing.sources_all_invalid, 10) == ["form"]
-
-    fill(outbox, "well again", source="form")
-
-    assert outbox.read(listing.sources_all_invalid, 10) == []
 
 
 @pytest.mark.postgres
