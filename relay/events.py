@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import os
+import select
 import sys
 import threading
 import time
@@ -147,7 +148,10 @@ def _to_descriptor(text: str) -> None:
     """Write past Python's own buffer, whose lock would keep the process from ending while nobody reads."""
     left = text.encode()
     while left:
-        left = left[os.write(_STDERR, left) :]
+        try:
+            left = left[os.write(_STDERR, left) :]
+        except BlockingIOError:  # who started us shares it, and does not wait; the thread that writes may
+            select.select([], [_STDERR], [])
 
 
 _sink = _Sink()
