@@ -32,12 +32,13 @@ _HEARD_SECONDS = 60.0
 class Alert:
     """Something a person should know: ``key`` names the episode, ``detail`` says what to do.
 
-    ``cause``: where it changes, that is told as well; None: an episode goes on, and none begins by this.
+    ``causes``: where there is another one, that is told as well; None: an episode goes on, and none begins
+    by this.
     """
 
     key: str
     detail: str
-    cause: str | None = ""
+    causes: frozenset[str] | None = frozenset()
 
 
 def found(
@@ -88,7 +89,8 @@ def unusable(problem: Exception) -> Alert:
 
 def _held(name: str, health: Health, now: float) -> Alert:
     said = f"destination {name} is held: {health.hold_reason}{_meanwhile(health)}"
-    return Alert(f"held:{name}", said, _cause(health, now))
+    cause = _cause(health, now)
+    return Alert(f"held:{name}", said, None if cause is None else frozenset([cause]))
 
 
 def _cause(health: Health, now: float) -> str | None:
@@ -122,21 +124,23 @@ def _by_state(settings: Settings, outbox: Outbox) -> dict[str, dict[str, None]]:
     return names
 
 
-def _to(settings: Settings, destination: str, names: Collection[str]) -> str:
+def _to(settings: Settings, destination: str, names: Collection[str]) -> Collection[str]:
     """Return those of some sources that send there, as far as the configuration tells."""
     known = settings.sources
     own = [name for name in names if name not in known or known[name].destination == destination]
-    return ", ".join(own or names)
+    return own or names
 
 
 def _about(
-    settings: Settings, destination: str, state: str, count: int, age: float, sources: str
+    settings: Settings, destination: str, state: str, count: int, age: float, names: Collection[str]
 ) -> Iterator[Alert]:
-    many = count_of(count, "submission")
+    many, sources = count_of(count, "submission"), ", ".join(names)
     if state in (PARKED, DEAD, INVALID):
         them = "it" if count == 1 else "them"
         said = f"{many} of {sources} {is_or_are(count)} {state}; replay or discard {them}"
-        yield _seen(settings, f"{state}:{destination}", said, f"submissions list --state {state}")
+        seen = _seen(settings, f"{state}:{destination}", said, f"submissions list --state {state}")
+        # What waits of one source may do so for weeks, in which another one breaks.
+        yield replace(seen, causes=frozenset(names))
     if state == HELD and age > HELD_SECONDS:
         wait = "waits" if count == 1 else "wait"
         said = f"{count_of(count, 'suspect submission')} of {sources} {wait} for a decision"
@@ -199,7 +203,7 @@ def _in_vain(outbox: Outbox, settings: Settings, now: float) -> Iterator[Alert]:
 
 def _of_all(states: list[str], state: str, alert: Alert) -> Alert:
     """Return an alert that begins only where all are in a state: one person among bots does not end it."""
-    return alert if states.count(state) == _IN_A_ROW else replace(alert, cause=None)
+    return alert if states.count(state) == _IN_A_ROW else replace(alert, causes=None)
 
 
 def _all_refused(outbox: Outbox, source: str, now: float, what: str) -> Iterator[Alert]:

@@ -1,8 +1,8 @@
 """Watch: compares what is the matter with what was, and tells the difference until it was told.
 
-An episode is told once when it begins, where its cause changes, and once when it is over. Episodes, and what
-is still to be told, are kept in the outbox: a restart repeats and loses nothing, and of several processes one
-tells. That the outbox itself cannot be used is told without it.
+An episode is told once when it begins, where there is another cause, and once when it is over. Episodes, and
+what is still to be told, are kept in the outbox: a restart repeats and loses nothing, and of several
+processes one tells. That the outbox itself cannot be used is told without it.
 """
 
 import logging
@@ -67,7 +67,7 @@ class Watch:
         self._settings = settings
         self._line = Line()
         self._unkept = Unkept()
-        self._seen: dict[str, str] = {}
+        self._seen: dict[str, frozenset[str]] = {}
         self._teller: threading.Thread | None = None
         self._telling: Notice | None = None
         self._unanswered: Counter[int] = Counter()
@@ -100,7 +100,7 @@ class Watch:
             events.note("alert.unsent", level=logging.ERROR, problem=str(problem))
 
     def _changes(self, alerts: list[Alert]) -> list[dict[str, Any]]:
-        causes = {alert.key: alert.cause for alert in alerts}
+        causes = {alert.key: alert.causes for alert in alerts}
         details = {alert.key: alert.detail for alert in alerts}
         channels = self._channels()
         if not channels:  # another process may have one: what it is to tell must not be taken from it

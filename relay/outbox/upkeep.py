@@ -1,5 +1,6 @@
 """Upkeep, inside a transaction: what a copy or another mode means, keys, retention, erasure, alerts."""
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -22,7 +23,7 @@ STRAYS_SECONDS = 30 * 86400.0
 """Attempts that belong to nothing are kept for so long, and as long as a window may count them."""
 _UNSEEN_SECONDS = 30.0
 _EPISODE = "alert:"
-_CAUSE = "cause:"
+_CAUSES = "causes:"
 _HINTS = "hints"
 _TIMELINE = "timeline"
 _TIMELINES = sa.select(
@@ -204,40 +205,48 @@ def erase(conn: Connection, receipts: Sequence[str]) -> list[tuple[str | None, b
     return gone
 
 
-def firing(seen: Mapping[str, str], current: Mapping[str, str | None]) -> tuple[dict[str, str], set[str]]:
+_Causes = frozenset[str]
+
+
+def firing(
+    seen: Mapping[str, _Causes], current: Mapping[str, _Causes | None]
+) -> tuple[dict[str, _Causes], set[str]]:
     """Return the causes of the alerts that are firing now, and which of those are to be told.
 
     ``seen``: the causes that were told; ``current``: those of now, None where no episode begins.
     """
     causes = {
-        key: seen[key] if cause is None else cause
-        for key, cause in current.items()
-        if cause is not None or key in seen
+        key: seen[key] if found is None else found
+        for key, found in current.items()
+        if found is not None or key in seen
     }
-    return causes, {key for key, cause in causes.items() if key not in seen or (seen[key] not in ("", cause))}
+    # One without a cause is of an earlier version.
+    return causes, {
+        key for key, found in causes.items() if key not in seen or (seen[key] and found - seen[key])
+    }
 
 
 def change_episodes(
-    conn: Connection, now: float, current: Mapping[str, str | None]
+    conn: Connection, now: float, current: Mapping[str, _Causes | None]
 ) -> tuple[set[str], set[str]]:
-    """Make ``current`` the alerts that are firing, each with its cause; return which began and are over.
+    """Make ``current`` the alerts that are firing, each with its causes; return which began and are over.
 
     Of several processes that ask at once, one is told of each. What only one of them sees, such as a
     source over its limits, is over when nobody has seen it for a while.
     """
     one_at_a_time(conn, EPISODES)
     seen = {key: float(value) for key, value in _kept(conn, _EPISODE).items()}
-    told = {key: value.decode() for key, value in _kept(conn, _CAUSE).items()}
-    causes, began = firing({key: told.get(key, "") for key in seen}, current)
-    for key, cause in causes.items():
+    told = {key: frozenset(json.loads(value)) for key, value in _kept(conn, _CAUSES).items()}
+    causes, began = firing({key: told.get(key, frozenset()) for key in seen}, current)
+    for key, found in causes.items():
         put_meta(conn, _EPISODE + key, str(now).encode())
-        if cause:
-            put_meta(conn, _CAUSE + key, cause.encode())
+        if found:
+            put_meta(conn, _CAUSES + key, json.dumps(sorted(found)).encode())
     patience = 0.0 if conn.dialect.name == "sqlite" else _UNSEEN_SECONDS
     # What was seen far ahead was seen by a clock that was wrong.
     over = {key for key, at in seen.items() if key not in causes and abs(now - at) >= patience}
     for key in over:
-        conn.execute(sa.delete(meta).where(meta.c.key.in_((_EPISODE + key, _CAUSE + key))))
+        conn.execute(sa.delete(meta).where(meta.c.key.in_((_EPISODE + key, _CAUSES + key))))
     return began, over
 
 

@@ -326,7 +326,7 @@ def test_a_hold_is_told_by_what_is_wrong_and_not_where_it_is_over_soon(
     until = health.hold_until
     outbox.change_hold("ocamba", lambda _, now: replace(health, hold_until=until and now + until))
     (alert,) = alerts.found(outbox, settings, disk_is_low=False)
-    assert (alert.key, alert.cause) == ("held:ocamba", cause)
+    assert (alert.key, alert.causes) == ("held:ocamba", None if cause is None else {cause})
 
 
 def test_what_was_replayed_waits_since_then_not_since_it_came(
@@ -358,19 +358,19 @@ def test_what_is_told_of_the_last_ten_goes_on_while_it_is_so_of_half_of_them(
 ) -> None:
     """Between bots a person comes now and then: there would be two mails for each."""
 
-    def cause(number: int, state: str) -> str | None:
+    def stands(number: int, state: str) -> str:
         """Let some come; returns how the alert stands then."""
         for one in range(number):
             clock.now += 1
             put(outbox, f"{state} {one} {clock.now}", source=source, state=state)
-        causes = {alert.key: alert.cause for alert in alerts.found(outbox, settings, disk_is_low=False)}
-        return causes.get(key, "over")
+        causes = {alert.key: alert.causes for alert in alerts.found(outbox, settings, disk_is_low=False)}
+        return "over" if key not in causes else "goes on" if causes[key] is None else "begins"
 
-    assert cause(4, state) == "over"
-    assert cause(5, state) is None, "none begins by it"
-    assert cause(1, state) == ""
-    assert cause(5, QUEUED) is None
-    assert cause(1, QUEUED) == "over"
+    assert stands(4, state) == "over"
+    assert stands(5, state) == "goes on"
+    assert stands(1, state) == "begins"
+    assert stands(5, QUEUED) == "goes on"
+    assert stands(1, QUEUED) == "over"
 
 
 def test_a_source_that_refuses_everything_for_a_day_is_told(

@@ -130,6 +130,22 @@ def test_an_alert_is_posted_once_when_it_begins_and_once_when_it_is_over() -> No
             assert [one["event"] for one in logged].count("alert.firing") == 2
 
 
+def test_another_source_in_trouble_is_told_while_something_of_the_first_waits() -> None:
+    """What waits may do so for weeks."""
+    with ScriptedUpstream() as upstream, ScriptedUpstream() as receiver:
+        alerts = {"RELAY_ALERT_URL": receiver.url}
+        with RelayProcess(config(upstream.url, SOURCES, **SETTINGS), env=alerts) as relay:
+            in_state(relay, "invalid", "hook")
+            receiver.wait_for(1, timeout=30)
+            in_state(relay, "invalid", "hook")
+            in_state(relay, "invalid", "other")
+            receiver.wait_for(2, timeout=30)
+            assert told(receiver) == [("invalid:ocamba", "firing")] * 2
+            details = [one.json["detail"] for one in receiver.arrivals]
+            assert details[0].startswith("1 submission of hook is invalid")
+            assert details[1].startswith("3 submissions of hook, other are invalid")
+
+
 @pytest.mark.slow
 def test_a_wrong_token_is_told_also_where_it_follows_a_wait_and_an_outage() -> None:
     """Who was told to wait waits, and would not hear that nothing comes any more until they see to it."""

@@ -323,7 +323,7 @@ def discard(outbox: Outbox, receipt: str, expect: Expected) -> Moved | Changed:
 
 def change_episodes(outbox: Outbox, current: set[str]) -> tuple[set[str], set[str]]:
     """What is told of alerts without a cause."""
-    causes = dict.fromkeys(current, "")
+    causes: dict[str, frozenset[str] | None] = dict.fromkeys(current, frozenset())
     return outbox.write(lambda conn: upkeep.change_episodes(conn, outbox.now(conn), causes))
 
 

@@ -342,23 +342,27 @@ def test_a_claim_asks_for_a_promotion_in_one_statement(one_postgres_url: str) ->
     empty(one_postgres_url)
 
 
-def told_of(outbox: Outbox, cause: str | None) -> tuple[set[str], set[str]]:
-    return outbox.write(lambda conn: upkeep.change_episodes(conn, outbox.now(conn), {"held:ocamba": cause}))
+def told_of(outbox: Outbox, *causes: str, key: str = "held:ocamba") -> tuple[set[str], set[str]]:
+    current = {key: frozenset(causes) or None}
+    return outbox.write(lambda conn: upkeep.change_episodes(conn, outbox.now(conn), current))
 
 
-def test_an_episode_is_told_again_where_its_cause_changes(store: Store, outbox: Outbox) -> None:
+def test_an_episode_is_told_again_where_there_is_another_cause(store: Store, outbox: Outbox) -> None:
     began = [told_of(outbox, cause)[0] for cause in ("failing", "failing", "misconfigured", "misconfigured")]
     assert began == [{"held:ocamba"}, set(), {"held:ocamba"}, set()]
+    of_sources = [("crm",), ("crm", "shop"), ("shop",), ("shop", "crm"), ("crm", "shop")]
+    told = [told_of(outbox, *causes, key="invalid:ocamba")[0] for causes in of_sources]
+    assert [bool(one) for one in told] == [True, True, False, True, False]
     store.close()
 
-    assert told_of(store.open(), "misconfigured") == (set(), set())
+    assert told_of(store.open(), "crm", key="invalid:ocamba")[0] == set()
 
 
 def test_what_begins_no_episode_does_not_end_one_either(store: Store, outbox: Outbox) -> None:
-    assert told_of(outbox, None) == (set(), set())
+    assert told_of(outbox) == (set(), set())
     assert told_of(outbox, "rate limited") == ({"held:ocamba"}, set())
-    assert told_of(outbox, None) == (set(), set())
+    assert told_of(outbox) == (set(), set())
     store.pass_time(60)
 
     assert change_episodes(outbox, set()) == (set(), {"held:ocamba"})
-    assert told_of(outbox, None) == (set(), set())
+    assert told_of(outbox) == (set(), set())
