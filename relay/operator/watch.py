@@ -20,7 +20,7 @@ from relay.config.settings import Settings
 from relay.dispatch.line import Line
 from relay.operator import digest, leading, mail
 from relay.operator.alerts import Alert, unusable
-from relay.operator.channels import MAIL, channels_of
+from relay.operator.channels import MAIL, URL, channels_of
 from relay.operator.unkept import Unkept
 from relay.operator.wording import moment
 from relay.outbox import notices, upkeep
@@ -73,6 +73,7 @@ class Watch:
         self._unanswered: Counter[int] = Counter()
         """By notice, how often it may have arrived."""
         self._rests: dict[str, _Rest] = {}
+        self._wrong: dict[str, str] = {}
         self._stopping = False
 
     def look(self, alerts: list[Alert]) -> None:
@@ -86,6 +87,10 @@ class Watch:
         """Have it told, if it lasts, that the outbox cannot be used."""
         _note(self._unkept.begun(unusable(problem), self._channels()))
         self._begin_telling()
+
+    def wrong(self) -> list[str]:
+        """Return, of each channel through which the last alert was not told to all, why."""
+        return [f"{channel}: {why}" for channel, why in sorted(self._wrong.copy().items())]
 
     def stop(self) -> None:
         """Let what is being told end, or else be told after the next start, at once."""
@@ -221,7 +226,10 @@ class Watch:
         return self._unanswered[notice.id] >= _MOST_UNANSWERED
 
     def _send(self, channel: str, content: Mapping[str, Any]) -> _Untold | None:
-        return self._mail(content) if channel == MAIL else self._post(content)
+        problem = self._mail(content) if channel == MAIL else self._post(content)
+        if problem is not None:
+            self._wrong[channel] = problem.why
+        return problem
 
     def _mail(self, content: Mapping[str, Any]) -> _Untold | None:
         settings = self._settings()
@@ -229,14 +237,16 @@ class Watch:
             refused = mail.send(settings, content if "subject" in content else letter(settings, content))
         except mail.Unsent as problem:
             return _Untold(str(problem), isinstance(problem, mail.Unanswered))
+        self._wrong.pop(MAIL, None)
         if refused:
-            codes = ", ".join(map(str, sorted(set(refused))))
+            said = f"addresses were refused with {', '.join(map(str, sorted(set(refused))))}"
+            self._wrong[MAIL] = said
             events.note(
                 "alert.refused",
                 level=logging.ERROR,
                 alert=content.get("alert"),
                 count=len(refused),
-                problem=f"mail: addresses were refused with {codes}",
+                problem=f"mail: {said}",
             )
         return None
 
@@ -249,7 +259,9 @@ class Watch:
             return _Untold(answer.why, answer.may_have_arrived)
         if answer.status >= 500 or answer.status in (408, 429):
             return _Untold(f"answered {answer.status}", answer.status == _GATEWAY_TIMEOUT)
+        self._wrong.pop(URL, None)
         if answer.status >= 300:
+            self._wrong[URL] = f"answered {answer.status}"
             events.note("alert.refused", level=logging.ERROR, status=answer.status)
         return None
 

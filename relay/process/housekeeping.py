@@ -51,6 +51,10 @@ class Housekeeping:
         self._watch.stop()
         self._keep_what_was_seen()
 
+    def untold(self) -> list[str]:
+        """Return why alerts do not arrive, where they do not."""
+        return self._watch.wrong()
+
     def doubt(self, leap: float) -> None:
         """Let retention wait if a clock went ahead by so much: somebody may be about to set it."""
         if leap > _LEAP_SECONDS:

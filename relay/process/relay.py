@@ -205,6 +205,8 @@ class Relay:
             found.append("this SQLite is older than 3.51.3, which fixed a corruption bug; install pysqlite3")
         if self.doorkeeper.degraded:
             found.append("RELAY_LIMITS_URL cannot be reached: clients are limited per process")
+        # Nothing tells of this: whoever looks is to see it.
+        found += [f"alerts do not arrive: {why}" for why in self._house.untold()]
         return found
 
 

@@ -29,7 +29,7 @@ from tests.kit.people import SETTINGS, SOURCES, TRAP, email
 from tests.kit.processes import eventually
 from tests.kit.relay import RelayProcess, config, toml
 from tests.kit.smtp import Dripping, MailServer
-from tests.kit.upstream import ScriptedUpstream
+from tests.kit.upstream import ScriptedUpstream, created, status
 from tests.outbox.outboxes import erase, put, replay
 
 
@@ -114,6 +114,31 @@ def test_a_mail_server_whose_name_is_looked_up_for_long_keeps_no_other_alert_wai
     with pytest.raises(Unsent):
         send(told, {"subject": "s", "text": "t"}, within=1)
     assert time.monotonic() - began < 3
+
+
+def test_that_alerts_do_not_arrive_is_seen_by_whoever_looks(mail: MailServer) -> None:
+    """Nothing can tell of it, and nobody reads a log in which all is well."""
+    mail.refuses = True
+    answers = {"then": status(404)}
+    with ScriptedUpstream() as upstream, ScriptedUpstream(lambda _: answers["then"]) as receiver:
+        told = mailing(mail) | {"RELAY_ALERT_URL": f"{receiver.url}/a-secret?format=slack"}
+        with RelayProcess(config(upstream.url, SOURCES, **SETTINGS), env=told) as relay:
+
+            def warnings() -> list[str]:
+                found = relay.readiness().json["warnings"]
+                return sorted(text for text in found if text.startswith("alerts"))
+
+            relay.hook({"nothing": "mapped"})
+            said = "alerts do not arrive: "
+            both = [f"{said}mail: the mail server answered 421", f"{said}url: answered 404"]
+            eventually(lambda: warnings() == both, 30, "the warnings")
+            mail.refuses, answers["then"] = False, created()
+            relay.hook({"nothing": "mapped"}, "other")
+            eventually(lambda: not warnings(), 30, "their end")
+            mail.refusals.append(("RCPT TO:<bob", "550 nobody"))
+            relay.api("POST", "/api/destinations/ocamba/pause")
+            eventually(warnings, 30, "one of one address")
+            assert warnings() == [f"{said}mail: addresses were refused with 550"]
 
 
 def test_slack_is_told_in_its_own_words_and_nothing_is_told_twice() -> None:
