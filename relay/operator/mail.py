@@ -129,7 +129,7 @@ def _connected(url: str) -> _Plain:
             server.starttls(context=context)
             server.ehlo()
         elif parts.scheme == "smtp" and parts.password and not is_loopback(host):
-            raise smtplib.SMTPNotSupportedError("the password would be sent in clear")
+            raise Unsent("the mail server offers no encryption, so that the password was not sent")
         if parts.username and parts.password:
             server.login(unquote(parts.username), unquote(parts.password))
         stack.pop_all()  # it is open for who asked

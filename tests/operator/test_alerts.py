@@ -18,6 +18,7 @@ from relay.config.settings import Settings
 from relay.delivery import HELD, INVALID, QUEUED
 from relay.health import Health
 from relay.operator import alerts, digest, watch
+from relay.operator import mail as sending
 from relay.operator.mail import Unsent, send
 from relay.operator.operator import Operator
 from relay.outbox import notices, refusals
@@ -114,6 +115,17 @@ def test_a_mail_server_whose_name_is_looked_up_for_long_keeps_no_other_alert_wai
     with pytest.raises(Unsent):
         send(told, {"subject": "s", "text": "t"}, within=1)
     assert time.monotonic() - began < 3
+
+
+def test_a_password_is_not_sent_in_clear_and_why_there_is_no_mail_is_said(
+    mail: MailServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "is_loopback", lambda _: False)
+    url = mail.url.replace("//", "//ada:pass@")
+    told = replace(settings, smtp_url=url, alert_mail=("a@example.com",), mail_from="r@example.com")
+    with pytest.raises(Unsent, match="offers no encryption, so that the password was not sent"):
+        send(told, {"subject": "s", "text": "t"})
+    assert mail.lines == []
 
 
 def test_that_alerts_do_not_arrive_is_seen_by_whoever_looks(mail: MailServer) -> None:
