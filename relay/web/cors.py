@@ -8,6 +8,7 @@ from flask import Response, request
 
 from relay import events
 from relay.process.relay import Relay
+from relay.sources.origin import ANY
 from relay.sources.source import Source
 from relay.web.problems import shown
 from relay.web.wsgi import Environ
@@ -42,16 +43,21 @@ def let_read(relay: Relay, source: Source, response: Response) -> Response:
         return response
     response.headers["Vary"] = "Origin, Accept"
     origin = request.environ.get("HTTP_ORIGIN")
-    if origin and origin != "null" and source.allows_origin(origin, own_origins(relay, request.environ)):
+    if _may_read(source, origin) and source.allows_origin(origin, own_origins(relay, request.environ)):
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Expose-Headers"] = "X-Request-ID, Retry-After"
     return response
 
 
+def _may_read(source: Source, origin: str | None) -> bool:
+    """Whether an origin names a page. ``null``, as in a frame with ``sandbox``, names none: it may be any."""
+    return ANY in source.origins if origin == "null" else bool(origin)
+
+
 def let_ask(relay: Relay, source: Source) -> Response:
     """Answer a browser that asks whether a page may post: with whatever headers it names, if it may."""
     origin = request.environ.get("HTTP_ORIGIN")
-    if not source.is_form or not origin or origin == "null":
+    if not source.is_form or not _may_read(source, origin):
         return shown(403, "Only pages of allowed sites may ask.")
     if not source.allows_origin(origin, own_origins(relay, request.environ)):
         events.note(

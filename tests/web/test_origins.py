@@ -38,7 +38,7 @@ def preflight(relay: RelayProcess, source: str, origin: str | None) -> Answer:
 
 
 @pytest.mark.usefixtures("unharmed")
-@pytest.mark.parametrize(("source", "origin"), [("form", SITE), ("anyones", EVIL), ("anyones", SITE)])
+@pytest.mark.parametrize(("source", "origin"), [("form", SITE), ("anyones", EVIL), ("anyones", "null")])
 def test_an_allowed_page_may_ask(relay: RelayProcess, source: str, origin: str) -> None:
     answer = preflight(relay, source, origin)
     assert answer.status == 204 and not answer.body
@@ -90,6 +90,15 @@ def test_allowed_and_nameless_pages_may_post(relay: RelayProcess, origin: str | 
     refused = relay.form({"email": "x"}, "form", {"Origin": origin} if origin else {})
     assert refused.status == 422
     assert refused.header("Access-Control-Allow-Origin") == (SITE if origin == SITE else None)
+
+
+def test_where_any_page_may_post_one_without_a_name_reads_the_answer_too(relay: RelayProcess) -> None:
+    """Else the script of a page in a frame with ``sandbox`` is told that what was kept has failed."""
+    for email, status in ((person(), 202), ("x", 422)):
+        answer = relay.form({"email": email}, "anyones", {"Origin": "null"})
+        assert (answer.status, answer.header("Access-Control-Allow-Origin")) == (status, "null")
+    timestamp = relay.get("/forms/anyones/timestamp", {"Origin": "null"})
+    assert timestamp.header("Access-Control-Allow-Origin") == "null"
 
 
 def test_the_relays_own_pages_may_post(relay: RelayProcess) -> None:
