@@ -78,13 +78,20 @@ def _note(relay: Relay, source: Source, refused: Refused) -> None:
 def _answer(source: Source, result: Taken | Refusal) -> Response:
     if isinstance(result, Refusal):
         return _refused(source, result)
-    if source.is_form and wants_page():
+    if source.is_form and wants_page() and not _is_script():
         if result.next_page:
             return see(result.next_page)
         if result.receipt:
             return see(source.thanks or f"/receipts/{result.receipt}")
         return see(source.thanks) if source.thanks else pages.thanks(source)  # nothing to look at
     return as_json(result.body, result.status)
+
+
+def _is_script() -> bool:
+    """Whether a script of another site asks, whatever it would rather read: browsers do not let it follow to
+    a page, so that it would take what was kept for a failure."""
+    asked = request.environ
+    return asked.get("HTTP_SEC_FETCH_MODE") == "cors" and asked.get("HTTP_SEC_FETCH_SITE") != "same-origin"
 
 
 def _refused(source: Source, refusal: Refusal) -> Response:

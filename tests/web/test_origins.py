@@ -101,6 +101,17 @@ def test_where_any_page_may_post_one_without_a_name_reads_the_answer_too(relay: 
     assert timestamp.header("Access-Control-Allow-Origin") == "null"
 
 
+@pytest.mark.parametrize("source", ["anyones", "thanked"])
+def test_a_script_is_told_in_place_that_it_was_kept(relay: RelayProcess, source: str) -> None:
+    """It asks for HTML, and may follow neither to the receipt nor back to its own site."""
+    by_script = HTML | {"Origin": SITE, "Sec-Fetch-Mode": "cors"}
+    answer = relay.form({"email": person()}, source, by_script)
+    assert (answer.status, answer.json["state"]) == (202, "received")
+    assert answer.header("Access-Control-Allow-Origin") == SITE
+    for may_follow in ({"Sec-Fetch-Mode": "navigate"}, {"Sec-Fetch-Site": "same-origin"}):
+        assert relay.form({"email": person()}, source, by_script | may_follow).status == 303
+
+
 def test_the_relays_own_pages_may_post(relay: RelayProcess) -> None:
     assert relay.form({"email": person()}, "form", {"Origin": relay.url}).status == 202
     other_port = f"http://127.0.0.1:{relay.port + 1}"
