@@ -127,11 +127,11 @@ def test_every_name_has_its_entry(named: object) -> None:
 
 
 def test_every_warning_of_readyz_has_its_entry() -> None:
-    said = [clients._PROXY_WARNING]
+    said = [clients._PROXY_WARNING, clients._NAMELESS_WARNING]
     for node in _nodes("process/relay.py"):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "found.append":
             said += _said(node.args[0])
-    assert len(said) == 3
+    assert len(said) == 4
     named = tuple(one for one in NAMED if " " in one)
     assert [one for one in said if not one.startswith(named)] == []
 

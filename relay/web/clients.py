@@ -12,6 +12,10 @@ _PROXY_WARNING = (
     "requests come through a proxy that is not trusted, so that all visitors share one limit: "
     "set RELAY_TRUSTED_PROXIES to the number of proxies"
 )
+_NAMELESS_WARNING = (
+    "a form came without its visitor's address, and all such visitors share the limits of one: have proxies "
+    "pass it on in X-Forwarded-For, and set RELAY_TRUSTED_PROXIES to as many as add to that"
+)
 
 
 def client_key(relay: Relay, environ: Environ) -> str | None:
@@ -33,10 +37,29 @@ def is_proxied(relay: Relay, environ: Environ) -> bool:
         return False
     if not is_near(environ.get("REMOTE_ADDR", "")):
         return False
-    if _PROXY_WARNING not in relay.warned:
-        relay.warned.add(_PROXY_WARNING)
+    if _is_new(relay, _PROXY_WARNING):
         events.note("proxy.untrusted", level=logging.WARNING, warning=_PROXY_WARNING)
     return True
+
+
+def look_for_name(relay: Relay, environ: Environ) -> None:
+    """Tell the owner, once, where trusted proxies name no visitor: then all are counted as one.
+
+    What a proxy far away does not name may as well have come past it.
+    """
+    proxies = relay.settings.trusted_proxies
+    if not proxies or not is_near(environ.get("REMOTE_ADDR", "")):
+        return
+    is_named = visitor_of(environ.get("HTTP_X_FORWARDED_FOR", ""), proxies, "") is not None
+    if not is_named and _is_new(relay, _NAMELESS_WARNING):
+        events.note("proxy.nameless", level=logging.WARNING, warning=_NAMELESS_WARNING)
+
+
+def _is_new(relay: Relay, warning: str) -> bool:
+    """Whether a warning was not given yet; from now on it is."""
+    is_new = warning not in relay.warned
+    relay.warned.add(warning)
+    return is_new
 
 
 def shown_token(environ: Environ) -> str | None:

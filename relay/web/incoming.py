@@ -11,7 +11,7 @@ from relay.sources import body as submission
 from relay.sources.body import BadBody
 from relay.sources.coding import GZIP, PLAIN
 from relay.sources.source import Source
-from relay.web.clients import client_key, is_proxied
+from relay.web.clients import client_key, is_proxied, look_for_name
 from relay.web.cors import own_origins
 from relay.web.texts import wording
 from relay.web.wsgi import Environ
@@ -41,6 +41,8 @@ def read(relay: Relay, source: Source, environ: Environ) -> Incoming:
         _refuse_unreadable(source, content_type, coding, is_empty=length == 0)
     raw, flaw = _body(environ, length, source.limits.body)
     client = client_key(relay, environ)
+    if source.is_form:
+        look_for_name(relay, environ)
     return Incoming(
         raw=raw,
         flaw=flaw,

@@ -82,6 +82,25 @@ def test_what_cannot_be_read_counts_as_the_proxy(proxied: RelayProcess) -> None:
     assert statuses == [202, 202] + [429] * (len(unreadable) - 2)
 
 
+@pytest.mark.parametrize(("proxies", "too_few"), [("1", None), ("2", "203.0.113.7")])
+def test_the_owner_is_told_where_trusted_proxies_name_nobody(
+    upstream: ScriptedUpstream, proxies: str, too_few: str | None
+) -> None:
+    """As behind an nginx without the header, or one that sets it behind a CDN where both were counted."""
+    enough = {"X-Forwarded-For": "203.0.113.7, 203.0.113.8"}
+    with RelayProcess(config(upstream.url, SOURCES, **WIDE), env={"RELAY_TRUSTED_PROXIES": proxies}) as relay:
+        assert relay.hook({"email": person()}).status == 202
+        assert relay.form({"email": person()}, "anyones", enough).status == 202
+        assert relay.readiness().json["warnings"] == []
+        for _ in range(2):
+            claim = {"X-Forwarded-For": too_few} if too_few else {}
+            assert relay.form({"email": person()}, "anyones", claim).status == 202
+        eventually(lambda: len(relay.readiness().json["warnings"]) == 1, 5, "readiness, which is cached")
+        assert "X-Forwarded-For" in relay.readiness().json["warnings"][0]
+        told = [line for line in relay.log_lines() if line.data and line.data["event"] == "proxy.nameless"]
+        assert len(told) == 1
+
+
 @pytest.mark.parametrize("claims", [["2001:db8:5:6::1", "2001:db8:5:6:ffff::2", "2001:0DB8:5:6::abcd"]])
 def test_a_whole_network_of_ipv6_is_one_client(proxied: RelayProcess, claims: list[str]) -> None:
     assert [spoof(proxied, claim) for claim in claims] == [202, 202, 429]
