@@ -112,6 +112,10 @@ def start(worker: Any) -> None:
     if wrong is not None:
         print(f"relay: {wrong[0]}", file=sys.stderr, flush=True)
         _leave(wrong[1])
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        # Ctrl-C is heard here too, and then told by the master: gunicorn's own way ends the process on the
+        # spot, and the second time in the middle of finishing the calls that are under way.
+        signal.signal(number, worker.handle_exit)
     gc.freeze()  # what is there now stays: looking through it again and again stops everybody for 80 ms
 
 

@@ -88,6 +88,22 @@ def test_every_way_of_ending_it_under_load_loses_nobody(upstream: ScriptedUpstre
     ended_again_and_again(upstream, chance, chance.sample(ENDINGS, len(ENDINGS)), 0.8)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
+def test_what_a_terminal_tells_every_process_ends_it_once(number: signal.Signals) -> None:
+    """Ctrl-C is heard by the master and by the worker, which then hears of it from its master, too."""
+    with ScriptedUpstream(lambda _: delay(1.5)) as upstream, RelayProcess(settings(upstream)) as relay:
+        receipt = str(relay.form({"email": "ada@example.com"}).receipt)
+        upstream.wait_for(1)
+        for _ in range(3):  # impatience
+            send(number, relay.pids())
+            time.sleep(0.3)
+        assert relay.wait(GRACE) == 0
+        assert relay.output().count('"relay.stopped"') == 1
+        relay.start()
+        row = relay.submission(receipt)
+        assert (row["state"], row["may_be_duplicate"]) == ("delivered", False)
+
+
 @pytest.mark.slow
 def test_nor_do_twenty_terminations(upstream: ScriptedUpstream, seed: int) -> None:
     ended_again_and_again(upstream, random.Random(seed), [TERM] * 20, 4)
