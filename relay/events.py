@@ -200,6 +200,7 @@ def keep_streams() -> None:
     while (stream := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
         os.set_inheritable(stream, True)
     os.close(stream)
+    sys.stdin = sys.stdin or os.fdopen(0, "r", closefd=False)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(_STDERR, "w", closefd=False)
 

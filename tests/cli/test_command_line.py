@@ -113,6 +113,15 @@ def test_what_cannot_be_written_is_an_error_like_any_other(site: Site, words: li
     assert (done.returncode, done.stderr) == (1, "relay: [Errno 28] No space left on device\n")
 
 
+@pytest.mark.parametrize("words", ["init", "try newsletter -", "sign newsletter -"])
+def test_an_input_that_is_closed_is_an_empty_one(site: Site, words: str) -> None:
+    command = ["sh", "-c", f'exec "$@" {words} <&-', "sh", sys.executable, "-m", "relay"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=site.folder, env=env, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert done.returncode in (0, 1)
+
+
 def test_a_terminal_of_another_alphabet_shows_what_it_can_and_a_file_is_whole(site: Site) -> None:
     env = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "latin-1"}
     export = ["export", "--people", "--format", "sheet"]
