@@ -34,15 +34,17 @@ def create_private(path: Path) -> None:
         keep_folder_private(path)
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600))
-        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-            keep_private(path.with_name(name))
+        files = [path.with_name(path.name + end) for end in ("", "-wal", "-shm")]
+        for file in files:
+            keep_private(file)
     except FileExistsError:
         raise Unfit(f"{path} is a link to nowhere") from None
     except OSError as problem:
         raise Unfit(f"{path} cannot be written: {problem.strerror}") from None
-    if not os.access(path, os.R_OK | os.W_OK):
-        # Before SQLite makes a WAL that may not be written either, and would stay so.
-        raise Unfit(f"{path} cannot be written: look at its owner and mode")
+    # Before SQLite makes a WAL that may not be written either, and would stay so; of one it names no file.
+    for file in (path.parent, *files):
+        if file.exists() and not os.access(file, os.R_OK | os.W_OK):
+            raise Unfit(f"{file} cannot be written: look at its owner and mode")
 
 
 def check_is_ours(path: Path) -> None:

@@ -24,7 +24,7 @@ def open_outbox(settings: Settings, clock: Callable[[], float]) -> Outbox:
         try:
             keys = vaults.keys_beside(settings.database_path)
         except OSError as problem:
-            raise Unfit(f"{settings.database_path.parent}: {problem.strerror}") from None
+            raise Unfit(f"{settings.database_path}.keys: {problem.strerror}") from None
     return Outbox(settings.database_url, Vault([vaults.parse_key(key) for key in keys]), clock)
 
 

@@ -201,11 +201,12 @@ SPOILT: dict[str, tuple[Callable[[Path], None], str]] = {
     "a read-only file": (_read_only, "relay.db"),
     "somebody else's file": (_anothers, "relay.db"),
     "somebody else's keys": (_anothers, "relay.db.keys"),
+    "somebody else's WAL": (_anothers, "relay.db-wal"),
     "a read-only folder": (lambda path: path.chmod(0o500), ""),
 }
 
 
-QUICK = ("a read-only file", "somebody else's keys")
+QUICK = ("a read-only file", "somebody else's keys", "somebody else's WAL")
 
 
 @pytest.mark.parametrize(
@@ -225,13 +226,14 @@ def test_what_may_not_be_written_is_named_and_left_as_it_is(
         receipt = str(relay.form({"email": "ada@example.com"}).receipt)
         assert relay.term(30) == 0
         path = folder / which
+        path.touch()
         mode, owner = path.stat().st_mode, path.stat().st_uid
         held = {file.name: file.read_bytes() for file in folder.iterdir()}
         spoil(path)
 
         status, line = refused(relay)
 
-        assert (status, str(folder) in line) == (UNFIT, True), line
+        assert (status, f"{path}" in line.replace(": ", " ").split()) == (UNFIT, True), line
         os.chown(path, owner, -1)
         path.chmod(mode)
         assert {file: (folder / file).read_bytes() for file in held} == held
