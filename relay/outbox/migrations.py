@@ -68,15 +68,17 @@ def _create_index(conn: Connection, name: str) -> None:
 
 
 def _outages(conn: Connection) -> None:
-    """Count unclear sends, and remember while upstream fails when one was tried."""
+    """Count unclear sends, and remember while upstream fails when one was tried.
+
+    The column ``refused``, which is of no use any more, stays: a server of 0.1.0 that goes on until it is
+    restarted asks for it with every call and every estimate.
+    """
     _add_column(conn, _c.unclear)
     for name in ("unclear", "refusing", "tried_at", "answers"):
         _add_column(conn, destinations.c[name])
-    if "refused" in {known["name"] for known in sa.inspect(conn).get_columns("destinations")}:
-        conn.execute(sa.text("ALTER TABLE destinations DROP COLUMN refused"))
-        conn.execute(sa.update(deliveries).where(UNFINISHED).values(unclear=_c.silent + _c.errors))
-        failing = destinations.c.hold_reason == "failing"
-        conn.execute(sa.update(destinations).where(failing).values(tried_at=destinations.c.hold_until))
+    conn.execute(sa.update(deliveries).where(UNFINISHED).values(unclear=_c.silent + _c.errors))
+    failing = destinations.c.hold_reason == "failing"
+    conn.execute(sa.update(destinations).where(failing).values(tried_at=destinations.c.hold_until))
 
 
 def _twins(conn: Connection) -> None:
@@ -172,7 +174,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _adding(jobs.c.act),
 )
 """Step n brings a database of version n - 1 to version n. Steps are added, never changed, but
-that an index which a later one drops is no longer made."""
+that an index which a later one drops is no longer made, and nothing is dropped that older servers ask for."""
 
 _DEADLOCK = "40P01"
 _TRIES = 10

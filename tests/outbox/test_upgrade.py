@@ -37,12 +37,31 @@ def upstream() -> Iterator[ScriptedUpstream]:
         yield made
 
 
+def version_and_columns(path: Path) -> tuple[int, set[tuple[str, str]]]:
+    """The version of a database, and every column that it has."""
+    with sqlite3.connect(path) as database:
+        (version,) = database.execute("SELECT version FROM schema_version").fetchone()
+        tables = (
+            "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'"
+        )
+        columns = set(database.execute(tables).fetchall())
+    database.close()
+    return version, columns
+
+
 @pytest.fixture
-def relay(upstream: ScriptedUpstream, tmp_path: Path) -> Iterator[RelayProcess]:
+def relay_of_before(upstream: ScriptedUpstream, tmp_path: Path) -> Iterator[RelayProcess]:
+    """The database as the version before left it, and nothing that was started on it yet."""
     restored(tmp_path / "relay.db")
     keys = {"RELAY_SECRET_KEYS": KEY}
-    with RelayProcess(config(upstream.url, SOURCES, **WIDE), folder=tmp_path, env=keys) as made:
+    settings = config(upstream.url, SOURCES, **WIDE)
+    with RelayProcess(settings, folder=tmp_path, env=keys, start=False) as made:
         yield made
+
+
+@pytest.fixture
+def relay(relay_of_before: RelayProcess) -> RelayProcess:
+    return relay_of_before.start()
 
 
 def test_the_database_is_as_the_version_before_left_it(tmp_path: Path) -> None:
@@ -51,6 +70,16 @@ def test_the_database_is_as_the_version_before_left_it(tmp_path: Path) -> None:
         rows = database.execute("SELECT state, count(*) FROM deliveries GROUP BY state").fetchall()
         assert dict(rows) == BEFORE
     database.close()
+
+
+def test_a_server_of_the_version_before_goes_on_until_it_is_restarted(
+    relay_of_before: RelayProcess,
+) -> None:
+    """What its every call and its every estimate reads is still there."""
+    before = version_and_columns(relay_of_before.database_path)
+    assert relay_of_before.cli("migrate").returncode == 0
+    after = version_and_columns(relay_of_before.database_path)
+    assert after[0] > before[0] and after[1] > before[1]
 
 
 def test_its_backlog_waits_for_who_paused_it_and_then_is_sent_once(
