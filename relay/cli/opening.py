@@ -54,5 +54,6 @@ def _opened(settings: "Settings") -> tuple["Operator", "Settings"]:
         note(f"without a token this is {settings.database_path}, where the sandbox's submissions are")
     box = open_outbox(settings, time.time)
     # With a token, pretend people are refused as the server refuses them; without, what is stored is shown.
-    box.prepare(sandbox=None if settings.is_sandbox else False)
+    # Servers of the version before may use it, and could not be started again.
+    box.prepare(sandbox=None if settings.is_sandbox else False, upgrade=False)
     return Operator(settings, box), settings

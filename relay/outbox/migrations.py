@@ -181,21 +181,26 @@ _TRIES = 10
 """Servers of the version before go on meanwhile, and may hold one table and want what a step holds."""
 
 
-def migrate(engine: Engine, steps: tuple[Callable[[Connection], None], ...] = STEPS) -> tuple[int, int]:
+def migrate(
+    engine: Engine, steps: tuple[Callable[[Connection], None], ...] = STEPS, *, upgrade: bool = True
+) -> tuple[int, int]:
     """Bring a database up to date and return its versions before and after.
 
-    One transaction under a lock, so that several may start at once. Raises Newer, Unfit.
+    One transaction under a lock, so that several may start at once. ``upgrade``: whether one that an older
+    relay made is changed. Raises Newer, Unfit.
     """
     for _ in range(_TRIES):
         try:
-            return _migrated(engine, steps)
+            return _migrated(engine, steps, upgrade)
         except sa.exc.OperationalError as problem:
             if getattr(problem.orig, "sqlstate", None) != _DEADLOCK:
                 raise
-    return _migrated(engine, steps)
+    return _migrated(engine, steps, upgrade)
 
 
-def _migrated(engine: Engine, steps: tuple[Callable[[Connection], None], ...]) -> tuple[int, int]:
+def _migrated(
+    engine: Engine, steps: tuple[Callable[[Connection], None], ...], upgrade: bool
+) -> tuple[int, int]:
     with engine.connect() as conn, unhurried(conn), conn.begin():  # on SQLite this is BEGIN IMMEDIATE
         if conn.dialect.name == "postgresql":
             # A step over many rows, or the wait for another's, takes as long as it takes.
@@ -208,10 +213,7 @@ def _migrated(engine: Engine, steps: tuple[Callable[[Connection], None], ...]) -
         if lacking := rights.lacking(conn):
             raise Unfit(lacking)
         before = version(conn)
-        if before > len(steps):
-            raise Newer(
-                f"the database has schema version {before}, this relay knows {len(steps)}: run a newer relay"
-            )
+        _check(before, len(steps), upgrade)
         for step in steps[before:]:
             step(conn)
         if before < len(steps):
@@ -221,6 +223,17 @@ def _migrated(engine: Engine, steps: tuple[Callable[[Connection], None], ...]) -
                 {"version": len(steps)},
             )
         return before, len(steps)
+
+
+def _check(before: int, known: int, upgrade: bool) -> None:
+    """Refuse a newer database, and an older one that may not be changed. Raises Newer, Unfit."""
+    if before > known:
+        raise Newer(f"the database has schema version {before}, this relay knows {known}: run a newer relay")
+    if 0 < before < known and not upgrade:
+        raise Unfit(
+            f"the database has schema version {before}, this relay knows {known}: `relay migrate` upgrades "
+            "it, or the start of its server; an older relay cannot be started on it then"
+        )
 
 
 def _has_our_tables(conn: Connection) -> bool:

@@ -64,11 +64,16 @@ class Store:
     # --- life -------------------------------------------------------------------------------------
 
     def prepare(
-        self, destinations_: Mapping[str, Destination] | None = None, *, sandbox: bool | None = None
+        self,
+        destinations_: Mapping[str, Destination] | None = None,
+        *,
+        sandbox: bool | None = None,
+        upgrade: bool = True,
     ) -> None:
         """Bring the schema up to date, load the hash key, and get to know the destinations.
 
         ``sandbox``: whether pretend people are to be kept here; None for commands that do not care.
+        ``upgrade``: whether a database of an older relay is changed, which none could be started on then.
         Raises Unfit, Unavailable, CannotOpen.
         """
         self._destinations.update(destinations_ or {})
@@ -77,7 +82,7 @@ class Store:
         try:
             if self._is_sqlite:
                 self._check_file()
-            migrations.migrate(self._engine)
+            migrations.migrate(self._engine, upgrade=upgrade)
             with self._engine.begin() as conn:
                 self._load_hash_key(conn)
                 if sandbox is not None:

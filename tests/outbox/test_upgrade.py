@@ -72,6 +72,21 @@ def test_the_database_is_as_the_version_before_left_it(tmp_path: Path) -> None:
     database.close()
 
 
+def test_no_command_changes_it_but_migrate(relay_of_before: RelayProcess) -> None:
+    """Who looks with the new version's command leaves a server that runs one that can be started again."""
+    path = relay_of_before.database_path
+    before = version_and_columns(path)
+    for words in (("status",), ("submissions", "list"), ("pause",), ("backup", "copy.db")):
+        done = relay_of_before.cli(*words)
+        assert done.returncode == 1 and "schema version 1" in done.stderr, (words, done.stderr)
+        assert "relay migrate" in done.stderr and done.stderr.count("\n") == 1
+    assert version_and_columns(path) == before
+
+    done = relay_of_before.cli("migrate")
+    assert done.returncode == 0 and "the old database is kept as" in done.stdout, done.stderr
+    assert relay_of_before.cli("status").returncode == 0
+
+
 def test_a_server_of_the_version_before_goes_on_until_it_is_restarted(
     relay_of_before: RelayProcess,
 ) -> None:
