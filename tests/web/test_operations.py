@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -137,6 +138,14 @@ def test_servers_that_start_at_once_take_no_folder_from_each_other() -> None:
     assert [one.wait(60) for one in started] == [0] * 6
 
 
+def test_the_folder_of_a_server_of_0_1_0_which_locks_none_is_left_to_it() -> None:
+    """Without it such a server answers everybody with 503."""
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="relay-metrics-", dir=memory) as theirs:
+        assert subprocess.run([sys.executable, "-c", START], cwd=ROOT, check=False).returncode == 0
+        assert Path(theirs).is_dir()
+
+
 def test_what_killed_processes_counted_in_is_removed_by_the_next() -> None:
     def folders(relay: RelayProcess) -> set[str]:
         found = set()
@@ -145,7 +154,7 @@ def test_what_killed_processes_counted_in_is_removed_by_the_next() -> None:
             assert b"PROMETHEUS_MULTIPROC_DIR" not in environ, "it is made by the server itself"
             for file in Path(f"/proc/{pid}/fd").iterdir():
                 with contextlib.suppress(OSError):
-                    found |= {str(file.readlink())} if "relay-metrics-" in str(file.readlink()) else set()
+                    found |= {str(file.readlink())} if "relay-counts-" in str(file.readlink()) else set()
         return {path for path in found if Path(path).is_dir()}
 
     url = "http://127.0.0.1:9/"
