@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -187,29 +187,44 @@ def test_an_outbox_leaves_a_newer_postgresql_untouched(postgres_url: str) -> Non
     engine.dispose()
 
 
-@pytest.mark.postgres
-def test_a_step_that_meets_a_server_of_the_version_before_is_tried_again(postgres_url: str) -> None:
-    """Each holds a table that the other wants, and PostgreSQL ends one of the two."""
-    engine, theirs = engine_for(postgres_url), engine_for(postgres_url)
+def meeting_a_server(url: str, has: str, wants: str, later: Callable[[sa.Connection], None]) -> None:
+    """Migrate while a server has one table, and asks for another as soon as it is waited for."""
+    engine, theirs = engine_for(url), engine_for(url)
     migrate(engine)
-    tries: list[float] = []
-    with ThreadPoolExecutor(1) as crowd, theirs.connect() as other:
-        other.execute(sa.text("LOCK TABLE destinations IN ROW EXCLUSIVE MODE"))
-
-        def meet(conn: sa.Connection) -> None:
-            add_colour(conn)
-            if not tries:
-                crowd.submit(other.execute, sa.text("SELECT count(*) FROM deliveries")).add_done_callback(
-                    lambda _: other.rollback()
-                )
-                time.sleep(2)  # it has looked for a circle by now, a second after it began to wait
-            tries.append(time.monotonic())
-            conn.execute(sa.text("ALTER TABLE destinations ADD COLUMN shade TEXT"))
-
-        assert migrate(engine, (*STEPS, meet)) == (len(STEPS), len(STEPS) + 1)
-    assert len(tries) == 2 and "colour" in columns(engine)
+    waiting = sa.text(
+        "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM"
+        " pg_database WHERE datname = current_database())"
+    )
+    with ThreadPoolExecutor(1) as crowd, theirs.connect() as other, theirs.connect() as looking:
+        other.execute(sa.text(f"LOCK TABLE {has} IN ROW EXCLUSIVE MODE"))
+        ours = crowd.submit(migrate, engine, (*STEPS, later))
+        eventually(lambda: looking.scalar(waiting), 20, "the migration, which waits")
+        other.execute(sa.text(f"SELECT count(*) FROM {wants}"))
+        other.rollback()
+        assert ours.result(30) == (len(STEPS), len(STEPS) + 1)
+    assert "colour" in columns(engine)
     engine.dispose()
     theirs.dispose()
+
+
+@pytest.mark.postgres
+def test_a_step_holds_nothing_that_a_server_wants_while_it_waits_for_what_that_has(postgres_url: str) -> None:
+    """A server that sends has its destination first; that took as many tries as there are."""
+    tries: list[float] = []
+
+    def later(conn: sa.Connection) -> None:
+        add_colour(conn)
+        tries.append(time.monotonic())
+        conn.execute(sa.text("ALTER TABLE destinations ADD COLUMN shade TEXT"))
+
+    meeting_a_server(postgres_url, "destinations", "deliveries", later)
+    assert len(tries) == 1
+
+
+@pytest.mark.postgres
+def test_a_migration_that_meets_a_server_of_the_version_before_is_tried_again(postgres_url: str) -> None:
+    """Each holds a table that the other wants, and PostgreSQL ends the one that waited first."""
+    meeting_a_server(postgres_url, "deliveries", "destinations", add_colour)
 
 
 @pytest.mark.parametrize(
