@@ -24,7 +24,7 @@ from relay.outbox.due import idle_until
 from relay.outbox.errors import Unavailable
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Claim, Decision, Look, NothingYet, Turn
-from relay.outcome import NotSent, Outcome, Unclear, Unreadable
+from relay.outcome import Forbidden, Misconfigured, NotSent, Outcome, Unclear, Unreadable
 from relay.quota import USUAL_SECONDS
 from relay.vault import CannotOpen
 
@@ -53,8 +53,8 @@ class Lane:
         self._outbox = outbox
         self._line = line
         self._destination = destination
-        self._token = destination.token
-        """The last one that was seen; a call takes what its file holds then."""
+        self._tried = _way(destination)
+        """What upstream last said no to, or was tried since: anything else is worth a try at once."""
         self._turn = Turn()
         self._woken = threading.Event()
         self._stopping = False
@@ -88,7 +88,7 @@ class Lane:
 
     def change(self, destination: Destination) -> None:
         self._destination = destination
-        self._token = destination.token
+        self._tried = _way(destination)
 
     def wake(self, *, arrival: bool = False) -> None:
         """Look for work. An arrival changes nothing while no slot is free."""
@@ -150,15 +150,16 @@ class Lane:
         blocked = nothing.why in ("quota", "held", "parallel")
         self._blocked_until = time.monotonic() + min(seconds, _IDLE_SECONDS) if blocked else 0.0
         if nothing.why == "held":
-            self._watch_token()
+            self._watch_way()
         return seconds
 
-    def _watch_token(self) -> None:
-        """A token file that has changed may end the hold: try at once."""
-        token = reread_token(self._destination).token
-        if token != self._token:
+    def _watch_way(self) -> None:
+        """A token or an address that upstream did not say no to may end the hold: try at once."""
+        tried, way = self._tried, _way(reread_token(self._destination))
+        if way != tried:
             self._outbox.change_hold(self._destination.name, at_once)
-            self._token = token
+            if self._tried is tried:  # else one more call by an old way was said no to meanwhile
+                self._tried = way
 
     def _look(self, look: Look, destination: Destination) -> None:
         """See whether a destination that fails answers again, before a submission is risked."""
@@ -188,7 +189,12 @@ class Lane:
             if isinstance(opened, Unreadable):
                 self._record(claim, destination, opened, 0.0)
             else:
-                self._record(opened, destination, *self._attempt(opened, destination, taken_at))
+                fresh = reread_token(destination)
+                outcome, seconds = self._attempt(opened, fresh, taken_at)
+                self._record(opened, fresh, outcome, seconds)
+                if isinstance(outcome, Misconfigured | Forbidden):
+                    # Perhaps long after the token or the address was mended; now all is held again.
+                    self._tried = _way(fresh)
         except Exception as problem:  # noqa: BLE001 - the lane must live; the row is settled after its lease
             events.note("dispatcher.fault", level=logging.ERROR, error=events.where_from(problem))
         finally:
@@ -214,12 +220,11 @@ class Lane:
         started = time.monotonic()
         if started - taken_at > _OVERTAKEN_SECONDS:
             return NotSent(None), 0.0
-        fresh = reread_token(destination)
         if claim.delivery.is_update:
             assert claim.delivery.profile_id is not None
-            answer = upstream.update(self._line, fresh, claim.delivery.profile_id, payload["update"])
+            answer = upstream.update(self._line, destination, claim.delivery.profile_id, payload["update"])
         else:
-            answer = upstream.create(self._line, fresh, payload["profile"])
+            answer = upstream.create(self._line, destination, payload["profile"])
         seconds = time.monotonic() - started
         self.latency += (seconds - self.latency) * 0.2
         return outcomes.read(answer, time.time(), is_update=claim.delivery.is_update), seconds
@@ -256,3 +261,8 @@ class Lane:
             return
         note(decision, seconds)
         self._told(decision)
+
+
+def _way(destination: Destination) -> tuple[str, str]:
+    """Return what upstream may say no to for our fault."""
+    return destination.url, destination.token

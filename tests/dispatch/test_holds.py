@@ -18,6 +18,8 @@ from tests.dispatch.doors import (
 from tests.kit.processes import eventually
 from tests.kit.relay import RelayProcess, config
 from tests.kit.upstream import (
+    Arrival,
+    Reaction,
     ScriptedUpstream,
     created,
     delay,
@@ -138,6 +140,34 @@ def test_a_token_that_dies_in_mid_run_costs_nobody_anything(door: Open, remedy: 
         way.change()
     way.wait_delivered(len(receipts), timeout=20)
     assert all(row["attempts"] == 0 for row in way.rows())
+
+
+@pytest.mark.parametrize("mended", ["the token", "the address"])
+def test_a_late_no_to_what_was_mended_meanwhile_stops_nobody(door: Open, mended: str) -> None:
+    """Those that were in flight with the old token, or to the old address, held all for five minutes."""
+    releases, wrong = [threading.Event(), threading.Event()], 401 if mended == "the token" else 404
+
+    def answer(arrival: Arrival) -> Reaction:
+        is_old = arrival.headers["authorization"] == "Bearer old-token" or arrival.path.endswith("/old")
+        return hold(releases[arrival.index], status(wrong)) if is_old else created()
+
+    way = door(answer)
+    file = way.relay.folder / f"token-{way.name}"
+    file.write_text("old-token" if mended == "the token" else "token")
+    file.chmod(0o600)
+    url = way.options["url"]
+    way.change(token=f"file:{file}", url=url if mended == "the token" else f"{url}/old")
+    way.many(2)
+    way.upstream.wait_for(2)
+    if mended == "the token":
+        file.write_text("token")
+    else:
+        way.change(url=url)
+    way.relay.wait_state(way.submit(), "delivered")
+    for number, release in enumerate(releases):
+        release.set()
+        way.wait_delivered(2 + number)
+    way.relay.wait_state(way.submit(), "delivered")
 
 
 def test_a_restart_tries_another_token_at_once_and_the_same_one_not() -> None:
