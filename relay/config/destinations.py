@@ -9,11 +9,12 @@ from marshmallow import fields, validate
 
 from relay import quota
 from relay.config.environment import Advice, Problem
-from relay.config.reading import Reference, SecretReference, Surroundings, name_problems
+from relay.config.reading import Reference, SecretReference, Surroundings, name_problems, secret_in
 from relay.config.schemas import Duration, Strict, Text, choice, load, secure_address, whole
 from relay.destination import Destination
 
 HOURS = 3600.0
+_UNSENDABLE = "must be visible ASCII characters without spaces"
 
 
 class DestinationSchema(Strict):
@@ -83,11 +84,19 @@ def _read(name: str, table: Any, around: Surroundings) -> tuple[Destination | No
 
 def _token(reference: Reference, where: str, around: Surroundings) -> tuple[str, list[Problem]]:
     token, problems = around.secret(reference, where)
-    if not is_sendable(token):
-        problems.append(Problem(where, "the token must be visible ASCII characters without spaces"))
+    if not _is_sendable(token):
+        problems.append(Problem(where, f"the token {_UNSENDABLE}"))
     return token, problems
 
 
-def is_sendable(token: str) -> bool:
+def token_in(file: str) -> str:
+    """Return the token that a file holds. Raises ValueError."""
+    token = secret_in(file)
+    if not _is_sendable(token):
+        raise ValueError(f"what {file} holds {_UNSENDABLE}")
+    return token
+
+
+def _is_sendable(token: str) -> bool:
     """Whether a header can carry a token."""
     return not re.search(r"[^\x21-\x7e]", token)

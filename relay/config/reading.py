@@ -85,19 +85,25 @@ class Surroundings:
 
     def _text(self, reference: Reference) -> str:
         if reference.kind == "file":
-            text = read_secret_file(reference.name)
-        else:
-            text = look_up(self.environ, reference.name) or ""
-        if not text:
-            is_variable = reference.kind == "env"
-            called = f"the environment variable {reference.name}" if is_variable else reference.name
-            raise ValueError(f"{called} is {'not set' if is_variable else 'empty'}")
-        if problem := paste_problem(text):
-            raise ValueError(f"{reference.name} {problem}")
-        return text
+            return secret_in(reference.name)
+        text = look_up(self.environ, reference.name) or ""
+        return _whole(text, reference.name, f"the environment variable {reference.name} is not set")
 
     @staticmethod
     def _remarks(reference: Reference, where: str) -> list[Problem]:
         if reference.file is None or not is_public(reference.file):
             return []
         return [Remark(where, f"everybody on this machine can read {reference.file}; chmod 600 it")]
+
+
+def secret_in(file: str) -> str:
+    """Return the secret that a file holds. Raises ValueError."""
+    return _whole(read_secret_file(file), file, f"{file} is empty")
+
+
+def _whole(text: str, name: str, lacking: str) -> str:
+    if not text:
+        raise ValueError(lacking)
+    if problem := paste_problem(text):
+        raise ValueError(f"{name} {problem}")
+    return text

@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from relay.config import filesystem
-from relay.config.destinations import is_sendable, read_destinations
+from relay.config.destinations import read_destinations, token_in
 from relay.config.environment import (
     Advice,
     Problem,
     Unusable,
     is_set,
     is_sqlite,
-    paste_problem,
     read_environment,
-    read_secret_file,
     sqlite_path,
     suggest,
     variable_of,
@@ -275,13 +273,21 @@ def _lacking_keys(values: Mapping[str, Any]) -> list[Problem]:
 
 
 def reread_token(destination: Destination) -> Destination:
-    """Return the destination with the token its file holds now; unchanged if it cannot be read."""
+    """Return the destination with the token its file holds now; unchanged if it cannot be used."""
     if destination.token_file is None:
         return destination
     try:
-        token = read_secret_file(destination.token_file)
+        return dataclasses.replace(destination, token=token_in(destination.token_file))
     except ValueError:
         return destination
-    if not token or paste_problem(token) or not is_sendable(token):
-        return destination
-    return dataclasses.replace(destination, token=token)
+
+
+def stale_token(destination: Destination) -> str | None:
+    """Return what to say of a token that goes on being sent because its file cannot be used now."""
+    if destination.token_file is None:
+        return None
+    try:
+        token_in(destination.token_file)
+    except ValueError as problem:
+        return f"the token of {destination.name} stays the one from before: {problem}"
+    return None

@@ -53,6 +53,8 @@ class Lane:
         self._outbox = outbox
         self._line = line
         self._destination = destination
+        self._latest = destination, destination
+        """One as it is configured, and with the token that its file held last."""
         self._tried = _way(destination)
         """What upstream last said no to, or was tried since: anything else is worth a try at once."""
         self._turn = Turn()
@@ -155,17 +157,24 @@ class Lane:
 
     def _watch_way(self) -> None:
         """A token or an address that upstream did not say no to may end the hold: try at once."""
-        tried, way = self._tried, _way(reread_token(self._destination))
+        tried, way = self._tried, _way(self._fresh(self._destination))
         if way != tried:
             self._outbox.change_hold(self._destination.name, at_once)
             if self._tried is tried:  # else one more call by an old way was said no to meanwhile
                 self._tried = way
 
+    def _fresh(self, destination: Destination) -> Destination:
+        """Return it with the token its file holds now, or held last: that of the start may be long dead."""
+        configured, latest = self._latest
+        latest = reread_token(latest if configured is destination else destination)
+        self._latest = destination, latest
+        return latest
+
     def _look(self, look: Look, destination: Destination) -> None:
         """See whether a destination that fails answers again, before a submission is risked."""
         try:
             started = time.monotonic()
-            seen = outcomes.read_look(upstream.look(self._line, reread_token(destination)), time.time())
+            seen = outcomes.read_look(upstream.look(self._line, self._fresh(destination)), time.time())
             seconds = time.monotonic() - started
             health = self._outbox.looked(look, destination, seen, seconds, random.random())
             events.note(
@@ -189,7 +198,7 @@ class Lane:
             if isinstance(opened, Unreadable):
                 self._record(claim, destination, opened, 0.0)
             else:
-                fresh = reread_token(destination)
+                fresh = self._fresh(destination)
                 outcome, seconds = self._attempt(opened, fresh, taken_at)
                 self._record(opened, fresh, outcome, seconds)
                 if isinstance(outcome, Misconfigured | Forbidden):

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
-from relay.config.settings import Settings
+from relay.config.settings import Settings, stale_token
 from relay.delivery import DEAD, HELD, INVALID, PARKED, QUEUED
 from relay.health import ASKED_FOR, BY_A_PERSON, Health
 from relay.operator import figures
@@ -59,10 +59,7 @@ def found(
     ``overfull``: sources over their held_budget; ``guessing``: somebody tries operators' tokens out.
     """
     now = outbox.time()
-    for name in settings.destinations:
-        health = outbox.read(health_of, name)
-        if health.is_held(now):
-            yield _held(name, health, now)
+    yield from _on_the_way(outbox, settings, now)
     sources = _by_state(settings, outbox)
     for destination, state, count, oldest in outbox.read(listing.backlog):
         whose = _to(settings, destination, sources.get(state, ()))
@@ -85,6 +82,16 @@ def found(
 def unusable(problem: Exception) -> Alert:
     """Return the one alert that is told without the database."""
     return Alert("outbox", f"the database cannot be used, so that nothing is accepted: {problem}")
+
+
+def _on_the_way(outbox: Outbox, settings: Settings, now: float) -> Iterator[Alert]:
+    """Yield what keeps, or may soon keep, anything from being sent."""
+    for name, destination in settings.destinations.items():
+        health = outbox.read(health_of, name)
+        if health.is_held(now):
+            yield _held(name, health, now)
+        if said := stale_token(destination):
+            yield Alert(f"token:{name}", said)
 
 
 def _held(name: str, health: Health, now: float) -> Alert:

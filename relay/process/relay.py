@@ -9,7 +9,7 @@ from collections.abc import Callable
 from relay import events, metrics
 from relay.clock import JUMP_SECONDS, SteadyClock, boot
 from relay.config import environment
-from relay.config.settings import Settings, reloaded
+from relay.config.settings import Settings, reloaded, stale_token
 from relay.dispatch.captcha import Checker
 from relay.dispatch.dispatcher import Dispatcher
 from relay.intake.episodes import Crowds
@@ -201,6 +201,7 @@ class Relay:
     def warnings(self) -> list[str]:
         """Return what an operator should know although the relay works."""
         found = [*self.settings.warnings, *sorted(self.warned)]
+        found += filter(None, map(stale_token, self.settings.destinations.values()))
         if self.settings.is_sqlite and sqlite.is_old_sqlite():
             found.append("this SQLite is older than 3.51.3, which fixed a corruption bug; install pysqlite3")
         if self.doorkeeper.degraded:
