@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from relay.config.settings import Settings, stale_token
 from relay.delivery import DEAD, HELD, INVALID, PARKED, QUEUED
+from relay.destination import REMOVED
 from relay.health import ASKED_FOR, BY_A_PERSON, Health
 from relay.operator import figures
 from relay.operator.leading import look
@@ -141,7 +142,8 @@ def _to(settings: Settings, destination: str, names: Collection[str]) -> Collect
 def _about(
     settings: Settings, destination: str, state: str, count: int, age: float, names: Collection[str]
 ) -> Iterator[Alert]:
-    many, sources = count_of(count, "submission"), ", ".join(names)
+    many, waiting = count_of(count, "submission"), count_of(count, "queued submission")
+    sources = ", ".join(names)
     if state in (PARKED, DEAD, INVALID):
         them = "it" if count == 1 else "them"
         said = f"{many} of {sources} {is_or_are(count)} {state}; replay or discard {them}"
@@ -152,8 +154,11 @@ def _about(
         wait = "waits" if count == 1 else "wait"
         said = f"{count_of(count, 'suspect submission')} of {sources} {wait} for a decision"
         yield _seen(settings, f"suspects:{destination}", said, "submissions list --state held")
-    if state == QUEUED and age > OLD_SECONDS:
-        said = f"the oldest of {count_of(count, 'queued submission')} has waited for {duration(age)}"
+    if state == QUEUED and destination not in settings.destinations:
+        said = f"destination {destination} is held: {REMOVED}; put it back, or discard the {waiting}"
+        yield Alert(f"held:{destination}", said, frozenset([REMOVED]))
+    elif state == QUEUED and age > OLD_SECONDS:
+        said = f"the oldest of {waiting} has waited for {duration(age)}"
         yield _seen(settings, f"old:{destination}", said, "status")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from relay.operator.alerts import EVERY_SECONDS as WATCH_SECONDS
 from tests.kit.people import TRAP, ran
 from tests.kit.processes import eventually
 from tests.kit.relay import HOOK, NEWSLETTER, RelayProcess, config
@@ -14,6 +15,7 @@ from tests.kit.upstream import ScriptedUpstream, hold
 
 FORM = NEWSLETTER | {"honeypot": TRAP, "destination": "old"}
 REASON = "removed from the configuration"
+GIVE_UP = {"action": "discard", "filter": {"state": "queued"}}
 
 
 def two(url: str) -> dict[str, Any]:
@@ -62,11 +64,23 @@ def test_what_nobody_will_send_can_be_given_up(upstream: ScriptedUpstream) -> No
         answer = relay.api("POST", f"/api/submissions/{stuck[0]}/discard")
         assert (answer.status, relay.state(stuck[0])) == (200, "discarded"), answer.text
         assert ran(relay, "submissions", "discard", stuck[1]) == f"{stuck[1]} discarded\n"
-        many = {"action": "discard", "filter": {"state": "queued"}}
-        job = relay.wait_job(relay.api("POST", "/api/jobs", many).json["job"])
+        job = relay.wait_job(relay.api("POST", "/api/jobs", GIVE_UP).json["job"])
         assert job["outcomes"] == {"discarded": 1, "not possible": 1}
         assert [relay.state(receipt) for receipt in (stuck[2], lively)] == ["discarded", "queued"]
         assert relay.status()["old"]["backlog"] == 0
+
+
+def test_somebody_is_told_at_once_that_what_waits_will_not_be_sent(upstream: ScriptedUpstream) -> None:
+    with RelayProcess(two(upstream.url)) as relay:
+        relay.api("POST", "/api/destinations/old/pause")
+        for number in range(2):
+            relay.form({"email": f"stuck{number}@example.com"})
+        reload(relay, one(upstream.url))
+        told = f"destination old is held: {REASON}; put it back, or discard the 2 queued submissions"
+        eventually(lambda: told in relay.output(), WATCH_SECONDS + 5, "the alert")
+
+        relay.wait_job(relay.api("POST", "/api/jobs", GIVE_UP).json["job"])
+        eventually(lambda: '"alert.over"' in relay.output(), WATCH_SECONDS + 5, "the end of the alert")
 
 
 def test_what_was_for_it_is_sent_once_it_is_back(upstream: ScriptedUpstream) -> None:
