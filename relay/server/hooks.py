@@ -17,7 +17,7 @@ from typing import Any
 
 from relay import events, metrics
 from relay.config import settings as configuration
-from relay.config.environment import Unusable
+from relay.config.environment import Problem, Unusable
 from relay.config.settings import Settings
 from relay.process.exits import EXIT_UNFIT, leave
 from relay.process.keeping import configuration_kept
@@ -43,7 +43,11 @@ _settings: Settings | None = None
 
 def load() -> Settings:
     """Read the settings, for the sandbox where ``serve`` started one. Raises Unusable."""
-    return configuration.load(sandbox_url=sandbox_url)
+    settings = configuration.load(sandbox_url=sandbox_url)
+    if sandbox_url is not None and not settings.is_sandbox:
+        what = "every token is there now: start again, so that nobody made up goes to the real upstream"
+        raise Unusable([Problem("destinations", what)])
+    return settings
 
 
 def load_or_exit() -> Settings:

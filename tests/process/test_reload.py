@@ -96,6 +96,23 @@ def test_what_needs_a_restart_stays_and_is_said(upstream: ScriptedUpstream, tmp_
         assert "housekeeping.failed" not in relay.output() and "canary" not in relay.output()
 
 
+def test_a_reload_makes_no_real_relay_of_a_sandbox(upstream: ScriptedUpstream, tmp_path: Path) -> None:
+    """Its made-up people would go to the real upstream, and real ones into a file that no start reads."""
+    token = tmp_path / "token"
+    token.write_text("real-token")
+    token.chmod(0o600)
+    with RelayProcess(config(upstream.url), mode="serve", token=None) as relay:
+        relay.api("POST", "/api/destinations/ocamba/pause")
+        made_up = relay.form({"email": "made-up@example.com"}).receipt
+        relay.configure(config(upstream.url, token=f"file:{token}"))
+        relay.hup()
+        eventually(lambda: "config.kept" in relay.output(), 20, "a complaint")
+        assert "every token is there now: start again" in relay.output()
+        relay.api("POST", "/api/destinations/ocamba/resume")
+        relay.wait_state(str(made_up), "delivered")
+        assert upstream.arrivals == []
+
+
 def test_an_episode_goes_on_over_a_reload(upstream: ScriptedUpstream) -> None:
     """Who reloads at once after a crowd is told of it all the same, and of one crowd once."""
     settings = config(upstream.url, {"newsletter": NEWSLETTER | {"source_limits": "3/hour"}})
