@@ -196,11 +196,11 @@ class Lane:
         try:
             opened = self._opened(claim)
             if isinstance(opened, Unreadable):
-                self._record(claim, destination, opened, 0.0)
+                self._record(claim, opened, 0.0)
             else:
                 fresh = self._fresh(destination)
                 outcome, seconds = self._attempt(opened, fresh, taken_at)
-                self._record(opened, fresh, outcome, seconds)
+                self._record(opened, outcome, seconds)
                 if isinstance(outcome, Misconfigured | Forbidden):
                     # Perhaps long after the token or the address was mended; now all is held again.
                     self._tried = _way(fresh)
@@ -238,10 +238,10 @@ class Lane:
         self.latency += (seconds - self.latency) * 0.2
         return outcomes.read(answer, time.time(), is_update=claim.delivery.is_update), seconds
 
-    def _record(self, claim: Claim, destination: Destination, outcome: Outcome, seconds: float) -> None:
+    def _record(self, claim: Claim, outcome: Outcome, seconds: float) -> None:
         made = decide(
             outcome,
-            destination,
+            self._destination,  # what a reload said since it was sent counts
             probe=claim.probe,
             started_at=claim.started_at,
             jitter=random.random(),
@@ -264,7 +264,7 @@ class Lane:
                 "delivery.overtaken",
                 level=logging.WARNING,
                 receipt=claim.delivery.receipt,
-                destination=destination.name,
+                destination=self._destination.name,
                 outcome=outcome.word,
             )
             return

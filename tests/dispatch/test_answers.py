@@ -108,6 +108,14 @@ def test_silence_after_sending_is_unclear(door: Open, kind: str, ambiguous: str)
     assert len(way.calls) == 1
 
 
+def test_who_wants_none_sent_again_is_heeded_by_calls_under_way_too(door: Open) -> None:
+    way = door(lambda _: silent(), deadline=3, ambiguous="retry")
+    receipt = way.submit()
+    way.upstream.wait_for(1)
+    way.change(ambiguous="park")
+    assert way.attempted(receipt)["state"] == "parked"
+
+
 @pytest.mark.slow
 def test_after_three_silences_while_others_are_delivered_a_submission_is_parked(door: Open) -> None:
     way = door(lambda a: silent() if b"mute" in a.body else created(), deadline=1, retry=["1s"])
