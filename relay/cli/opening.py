@@ -55,5 +55,5 @@ def _opened(settings: "Settings") -> tuple["Operator", "Settings"]:
     box = open_outbox(settings, time.time)
     # With a token, pretend people are refused as the server refuses them; without, what is stored is shown.
     # Servers of the version before may use it, and could not be started again.
-    box.prepare(sandbox=None if settings.is_sandbox else False, upgrade=False)
+    box.prepare(sandbox=None if settings.is_sandbox else False, upgrading=None)
     return Operator(settings, box), settings

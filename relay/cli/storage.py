@@ -75,8 +75,12 @@ def migrate() -> None:
             old.backup(kept)
             click.echo(f"the old database is kept as {kept}")
     box = open_outbox(settings, time.time)
-    box.prepare()
+    box.prepare(upgrading=_upgrading)
     click.echo(f"the database has schema version {box.read(migrations.version)}")
+
+
+def _upgrading(before: int, after: int) -> None:
+    click.echo(f"upgrading it from schema version {before} to {after}; a million rows take half a minute")
 
 
 @click.group(no_args_is_help=False)

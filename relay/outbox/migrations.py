@@ -181,25 +181,34 @@ _TRIES = 10
 """Servers of the version before go on meanwhile, and may hold one table and want what a step holds."""
 
 
+def in_silence(before: int, after: int) -> None:
+    """Say nothing of an upgrade."""
+
+
 def migrate(
-    engine: Engine, steps: tuple[Callable[[Connection], None], ...] = STEPS, *, upgrade: bool = True
+    engine: Engine,
+    steps: tuple[Callable[[Connection], None], ...] = STEPS,
+    *,
+    upgrading: Callable[[int, int], object] | None = in_silence,
 ) -> tuple[int, int]:
     """Bring a database up to date and return its versions before and after.
 
-    One transaction under a lock, so that several may start at once. ``upgrade``: whether one that an older
-    relay made is changed. Raises Newer, Unfit.
+    One transaction under a lock, so that several may start at once. ``upgrading`` is told the versions before
+    one that an older relay made is changed; None: it is not. Raises Newer, Unfit.
     """
     for _ in range(_TRIES):
         try:
-            return _migrated(engine, steps, upgrade)
+            return _migrated(engine, steps, upgrading)
         except sa.exc.OperationalError as problem:
             if getattr(problem.orig, "sqlstate", None) != _DEADLOCK:
                 raise
-    return _migrated(engine, steps, upgrade)
+    return _migrated(engine, steps, upgrading)
 
 
 def _migrated(
-    engine: Engine, steps: tuple[Callable[[Connection], None], ...], upgrade: bool
+    engine: Engine,
+    steps: tuple[Callable[[Connection], None], ...],
+    upgrading: Callable[[int, int], object] | None,
 ) -> tuple[int, int]:
     with engine.connect() as conn, unhurried(conn), conn.begin():  # on SQLite this is BEGIN IMMEDIATE
         if conn.dialect.name == "postgresql":
@@ -213,9 +222,12 @@ def _migrated(
         if lacking := rights.lacking(conn):
             raise Unfit(lacking)
         before = version(conn)
-        _check(before, len(steps), upgrade)
-        if conn.dialect.name == "postgresql" and 0 < before < len(steps):
-            _take_tables(conn)
+        if before > len(steps):
+            raise Newer(
+                f"the database has schema version {before}, this relay knows {len(steps)}: run a newer relay"
+            )
+        if 0 < before < len(steps):
+            _begin_upgrade(conn, before, len(steps), upgrading)
         for step in steps[before:]:
             step(conn)
         if before < len(steps):
@@ -239,15 +251,18 @@ def _take_tables(conn: Connection) -> None:
     conn.execute(sa.text(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE"))
 
 
-def _check(before: int, known: int, upgrade: bool) -> None:
-    """Refuse a newer database, and an older one that may not be changed. Raises Newer, Unfit."""
-    if before > known:
-        raise Newer(f"the database has schema version {before}, this relay knows {known}: run a newer relay")
-    if 0 < before < known and not upgrade:
+def _begin_upgrade(
+    conn: Connection, before: int, known: int, upgrading: Callable[[int, int], object] | None
+) -> None:
+    """Say that an older database is upgraded. Raises Unfit where it is not to be."""
+    if upgrading is None:
         raise Unfit(
             f"the database has schema version {before}, this relay knows {known}: `relay migrate` upgrades "
             "it, or the start of its server; an older relay cannot be started on it then"
         )
+    upgrading(before, known)
+    if conn.dialect.name == "postgresql":
+        _take_tables(conn)
 
 
 def _has_our_tables(conn: Connection) -> bool:

@@ -68,12 +68,13 @@ class Store:
         destinations_: Mapping[str, Destination] | None = None,
         *,
         sandbox: bool | None = None,
-        upgrade: bool = True,
+        upgrading: Callable[[int, int], object] | None = migrations.in_silence,
     ) -> None:
         """Bring the schema up to date, load the hash key, and get to know the destinations.
 
         ``sandbox``: whether pretend people are to be kept here; None for commands that do not care.
-        ``upgrade``: whether a database of an older relay is changed, which none could be started on then.
+        ``upgrading`` is told the versions before a database of an older relay is changed, which none can be
+        started on then; None: it is not changed.
         Raises Unfit, Unavailable, CannotOpen.
         """
         self._destinations.update(destinations_ or {})
@@ -82,7 +83,7 @@ class Store:
         try:
             if self._is_sqlite:
                 self._check_file()
-            migrations.migrate(self._engine, upgrade=upgrade)
+            migrations.migrate(self._engine, upgrading=upgrading)
             with self._engine.begin() as conn:
                 self._load_hash_key(conn)
                 if sandbox is not None:

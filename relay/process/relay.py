@@ -67,7 +67,7 @@ class Relay:
             self._lock = lock(settings.database_path, LOCK_SECONDS)
         self.outbox = open_outbox(settings, self.clock)
         self._house = Housekeeping(self)
-        self.outbox.prepare(settings.destinations, sandbox=settings.is_sandbox)
+        self.outbox.prepare(settings.destinations, sandbox=settings.is_sandbox, upgrading=_upgrading)
         if self.disk is not None:
             self.outbox.on_full = self.disk.release
         self.outbox.start(self._die)
@@ -209,6 +209,11 @@ class Relay:
         # Nothing tells of this: whoever looks is to see it.
         found += [f"alerts do not arrive: {why}" for why in self._house.untold()]
         return found
+
+
+def _upgrading(before: int, after: int) -> None:
+    """Say so: with a million rows it takes half a minute, in which nobody is answered."""
+    events.note("outbox.upgrading", version=f"{before} to {after}")
 
 
 def sqlite_version(settings: Settings) -> str | None:

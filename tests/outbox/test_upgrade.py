@@ -84,6 +84,7 @@ def test_no_command_changes_it_but_migrate(relay_of_before: RelayProcess) -> Non
 
     done = relay_of_before.cli("migrate")
     assert done.returncode == 0 and "the old database is kept as" in done.stdout, done.stderr
+    assert "upgrading it from schema version 1 to " in done.stdout and not done.stderr
     assert relay_of_before.cli("status").returncode == 0
 
 
@@ -101,6 +102,7 @@ def test_its_backlog_waits_for_who_paused_it_and_then_is_sent_once(
     relay: RelayProcess, upstream: ScriptedUpstream
 ) -> None:
     assert relay.status()["ocamba"]["hold_reason"] == "paused"
+    assert relay.output().count("outbox.upgrading") == 1  # it answers nobody meanwhile
     # Nobody knows whether the one that was on its way has arrived.
     assert relay.counts()["queued"] == 6
     assert relay.api("POST", "/api/destinations/ocamba/resume").status == 200
