@@ -9,6 +9,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -73,7 +74,7 @@ class Watch:
         self._unanswered: Counter[int] = Counter()
         """By notice, how often it may have arrived."""
         self._rests: dict[str, _Rest] = {}
-        self._wrong: dict[str, str] = {}
+        self._wrong: Mapping[str, str | None] = {}
         self._stopping = False
 
     def look(self, alerts: list[Alert]) -> None:
@@ -81,6 +82,7 @@ class Watch:
         changes = self._changes(alerts)
         _note([*self._unkept.ended(self._channels()), *changes])
         self._look_back()
+        self._wrong = self._outbox.read(notices.wrong, self._channels())
         self._begin_telling()
 
     def cannot_look(self, problem: Unavailable) -> None:
@@ -90,7 +92,7 @@ class Watch:
 
     def wrong(self) -> list[str]:
         """Return, of each channel through which the last alert was not told to all, why."""
-        return [f"{channel}: {why}" for channel, why in sorted(self._wrong.copy().items())]
+        return [f"{channel}: {why}" for channel, why in sorted(self._wrong.items()) if why]
 
     def stop(self) -> None:
         """Let what is being told end, or else be told after the next start, at once."""
@@ -228,8 +230,14 @@ class Watch:
     def _send(self, channel: str, content: Mapping[str, Any]) -> _Untold | None:
         problem = self._mail(content) if channel == MAIL else self._post(content)
         if problem is not None:
-            self._wrong[channel] = problem.why
+            self._tried(channel, problem.why)
         return problem
+
+    def _tried(self, channel: str, why: str | None) -> None:
+        """Keep why the last one did not arrive, or that it did: the next may be told by another process."""
+        self._wrong = {**self._wrong, channel: why}
+        with suppress(Unavailable):
+            self._outbox.write(notices.tried, channel, why)
 
     def _mail(self, content: Mapping[str, Any]) -> _Untold | None:
         settings = self._settings()
@@ -237,10 +245,9 @@ class Watch:
             refused = mail.send(settings, content if "subject" in content else letter(settings, content))
         except mail.Unsent as problem:
             return _Untold(str(problem), isinstance(problem, mail.Unanswered))
-        self._wrong.pop(MAIL, None)
+        said = f"addresses were refused with {', '.join(map(str, sorted(set(refused))))}"
+        self._tried(MAIL, said if refused else None)
         if refused:
-            said = f"addresses were refused with {', '.join(map(str, sorted(set(refused))))}"
-            self._wrong[MAIL] = said
             events.note(
                 "alert.refused",
                 level=logging.ERROR,
@@ -259,9 +266,8 @@ class Watch:
             return _Untold(answer.why, answer.may_have_arrived)
         if answer.status >= 500 or answer.status in (408, 429):
             return _Untold(f"answered {answer.status}", answer.status == _GATEWAY_TIMEOUT)
-        self._wrong.pop(URL, None)
+        self._tried(URL, f"answered {answer.status}" if answer.status >= 300 else None)
         if answer.status >= 300:
-            self._wrong[URL] = f"answered {answer.status}"
             events.note("alert.refused", level=logging.ERROR, status=answer.status)
         return None
 

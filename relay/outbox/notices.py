@@ -11,12 +11,14 @@ from sqlalchemy.engine import Connection
 
 from relay.outbox.locks import DIGEST, locked_if_free, one_at_a_time
 from relay.outbox.operating import notices
+from relay.outbox.schema import meta
 from relay.outbox.statements import get_meta, put_meta
 
 LEASE_SECONDS = 120.0
 """How long one process may take to tell something, before another tries."""
 _MOST = 1000
 _DIGEST = "digest"
+_WRONG = "untold:"
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,20 @@ def told(conn: Connection, notice: Notice) -> None:
 def give_back(conn: Connection, notice: Notice) -> None:
     """Let what could not be told be tried again."""
     conn.execute(sa.update(notices).where(notices.c.id == notice.id).values(lease_until=None))
+
+
+def tried(conn: Connection, channel: str, why: str | None) -> None:
+    """Keep why the last one did not arrive through a channel, or that it did."""
+    if why is None:
+        conn.execute(sa.delete(meta).where(meta.c.key == _WRONG + channel))
+    else:
+        put_meta(conn, _WRONG + channel, why.encode())
+
+
+def wrong(conn: Connection, channels: Iterable[str]) -> dict[str, str]:
+    """Return, of each channel through which the last one did not arrive, why."""
+    found = ((channel, get_meta(conn, _WRONG + channel)) for channel in channels)
+    return {channel: why.decode() for channel, why in found if why is not None}
 
 
 def _last_day(conn: Connection) -> str:

@@ -284,6 +284,23 @@ def test_a_letter_that_nobody_answered_is_sent_again(
     assert told(mail) == ["one", "two"]
 
 
+def test_what_another_process_could_tell_is_no_warning_any_more(
+    mail: MailServer, settings: Settings, outbox: Outbox
+) -> None:
+    """Whichever tells the next one, and also after a restart, each says how the last one went."""
+    one, other = (Watch(outbox, lambda: settings) for _ in range(2))
+    wait(outbox, "one")
+    mail.refuses = True
+    tell(one)
+    tell(other)
+    assert one.wrong() == other.wrong() == ["mail: the mail server answered 421"]
+    mail.refuses = False
+    tell(other)
+    assert told(mail) == ["one"]
+    tell(one)
+    assert one.wrong() == other.wrong() == []
+
+
 class Scanning(MailServer):
     """A mail server that looks a letter through before it says that it took it."""
 
