@@ -256,9 +256,10 @@ def _begin_upgrade(
 ) -> None:
     """Say that an older database is upgraded. Raises Unfit where it is not to be."""
     if upgrading is None:
+        # Not that a start does, too: it would send what a dump holds, before `restored` is run.
         raise Unfit(
             f"the database has schema version {before}, this relay knows {known}: `relay migrate` upgrades "
-            "it, or the start of its server; an older relay cannot be started on it then"
+            "it; an older relay cannot be started on it then"
         )
     upgrading(before, known)
     if conn.dialect.name == "postgresql":

@@ -88,6 +88,21 @@ def test_no_command_changes_it_but_migrate(relay_of_before: RelayProcess) -> Non
     assert relay_of_before.cli("status").returncode == 0
 
 
+def test_a_dump_of_it_is_marked_as_restored_before_anything_is_sent(
+    relay_of_before: RelayProcess, upstream: ScriptedUpstream
+) -> None:
+    """Who is told to start the server instead would send all that it holds once more, unmarked."""
+    done = relay_of_before.cli("restored")
+    assert done.returncode == 1 and "`relay migrate`" in done.stderr and "the start" not in done.stderr
+    for words in ("migrate", "restored"):
+        assert relay_of_before.cli(words).returncode == 0
+    relay = relay_of_before.start()
+    assert relay.status()["ocamba"]["hold_reason"] == "restored"
+    waiting = relay.rows(state="queued")
+    assert len(waiting) == 6 and all(row["may_be_duplicate"] for row in waiting)
+    assert upstream.arrivals == []
+
+
 def test_a_server_of_the_version_before_goes_on_until_it_is_restarted(
     relay_of_before: RelayProcess,
 ) -> None:
