@@ -590,6 +590,14 @@ def test_who_signs_up_for_something_with_such_a_name_has_not_left(
         assert is_out(sources["zapier"], {"event": kind, "email": OWN})
 
 
+@pytest.mark.parametrize("topic", ["Complaints", "Cancellation", "Removals", "hair-removal"])
+def test_what_somebody_asks_about_leaves_nobody_out(sources: dict[str, Source], topic: str) -> None:
+    """Contact forms offer topics to choose from, and Zapier and Make pass on what was chosen."""
+    for preset in ("zapier", "make"):
+        for body in ({"email": OWN, "topic": topic}, {"contact": {"email": OWN, "topic": topic}}):
+            assert not is_out(sources[preset], body)
+
+
 @pytest.mark.parametrize("never", [0, "0", "0000-00-00 00:00:00", "", None, False, "null"])
 def test_a_time_that_says_never_is_no_time_at_which_somebody_left(
     sources: dict[str, Source], never: Any
