@@ -420,6 +420,44 @@ def test_what_nobody_was_asked_for_is_taken_from_the_link(sources: dict[str, Sou
     assert sources[preset].mapping.body(reached)["entry"]["campaign"] == "autumn"
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"name": "Ilse", "last_name": "Aichinger"},
+        {"name": "Ilse", "surname": "Aichinger"},
+        {"vorname": "Ilse", "name": "Aichinger"},
+        {"vorname": "Ilse", "nachname": "Aichinger"},
+        {"full_name": "Ilse Aichinger", "last_name": "Aichinger"},
+        {"name": "Ilse Aichinger"},
+    ],
+)
+def test_a_name_is_whole_that_a_link_carries_in_parts(
+    sources: dict[str, Source], names: dict[str, str]
+) -> None:
+    """A "name" is the given one beside a surname, the family's beside a "vorname", as with typed ones."""
+    link = [(name, "hidden", value) for name, value in names.items()]
+    known = typeform(("Email", "email", OWN))
+    known["form_response"]["hidden"] = names
+    for preset, body in (
+        *((preset, with_hidden(preset, ("Email", "email", OWN), *link)) for preset in ("tally", "elementor")),
+        ("typeform", known),
+    ):
+        assert profile(sources[preset], body) == {"email": OWN, "full_name": "Ilse Aichinger"}, preset
+
+
+@pytest.mark.parametrize(
+    "titles",
+    [("Full name",), ("Name",), ("First Name", "Last Name"), ("Vorname", "Name"), ("Name", "Surname")],
+)
+def test_hidden_fields_of_elementors_are_called_as_people_read_them(
+    sources: dict[str, Source], titles: tuple[str, ...]
+) -> None:
+    parts = ("Ilse", "Aichinger") if len(titles) == 2 else ("Ilse Aichinger",)
+    hidden = [(title, "hidden", part) for title, part in zip(titles, parts, strict=True)]
+    body = with_hidden("elementor", ("Email", "email", OWN), *hidden)
+    assert profile(sources["elementor"], body) == {"email": OWN, "full_name": "Ilse Aichinger"}
+
+
 def test_a_gift_is_sent_to_somebody_else(sources: dict[str, Source]) -> None:
     body = {"email": OWN, "billing": {"phone": ""}, "shipping": {"phone": FRIENDS_PHONE}}
     assert profile(sources["woocommerce"], body) == {"email": OWN}
