@@ -4,8 +4,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from relay.sources.text import is_blank
-
 _LONG = 200
 _SIGNS = re.compile(r"[\W_]+")
 _WORDS = re.compile(
@@ -99,5 +97,7 @@ def _plain(value: Any) -> str:
 
 
 def _is_time(value: Any) -> bool:
-    """Whether somebody left then; some databases write 0 for never, or a date of zeros."""
-    return not is_blank(value) and _plain(value) not in (*_NO, "null") and not _plain(value).startswith("00")
+    """Whether somebody left then: a time has digits. For never people write a word or a dash, and some
+    databases 0, or a date of zeros."""
+    text = str(value).strip().lower()
+    return text in _YES or (any(map(str.isdigit, text)) and text not in _NO and not text.startswith("00"))

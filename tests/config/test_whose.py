@@ -636,14 +636,16 @@ def test_what_somebody_asks_about_leaves_nobody_out(sources: dict[str, Source], 
             assert not is_out(sources[preset], body)
 
 
-@pytest.mark.parametrize("never", [0, "0", "0000-00-00 00:00:00", "", None, False, "null"])
+@pytest.mark.parametrize(
+    "never", [0, "0", "0000-00-00 00:00:00", "", None, False, "null", "-", "n/a", "Never"]
+)
 def test_a_time_that_says_never_is_no_time_at_which_somebody_left(
     sources: dict[str, Source], never: Any
 ) -> None:
-    for name in ("unsubscribed_at", "deleted_at"):
+    for name in ("unsubscribed_at", "deleted_at", "Unsubscribed on"):
         user = {"type": "user.created", "data": {"email": OWN, name: never}}
         assert not is_out(sources["standard-webhooks"], user)
-        for left in ("01/09/2026", "2026-09-01T00:00:00Z", 1790000000):
+        for left in ("01/09/2026", "2026-09-01T00:00:00Z", 1790000000, {"seconds": 1790000000}, True):
             assert is_out(sources["standard-webhooks"], {"data": {"email": OWN, name: left}})
 
 
