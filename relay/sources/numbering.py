@@ -40,7 +40,8 @@ def _from_abroad(digits: str) -> PhoneNumber:
     """Return what digits with a country's code are. Where it stands there twice, put there by a widget and
     typed again, that is no number of the country's, and without the first one it is. Raises NoNumber.
 
-    Behind +49 a mobile's 49 151 may as well be Leer's area code, 491: then nobody can tell.
+    Behind +49 a mobile's 49 151 may as well be Leer's area code, 491, and behind +7 a 7 775 one's 777 with a
+    digit too many: then nobody can tell.
     """
     number = _parsed("+" + digits)
     code = str(number.country_code)
@@ -49,6 +50,8 @@ def _from_abroad(digits: str) -> PhoneNumber:
         return number
     kind = phonenumbers.number_type(number)
     if kind == PhoneNumberType.UNKNOWN:
+        if any(map(_is_valid, (digits[:-1], digits + "0"))):
+            raise NoNumber
         return rest
     if kind != PhoneNumberType.MOBILE and phonenumbers.number_type(rest) == PhoneNumberType.MOBILE:
         raise NoNumber
@@ -200,6 +203,11 @@ def _try_parsed(text: str) -> PhoneNumber | None:
         return _parsed(text)
     except NoNumber:
         return None
+
+
+def _is_valid(digits: str) -> bool:
+    number = _try_parsed("+" + digits)
+    return number is not None and bool(phonenumbers.is_valid_number(number))
 
 
 def _possible(number: PhoneNumber) -> PhoneNumber:

@@ -133,6 +133,14 @@ READ: list[tuple[str, str | None, str | None]] = [
     ("4343664 1234567", "AT", "+436641234567"),
     ("+49 4915123456789", "US", None),  # or somebody's in Leer, whose 0491 it begins with
     ("494915123456789", "DE", None),
+    # or it begins a number with a digit too many, or too few: without it that is somebody else's
+    ("+7 777 584 14755", "KZ", None),
+    ("+39 393 833 84480", "IT", None),
+    ("+66 66 237 09136", None, None),
+    ("+46 468 143 7247", "SE", None),
+    ("+27 27 841 804", None, None),
+    ("+7 79123456789", "RU", "+79123456789"),
+    ("+39 393938338448", "IT", "+393938338448"),
     ("+91 9198765432", None, "+919198765432"),
     ("+39 393 201 2345", None, "+393932012345"),
     ("+49 491 12345", None, "+4949112345"),
