@@ -20,19 +20,19 @@ _ENDS = re.compile(
 """In several words it must end as such kinds do: a title, or what a firm offers, may have such a word in it:
 "Cancel culture, a talk", "Lower your unsubscribe rate", "Junk removal". And what begins a title by itself
 ("Spamalot", "Destroyer") counts in the past only."""
-_FLAGS = frozenset(
-    [
-        *("unsubscribed", "isunsubscribed", "unsubscribedfromemails", "emailblacklisted", "donotcontact"),
-        *("optedout", "optout", "emailoptedout", "emailoptout", "hsemailoptout", "hasoptedoutofemail"),
-        *("deleted", "isdeleted", "archived", "isarchived", "donotemail"),
-    ]
+_GONE = (
+    r"unsub(?:scribed?|scription)?|opt(?:ed)?out|abgemeldet|abmeld(?:e|ung)|d[eé]s(?:inscri(?:t|te|ption)|"
+    r"abonn(?:é|ée|e|ement))|disiscritt[oa]|uitgeschreven|dad[oa]debaja"
 )
-_SUBSCRIBED = frozenset(["subscribed", "issubscribed"])
-_TIMES = frozenset(
-    [
-        *("unsubscribedat", "unsubscribedon", "unsubscribedate", "dateunsubscribed"),
-        *("optedoutat", "optedouton", "deletedat", "deletedon"),
-    ]
+"""A subscription that has ended, as letters alone."""
+_FLAGS = re.compile(
+    rf"(?:is|has|hs)?(?:email)?(?:{_GONE}|blacklisted|blocklisted|optedoutofemail)(?:(?:from)?(?:all)?emails?)?|"
+    r"(?:is)?(?:deleted|archived)|(?:emaildisabled|deactivated|deaktiviert)|donot(?:contact|email)"
+)
+_SUBSCRIBED = frozenset(["subscribed", "issubscribed", "subscribedtoemails"])
+_TIMES = re.compile(
+    rf"(?:{_GONE}|deleted|deactivated)(?:at|on|am|le|date|datum|time)|"
+    rf"(?:date|datum|time)(?:of|der|de|d)?(?:{_GONE})|cleancampaign(?:id|title)"
 )
 _STATUS = frozenset(
     [
@@ -41,24 +41,33 @@ _STATUS = frozenset(
     ]
 )
 """As letters alone, since one program's ``unsubscribed_at`` is another's ``unsubscribedAt``."""
+_ANY_STATUS = re.compile(
+    r"(?!sms|phone|mobile|whatsapp|push).*(?:status|statut|estado|stato|emailmarketingconsent)|state"
+)
+"""Who left one way of being told is still told the other ways."""
 _STATES = frozenset(
     [
-        *(
-            "unsubscribed",
-            "optedout",
-            "suppressed",
-            "deleted",
-            "removed",
-            "archived",
-            "cleaned",
-            "hardbounce",
-        ),
-        *("bounced", "complained", "canceled", "cancelled", "redacted", "anonymized", "erased"),
-        *("abgemeldet", "désinscrit", "desinscrit", "désabonné", "desabonné", "disiscritto", "uitgeschreven"),
+        *("suppressed", "deleted", "removed", "archived", "cleaned", "hardbounce", "undeliverable"),
+        *("bounced", "gebounced", "complained", "canceled", "cancelled", "redacted", "anonymized", "erased"),
+        *("blacklisted", "blocklisted"),
     ]
 )
-_YES = frozenset(["true", "1", "yes", "y", "on", "checked", "ja", "oui", "si", "sí"])
-_NO = frozenset(["false", "0", "no", "n", "off", "unchecked", "nein", "non"])
+"""What an order may be, too, where nothing says whose status it is."""
+_ENDED = re.compile(_GONE)
+_YES = frozenset(
+    [
+        *("true", "1", "yes", "y", "on", "x", "checked", "ja", "oui", "si", "sí"),
+        *("wahr", "vrai", "vero", "verdadero", "verdadeiro", "waar"),
+    ]
+)
+_NO = frozenset(
+    [
+        *("false", "0", "no", "n", "off", "unchecked", "nein", "non"),
+        *("falsch", "faux", "falso", "onwaar"),
+    ]
+)
+"""Also as spreadsheets write it that speak another language."""
+_DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}")
 
 
 def tells_of_leaving(kind: Any) -> bool:
@@ -80,12 +89,14 @@ def has_left(person: Any) -> bool:
 
 
 def _says_left(name: str, value: Any) -> bool:
-    return (
-        (name in _FLAGS and _plain(value) in _YES)
-        or (name in _SUBSCRIBED and _plain(value) in _NO)
-        or (name in _STATUS and _letters(_plain(value)) in _STATES)
-        or (name in _TIMES and _is_time(value))
-    )
+    plain = _plain(value)
+    if _FLAGS.fullmatch(name):
+        return plain in _YES or (_DATE.match(plain) is not None and _is_time(value))
+    if _TIMES.fullmatch(name):
+        return _is_time(value)
+    if _ANY_STATUS.fullmatch(name) and _ENDED.fullmatch(_letters(plain)):
+        return True
+    return (name in _STATUS and _letters(plain) in _STATES) or (name in _SUBSCRIBED and plain in _NO)
 
 
 def _letters(text: str) -> str:

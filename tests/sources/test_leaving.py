@@ -100,6 +100,24 @@ def test_any_other_event_is_not(kind: Any) -> None:
         *({name: "2026-01-01"} for name in ("Unsubscribed On", "Date unsubscribed", "unsubscribe_date")),
         {"state": "cancelled"},
         {"subscription_status": "UNSUBSCRIBED"},
+        # As the exports of lists head their columns.
+        {"UNSUB_TIME": "2021-05-05 10:10:10"},  # Mailchimp
+        {"CLEAN_CAMPAIGN_ID": "4711"},
+        {"Unsubscribed from all email": "Yes"},  # HubSpot
+        {"Email Marketing Consent": "UNSUBSCRIBED"},  # Klaviyo
+        *({"Email permission status": "Unsubscribed"}, {"Opt-out date": "2020-01-01"}),  # Constant Contact
+        {"EMAIL_BLOCKLISTED": "true"},  # Brevo
+        {"email_disabled": "true"},  # Substack
+        {"subscribed_to_emails": "false"},  # Ghost
+        {"Email Subscriber Status": "Unsubscribed"},  # Wix
+        {"Unsubscribed": "2021-01-01 10:00"},  # MailerLite
+        {"Global Status": "Unsubscribed"},  # MailPoet
+        {"Deaktiviert": "03.03.2021"},  # CleverReach
+        *({"Abgemeldet am": "01.02.2020"}, {"Abmeldedatum": "01.02.2020"}, {"Abgemeldet": "x"}),
+        *({"Désinscrit": "oui"}, {"Date de désinscription": "01/02/2020"}, {"Statut": "Désabonné"}),
+        *({"Newsletter-Status": "abgemeldet"}, {"Estado": "Dado de baja"}, {"status": "blocklisted"}),
+        *({"Unsubscribed": yes} for yes in ("WAHR", "VRAI", "VERO", "VERDADERO")),  # Excel's own
+        *({"subscribed": no} for no in ("FALSCH", "FAUX", "FALSO")),
     ],
     ids=str,
 )
@@ -120,6 +138,11 @@ def test_a_contact_that_is_marked_as_gone_has_left(marked: dict[str, Any]) -> No
         *({"deleted_at": at} for at in ("", None, 0, "0", False, "null", [])),
         {"state": "CA", "hs_email_optout": "", "opt_out": "no", "HasOptedOutOfEmail": False},
         {"unsubscribe": "https://example.com/u/1"},
+        {"unsubscribe": "2026-link"},
+        {"Unsubscribed": "FALSCH", "Deaktiviert": "", "Abgemeldet": "00.00.0000", "UNSUB_TIME": ""},
+        {"Statut": "Inscrit", "Clean Time": "10:00", "Opt-out reason": "none", "SMS opt out": "yes"},
+        {"SMS status": "unsubscribed", "Email status": "subscribed"},
+        {"Newsletter Status": "cancelled", "Marketing opt in": "yes", "Deactivated": "alarm"},
         {"archived": False, "is_subscribed": "ja", "unsubscribed": "nein", "Order Status": "cancelled"},
         {},
     ],
