@@ -147,9 +147,9 @@ class Import:
             return Problem(row.line, row.problem, row.cells)
         cells = dict(zip(self.table.columns, map(as_typed, row.cells), strict=False))
         fields, mapping = self._fields(cells), self.source.mapping
-        # What else `unless` asks for may lie deeper than the columns of a table do. A source without one has
-        # never been told of who left; the export of a list tells of everybody.
-        if has_left(fields) and (self.source.unless is None or self.source.tells_of_leaving(fields)):
+        # The export of a list tells of everybody, and not in the fields in which a message does that `unless`
+        # looks at: a preset's would find nobody there.
+        if has_left(fields) and not self.source.takes_who_left:
             return Problem(row.line, "left, or said no", row.cells)
         given = self._given(cells)
         mapped = mapping.correct(fields, given) if given else mapping.apply(fields)

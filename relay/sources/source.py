@@ -226,6 +226,11 @@ class Source:
         """Whether ``unless`` says that these fields are of somebody who left or said no."""
         return self.unless is not None and _is_true(search(self.unless, fields))
 
+    @property
+    def takes_who_left(self) -> bool:
+        """Whether ``unless`` is the ``null`` by which an owner asks for everybody."""
+        return self.unless is not None and self.unless.expression.strip("` ") == "null"
+
     def is_test(self, fields: abc.Mapping[str, Any], headers: abc.Mapping[str, str]) -> bool:
         """Whether the sender only tries the address out."""
         if self.test_header and self.test_header.holds(headers):

@@ -1,6 +1,7 @@
 """Whatever a sender's messages look like, its source can be tried, and old sign-ups come into it."""
 
 import io
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from relay.config.presets import preset_names
 from relay.config.settings import Settings
 from relay.operator.filter import Filter
 from relay.operator.operator import Operator
+from relay.process.opening import open_outbox
 from tests.kit.inside import offline
 
 SENDERS = preset_names()
@@ -46,8 +48,16 @@ def test_who_left_comes_in_by_no_table_either(operator: Operator) -> None:
         assert found.queued == 1, name
     export = b"email,Status,Email Opt Out\ngone@example.com,Unsubscribed,\n"
     export += b"no@example.com,,TRUE\nada@example.com,,\n"
-    for name in ("framer", "typeform"):  # what they send says nothing of that; a list that was exported does
+    # What their messages say nothing of, or elsewhere, a list that was exported says.
+    for name in ("framer", "typeform", "hubspot", "woocommerce", "shopify"):
         found = operator.import_table(name, io.BytesIO(export), {"email": "email"})
         assert [one.line for one in found.problems] == [2, 3] and found.queued == 1, name
-    shops = operator.import_table("woocommerce", io.BytesIO(table), {"email": "email"})
-    assert shops.queued == 2, "its messages say nothing of that"
+
+
+def test_who_asks_for_everybody_gets_who_left_by_a_table_too(tmp_path: Path) -> None:
+    sources = {"crm": {"preset": "hubspot", "secret": "env:SECRET", "unless": "null"}}
+    table = b"email,Unsubscribed from all email\ngone@example.com,Yes\nada@example.com,No\n"
+    settings = offline(tmp_path, sources)
+    box = open_outbox(settings, time.time)
+    box.prepare(settings.destinations)
+    assert Operator(settings, box).import_table("crm", io.BytesIO(table), {"email": "email"}).queued == 2
