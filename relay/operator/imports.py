@@ -23,7 +23,7 @@ from relay.outbox.people import People
 from relay.outbox.records import Entry, Stored
 from relay.outbox.statements import stamped
 from relay.sources.body import Submission
-from relay.sources.leaving import has_left
+from relay.sources.leaving import has_left, never_said_yes
 from relay.sources.mapping import CONTACTS, Mapped
 from relay.sources.paths import Path
 from relay.sources.rules import Rule
@@ -147,9 +147,7 @@ class Import:
             return Problem(row.line, row.problem, row.cells)
         cells = dict(zip(self.table.columns, map(as_typed, row.cells), strict=False))
         fields, mapping = self._fields(cells), self.source.mapping
-        # The export of a list tells of everybody, and not in the fields in which a message does that `unless`
-        # looks at: a preset's would find nobody there.
-        if has_left(fields) and not self.source.takes_who_left:
+        if self._is_gone(fields):
             return Problem(row.line, "left, or said no", row.cells)
         given = self._given(cells)
         mapped = mapping.correct(fields, given) if given else mapping.apply(fields)
@@ -157,6 +155,16 @@ class Import:
             why = "; ".join(f"{name}: {' '.join(said)}" for name, said in mapped.errors.items())
             return Problem(row.line, why, row.cells)
         return self._made(fields, mapped, vault, at)
+
+    def _is_gone(self, fields: Mapping[str, Any]) -> bool:
+        """Whether the export of a list, which tells of everybody, has somebody who is not on it (any more).
+
+        It does not say so in the fields of a message that `unless` looks at: a preset's would find nobody.
+        """
+        if self.source.takes_who_left:
+            return False
+        # Where people are asked for each contact, their answers are.
+        return has_left(fields) or (not self.source.mapping.consent and never_said_yes(fields))
 
     def _made(self, fields: dict[str, Any], mapped: Mapped, vault: Vault, at: float) -> Entry:
         sent = submission_of(fields, at)

@@ -67,6 +67,8 @@ _NO = frozenset(
     ]
 )
 """Also as spreadsheets write it that speak another language."""
+_ASKED = frozenset(["acceptsmarketing", "acceptsemailmarketing"])
+_NEVER = frozenset(["neversubscribed", "nonsubscribed", "notsubscribed"])
 _DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}")
 
 
@@ -85,6 +87,15 @@ def has_left(person: Any) -> bool:
     """Whether a contact is marked as one who left: by a flag, a status, or the time of it."""
     return isinstance(person, Mapping) and any(
         _says_left(_letters(str(name)), value) for name, value in person.items()
+    )
+
+
+def never_said_yes(person: Mapping[str, Any]) -> bool:
+    """Whether the export of a list or of a shop's customers says of a contact that it never joined."""
+    said = ((_letters(str(name)), _plain(value)) for name, value in person.items())
+    return any(
+        (name in _ASKED and value in _NO) or (_ANY_STATUS.fullmatch(name) and _letters(value) in _NEVER)
+        for name, value in said
     )
 
 
