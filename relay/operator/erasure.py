@@ -1,5 +1,6 @@
 """Everything of one contact is found and erased."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any
 from relay.operator import numbers
 from relay.operator.values import spellings, values_of
 from relay.sources import contact
+from relay.sources.body import JSON
 from relay.sources.text import normal
 from relay.vault import CannotOpen, Vault
 
@@ -79,7 +81,7 @@ class Mentioned:
 def that_mention(
     rows: Iterator[dict[str, Any]], mentioned: Mentioned, vault: Vault
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows whose body, mapped or not, holds a contact somewhere."""
+    """Yield the rows of whom something is kept, mapped or not, that holds a contact somewhere."""
     return (row for row in rows if _mentions(row, mentioned, vault))
 
 
@@ -91,4 +93,6 @@ def _mentions(row: dict[str, Any], mentioned: Mentioned, vault: Vault) -> bool:
         payload = vault.open(row["payload"], row["receipt"])
     except CannotOpen:
         return False
-    return mentioned.is_in(payload.get("body", b""), payload.get("content_type") or "")
+    if "body" not in payload:  # of what may be a bot's, only what would be sent is kept
+        return mentioned.is_in(json.dumps(payload).encode(), JSON)
+    return mentioned.is_in(payload["body"], payload.get("content_type") or "")

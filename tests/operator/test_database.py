@@ -46,6 +46,17 @@ def test_a_person_is_erased_in_every_state_and_file(relay: RelayProcess) -> None
     assert (again.status, "repeat" in again.json) == (202, False), "nothing of it is remembered"
 
 
+def test_whom_somebody_suspect_names_is_erased_too(relay: RelayProcess) -> None:
+    address = email("named")
+    named = receipt_of(relay.form({"email": email("bot"), "first_name": f"Ask {address}", TRAP: "bot"}))
+    other = receipt_of(relay.form({"email": email("bot"), "first_name": f"Ask x{address}", TRAP: "bot"}))
+
+    assert ran(relay, "erase", "--contact", address) == "1 submission erased\n"
+
+    left = {row["receipt"] for row in relay.rows(history=False)}
+    assert named not in left and other in left
+
+
 def test_nobody_else_is_erased(relay: RelayProcess) -> None:
     ours = email("ann")
     others = [f"jo{ours}", f"jo.{ours}", f"{ours}.example", f"{ours}x"]
