@@ -270,7 +270,9 @@ class Store:
         try:
             self._copy_into(target)
         except sqlite_module().Error as problem:
-            target.unlink()  # half a backup looks like one
+            # Half a backup looks like one; and its journal would empty whatever is given that name later.
+            for left in ("", "-journal", "-wal", "-shm"):
+                target.with_name(target.name + left).unlink(missing_ok=True)
             raise Unavailable(f"the copy could not be written: {problem}") from None
 
     def _copy_into(self, target: Path) -> None:

@@ -1,10 +1,8 @@
 """Setting a relay up: what is asked, what is written, and that it can be done twice."""
 
 import os
-import resource
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
@@ -17,6 +15,7 @@ from relay.config import settings
 from relay.config.settings import Settings
 from relay.vault import keys_beside
 from tests.cli.conftest import CLEARED, Said
+from tests.kit.processes import full_after
 
 Run = Callable[..., Said]
 PAGE = """
@@ -94,17 +93,6 @@ def test_a_configuration_that_is_there_is_looked_at_where_it_stands(run: Run, fo
     (folder / "relay.toml").write_text("# as a shell of Windows writes it", encoding="utf-16")
     said = run("init", "--yes")
     assert (said.status, said.err.splitlines()[-1]) == (2, "relay.toml: is not UTF-8; save it as that")
-
-
-@contextmanager
-def full_after(size: int) -> Iterator[None]:
-    """No file grows beyond a size, as if the disk were full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_what_a_full_disk_cut_short_is_not_left_behind(folder: Path) -> None:

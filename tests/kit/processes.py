@@ -2,10 +2,12 @@
 
 import os
 import random
+import resource
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -68,3 +70,14 @@ def _processes() -> list[tuple[int, str, int, int]]:
         state, ppid, _, session = stat.rpartition(")")[2].split()[:4]
         found.append((int(folder.name), state, int(ppid), int(session)))
     return found
+
+
+@contextmanager
+def full_after(size: int) -> Iterator[None]:
+    """No file grows beyond a size, as if the disk were full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

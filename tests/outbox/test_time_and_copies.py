@@ -18,12 +18,13 @@ from relay.delivery import (
 )
 from relay.health import RESTORED
 from relay.outbox import listing, notices, timekeeping
-from relay.outbox.errors import Unfit
+from relay.outbox.errors import Unavailable, Unfit
 from relay.outbox.outbox import Outbox
 from relay.outbox.schema import deliveries, holds
 from relay.outcome import Later, Refused
 from relay.quota import parse_windows, used
 from relay.vault import Vault, parse_key
+from tests.kit.processes import full_after
 from tests.kit.stored import rows_of
 from tests.outbox.outboxes import (
     KEY,
@@ -311,6 +312,19 @@ def test_a_backup_overwrites_nothing(sqlite_store: Store, tmp_path: Path) -> Non
         sqlite_store.opened[0].backup(tmp_path / "copy.db")
 
     assert (tmp_path / "copy.db").read_text() == "precious"
+
+
+def test_a_backup_that_fails_empties_no_other_that_gets_its_name(sqlite_store: Store, tmp_path: Path) -> None:
+    outbox = sqlite_store.opened[0]
+    filled_quickly(outbox, 8000)
+    with full_after(1024 * 1024), pytest.raises(Unavailable):
+        outbox.backup(tmp_path / "copy.db")
+    outbox.backup(tmp_path / "good.db")
+
+    (tmp_path / "good.db").rename(tmp_path / "copy.db")
+
+    copy = sqlite3.connect(tmp_path / "copy.db")
+    assert copy.execute("SELECT count(*) FROM deliveries").fetchone() == (8000,)
 
 
 @pytest.mark.postgres
