@@ -92,6 +92,8 @@ def import_(
         found = operator.import_table(
             source, table, names, encoding=encoding, tell=tell, reject=reject, dry_run=dry_run
         )
+    if found.guessed:
+        note(f"read as {found.guessed}, which is a guess: where names come out wrong, say --encoding")
     for problem in found.problems:
         click.echo(f"line {problem.line}: {problem.why}", err=True)
     click.echo(_told(found, dry_run))

@@ -57,6 +57,8 @@ class Imported:
     problems: list[Problem] = field(default_factory=list)
     unread_from: int | None = None
     """The line from which on nothing could be read."""
+    guessed: str | None = None
+    """The encoding of its text, where that may be another."""
 
 
 Tell = Callable[[Imported], None]
@@ -123,6 +125,7 @@ class Import:
         ``found`` is told after each batch, however this ends.
         """
         people = People()
+        found.guessed = self.table.encoding if self.table.is_guess else None
         rows = self.table.rows()
         while batch := list(itertools.islice(rows, _BATCH)):
             entries: list[Entry] = []

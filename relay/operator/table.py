@@ -21,7 +21,8 @@ _NAMED_DELIMITER = re.compile(r'"?sep=([^\w"\s]|\t)"?(?=[\r\n])', re.IGNORECASE)
 _BROKEN = re.compile("[\0\ud800-\udfff]")
 _ARCHIVE = b"PK\x03\x04"
 _COMMON = "cp1252"
-_OLD_ENCODINGS = [_COMMON, "cp1250", "cp1251", "utf_16"]
+_OLD_ENCODINGS = [_COMMON, "cp1250", "cp1251", "utf_16", "mac_roman", "cp850"]
+"""The last two are what Excel writes as CSV for Macintosh and for MS-DOS."""
 _MARKS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -42,6 +43,8 @@ class Row:
 class Table:
     """Reads a file that can be sought in. ``encoding`` and ``delimiter`` are what was found out.
 
+    ``is_guess``: whether the text fits more encodings than one, and may come out wrong.
+
     ``unread_from``: the line from which on nothing could be read, once rows have ended there. Where quotes do
     not match, nobody can tell a note that goes over several lines from rows: reading on would make people up.
     """
@@ -53,6 +56,7 @@ class Table:
             raise Unfitting("the file is a spreadsheet's own, or an archive: save the table as CSV")
         file.seek(0)
         self.encoding = encoding or _encoding(sample)
+        self.is_guess = encoding is None and self.encoding in _OLD_ENCODINGS
         try:
             head = sample.decode(self.encoding, "ignore")
             self._text = io.TextIOWrapper(file, self.encoding, errors="surrogateescape", newline="")

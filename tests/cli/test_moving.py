@@ -56,6 +56,14 @@ def test_rows_that_came_back_are_mended_and_taken(site: Site) -> None:
     assert head == ["line", "why", "email", "first_name"] and row[2:] == ["twice", "Bob"]
 
 
+def test_a_guessed_encoding_is_said(site: Site) -> None:
+    (site.folder / "old.csv").write_bytes("email,first_name\nada@example.com,Łukasz Żółć\n".encode("cp1250"))
+    tried = site.run("import", "newsletter", "old.csv", "--dry-run")
+    assert "a guess: where names come out wrong, say --encoding" in tried.err
+    told = site.run("import", "newsletter", "old.csv", "--dry-run", "--encoding", "cp1250")
+    assert "guess" not in told.err
+
+
 @pytest.mark.parametrize("encoding", ["klingon", "rot13", "utf-16"])
 def test_an_encoding_that_does_not_fit_is_one_line(site: Site, encoding: str) -> None:
     (site.folder / "old.csv").write_text(TABLE)

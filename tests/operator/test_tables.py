@@ -78,6 +78,18 @@ def test_encoding_and_delimiter_are_found_out(operator: Operator, encoding: str,
     ]
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "mac_roman", "cp850"])
+def test_what_excel_saved_in_an_old_encoding_is_read_and_said_to_be_a_guess(
+    operator: Operator, encoding: str
+) -> None:
+    rows = "ada@example.com;;Jürgen;Groß\nbob@example.com;;Zoë;Müller\ncy@example.com;;André;Lefèvre\n"
+    table = "email;phone;first_name;last_name\n" + rows
+
+    assert taken(operator, table, dry_run=True).guessed is None
+    assert taken(operator, table.encode(encoding)).guessed == encoding
+    assert [name for _, _, name in profiles(operator)] == ["André Lefèvre", "Zoë Müller", "Jürgen Groß"]
+
+
 @pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_a_line_that_names_the_delimiter_is_no_heading(operator: Operator, first: str, encoding: str) -> None:
