@@ -162,6 +162,33 @@ def test_a_mistake_in_a_field_out_of_sight_is_told_where_it_can_be_seen(
     expect(page.get_by_role("alert")).to_have_text("Enter a valid e-mail address, like name@example.com.")
 
 
+def test_a_question_about_a_field_out_of_sight_is_asked_where_it_can_be_seen(
+    relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit
+) -> None:
+    """As of a form in steps, whose button stands in the last one."""
+    steps = f'<div id="step">{FIELDS}</div><button>Join</button>'
+    page = visit(site.serve("/asked", with_script(relay, form(relay, fields=steps))))
+    page.get_by_label("E-mail").fill("stepped@gmial.com")
+    page.evaluate("document.getElementById('step').style.display = 'none'")
+    page.get_by_role("button").click()
+    page.get_by_role("button", name="Yes, use this one").click()
+    expect(page.get_by_role("status")).to_be_visible()
+    assert arrived(upstream, "stepped@gmail.com")
+
+
+def test_of_fields_of_one_name_the_one_in_sight_is_told(
+    relay: RelayProcess, site: Site, visit: Visit
+) -> None:
+    """As of a box, with the hidden field beside it that frameworks say no with."""
+    box = (
+        '<input type="hidden" name="agree" value="0"><label><input type="checkbox" name="agree"> Yes</label>'
+    )
+    page = visit(site.serve("/box", with_script(relay, form(relay, "consenting", fields=JOIN + box))))
+    page.get_by_label("E-mail").fill("boxed@example.com")
+    page.get_by_role("button").click()
+    expect(page.get_by_role("checkbox")).to_have_attribute("aria-invalid", "true")
+
+
 def test_who_gets_no_answer_is_told_and_can_send_it_again(
     relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit
 ) -> None:

@@ -85,21 +85,32 @@
     return element;
   };
 
+  // The field of a name where its visitor sees it: it may belong to an earlier step of the form.
+  const seen = ({ form }, name) => {
+    const found = form.elements.namedItem(name);
+    const fields = found && !found.type ? [...found] : [found];
+    return fields.find((field) => field && field.type != "hidden" && field.getClientRects().length);
+  };
+
+  // Puts a note beside a field, or where there is none to see at the end.
+  const put = ({ form, undo }, note, field) => {
+    if (field) (field.closest("label") || field).after(note);
+    else form.append(note);
+    undo.push(() => note.remove());
+  };
+
   // Shows what is wrong; returns the first field concerned.
   const refuse = (state, errors, detail) => {
     let first;
     const show = (text, field) => {
       const note = speak("relay-error", "alert", text);
-      if (field) (field.closest("label") || field).after(note);
-      else state.form.append(note);
-      state.undo.push(() => note.remove());
+      put(state, note, field);
       return note.id;
     };
     for (const name in errors) {
       const text = errors[name].map((one) => say(state, one)).join(" ");
-      let field = state.form.elements.namedItem(name);
-      if (field && !field.type) field = field[0];
-      if (field && field.type != "hidden" && field.getClientRects().length) {
+      const field = seen(state, name);
+      if (field) {
         const before = get(field, "aria-describedby");
         const mark = (wrong, described) => {
           set(field, "aria-invalid", wrong);
@@ -134,8 +145,7 @@
     };
     const keep = offer(texts.keep_typed, () => 0);
     offer(texts.use_meant, () => (field.value = meant));
-    field.after(note);
-    state.undo.push(() => note.remove());
+    put(state, note, seen(state, name));
     return keep;
   };
 
