@@ -1,10 +1,10 @@
 """relay.js on pages that have scripts and habits of their own, and on networks that fail half-way."""
 
 from collections.abc import Callable
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Site
 from tests.browser.test_forms import arrived
@@ -187,6 +187,30 @@ def test_of_fields_of_one_name_the_one_in_sight_is_told(
     page.get_by_label("E-mail").fill("boxed@example.com")
     page.get_by_role("button").click()
     expect(page.get_by_role("checkbox")).to_have_attribute("aria-invalid", "true")
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_where_the_script_may_ask_and_not_post_the_browser_posts(
+    relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit, is_stored: bool
+) -> None:
+    """As with a blocker, or a proxy that stops OPTIONS; or where a network lost an answer."""
+    address = f"blocked-{is_stored}@gmial.com".lower()
+    page = visit(site.serve("/blocked", with_script(relay, form(relay, fields=JOIN))))
+
+    def block(route: Route) -> None:
+        if route.request.resource_type != "fetch":
+            route.continue_()
+            return
+        if is_stored:
+            assert route.fetch(post_data=urlencode({"email": address})).ok
+        route.abort()
+
+    page.route("**/submit/newsletter", block)
+    page.get_by_label("E-mail").fill(address)
+    page.get_by_role("button").click()
+    expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert arrived(upstream, address)
+    assert [row["state"] for row in relay.rows(contact=address)] == ["delivered"]
 
 
 def test_who_gets_no_answer_is_told_and_can_send_it_again(

@@ -42,12 +42,16 @@
   };
 
   // Asks the relay for a signed time and its words. It answers the same pages that may post, so where
-  // this fails, a post by script would never leave: then the browser posts, and nothing is sent twice.
-  const ask = (state, url) => {
+  // this fails, a post by script would never leave: then the browser posts.
+  const request = (url) => {
     const [source] = url.slice(base.length + 7).split(/[/?#]/);
     const address = `${base}forms/${source}/timestamp?language=${page.documentElement.lang}`;
+    return call(address, {}, 15).then((answer) => (answer.ok ? answer.json() : Promise.reject()));
+  };
+
+  const ask = (state, url) => {
     state.url = url;
-    state.offer = call(address, {}, 15).then((answer) => (answer.ok ? answer.json() : Promise.reject()));
+    state.offer = request(url);
     return state.offer;
   };
 
@@ -193,7 +197,13 @@
       const said = await answer.json();
       if (said.suggestion) return suggest(state, Object.entries(said.suggestion)[0]);
       return refuse(state, said.errors, say(state, said.detail));
-    } catch {
+    } catch (problem) {
+      // A blocker, or a proxy that stops OPTIONS, may let the script ask and not post. The browser's own post
+      // gets through; if only the answer was lost, it is a repeat. Who has no network stays on the page.
+      if (problem.name == "TypeError" && (await request(url).catch(() => 0))) {
+        body.delete("relay_suggest");
+        return leave(state.form, url, body);
+      }
       return refuse(state, {}, state.texts.again);
     }
   };
