@@ -81,6 +81,19 @@ def test_the_button_that_was_pressed_is_known_after_a_question(
     assert [body.get("plan") for body in bodies] == [["large"], ["large"]]
 
 
+def test_the_button_that_was_pressed_is_known_in_browsers_of_2022(
+    relay: RelayProcess, site: Site, visit: Visit
+) -> None:
+    """Safari before 16.4, say, whose FormData looks at a form alone."""
+    old = "FormData = (Own => function (form) { return new Own(form) })(FormData)"
+    page = visit(site.serve("/older", before(old, with_script(relay, form(relay, fields=PLANS)))))
+    bodies = posted(page)
+    page.get_by_label("E-mail").fill("older@example.com")
+    page.get_by_role("button", name="Large").click()
+    expect(page.get_by_role("status")).to_be_visible()
+    assert [body.get("plan") for body in bodies] == [["large"]]
+
+
 def test_where_the_script_may_not_connect_the_browser_posts_what_was_pressed_to_where_it_says(
     relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit
 ) -> None:

@@ -220,8 +220,11 @@
     state.button = button;
     // What was filled in when it was sent: what the page does to its fields from here on is its own affair.
     const body = new URLSearchParams();
-    for (const [name, value] of new FormData(form, within(form, button)))
+    for (const [name, value] of new FormData(form))
       if (value.trim && name != "relay_ts") body.append(name, value);
+    // FormData takes the button along in newer browsers only.
+    const pressed = within(form, button);
+    if (pressed && get(pressed, "name")) body.append(get(pressed, "name"), pressed.value);
     // A signed time is its source's: a button may name another.
     if (state.url != url) state.offer = state.at = 0;
     try {
