@@ -19,6 +19,9 @@ from relay.web.problems import problem, shown, wants_page
 
 blueprint = Blueprint("submit", __name__)
 
+WITHOUT_POST = 'the form has no method="post"'
+"""The cause where somebody sent such a form: nothing is taken from an address, they see the relay's own."""
+
 # A rule without methods takes every one, so that an unknown source is told before a wrong method.
 blueprint.record(lambda setup: setup.app.url_map.add(Rule("/submit/<name>", endpoint="submit.submit")))
 
@@ -35,7 +38,7 @@ def submit(name: str) -> Response:
         return _take_in(relay, intake, source)
     if request.method == "OPTIONS":
         return let_ask(relay, source)
-    return _greet(source)
+    return _greet(relay, source)
 
 
 @blueprint.after_request
@@ -125,12 +128,14 @@ def _closing(response: Response) -> Response:
 # --- what comes before a submission -------------------------------------------------------------------
 
 
-def _greet(source: Source) -> Response:
+def _greet(relay: Relay, source: Source) -> Response:
     """Answer a sender that tries the address out, and show a person who opened it the form."""
     is_read = request.method in ("GET", "HEAD")
     if is_read and source.handshake is not None:
         return pages.handshake(source, source.handshake)
     if is_read and source.is_form and wants_page():
+        if source.mapping.has_contact_fields(request.args.to_dict()):
+            _note(relay, source, Refused(303, WITHOUT_POST))
         return see(f"/forms/{source.name}")
     response = shown(405, "Submissions are posted here.")
     response.headers["Allow"] = "GET, OPTIONS, POST" if source.handshake else "OPTIONS, POST"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.client import post_form, post_json
+from tests.kit.client import post_form, post_json, request
 from tests.kit.people import email
 from tests.kit.processes import eventually
 from tests.kit.relay import HOOK, NEWSLETTER, RelayProcess, config
@@ -76,6 +76,16 @@ def test_a_page_of_another_site_is_named_if_it_looks_like_one(relay: RelayProces
         assert answer.status == 403
     assert eventual(relay, "newsletter", "unknown origin https://evil.example") == 2
     assert eventual(relay, "newsletter", "unknown origin (unusual)") == 1
+
+
+def test_a_form_that_forgot_to_post_is_told_of(relay: RelayProcess) -> None:
+    """Browsers put what was typed into the address then, and nobody is signed up."""
+    page = {"Accept": "text/html"}
+    for path in ("?email=lost%40example.com&first_name=Ada", "?phone=", "?utm_source=letter", ""):
+        answer = request(relay.port, "GET", f"/submit/newsletter{path}", headers=page)
+        assert (answer.status, answer.header("Location")) == (303, "/forms/newsletter")
+    assert eventual(relay, "newsletter", 'the form has no method="post"') == 2
+    assert "lost" not in relay.output()
 
 
 def test_what_visitors_got_wrong_is_told_by_the_names_of_the_fields(relay: RelayProcess) -> None:
