@@ -23,6 +23,8 @@ from relay.sources.source import Captcha
 
 NOT_PASSED = "captcha"
 TOO_LATE = "captcha: too late"
+NO_ANSWER = "captcha: no answer"
+"""Nothing came for the service to judge: a program, or a page without the widget, or one that was stopped."""
 AGAIN_SECONDS = 15.0
 """After how long a submission is checked again about which the service said nothing."""
 _IDLE_SECONDS = 2.0
@@ -148,17 +150,17 @@ class Checker:
 
         Raises ValueError.
         """
-        payload = self._outbox.vault.open(taken.box, taken.receipt)
+        token = self._outbox.vault.open(taken.box, taken.receipt).get("captcha", "")
         body = {
             "secret": captcha.secret,
-            "response": payload.get("captcha", ""),
+            "response": token,
             # Turnstile tells the first verdict again to who asks with the same; others pass over it.
             "idempotency_key": str(uuid.UUID(taken.receipt)),
         }
         answer = self._line.call("POST", captcha.url, body, _DEADLINE_SECONDS, form=True)
         verdict, reason = None, NOT_PASSED
         if isinstance(answer, Answer) and answer.status == 200:
-            verdict, reason = verdict_of(answer, taken.again), reason_of(answer)
+            verdict, reason = verdict_of(answer, taken.again), reason_of(answer) if token else NO_ANSWER
         self._away[captcha] = time.monotonic() + _AWAY_SECONDS if verdict is None else 0
         return verdict, reason
 

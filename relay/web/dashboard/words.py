@@ -74,6 +74,8 @@ REASONS: dict[str, str] = {
     "disposable address": "Its address is one that relay.toml lists as disposable. Send it or discard it, as "
     "you decided then.",
     "captcha": "The captcha service says that it is no person. Discard it, unless you know better.",
+    "captcha: no answer": "It came without an answer to the captcha. Where the widget was blocked, or not "
+    "there yet, it may be a person; if all are so, the page shows none, or captcha.field is not its field.",
     "captcha: too late": "The answer to the captcha had run out, or was used before, often by a person who "
     "took minutes to correct a mistake. Send real people.",
     "captcha: no verdict": "The captcha service did not answer in time. Send real people; look at the "
