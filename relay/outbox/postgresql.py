@@ -16,6 +16,8 @@ _OPTIONS = (
     "-c jit=off -c statement_timeout={:.0f} -c lock_timeout=5000 -c idle_in_transaction_session_timeout=15000"
 )
 
+_COMMIT = "SET LOCAL synchronous_commit = on; COMMIT"
+
 
 class Impatient(psycopg.Connection[Any]):
     """A connection that is given up when the server does not answer.
@@ -25,6 +27,16 @@ class Impatient(psycopg.Connection[Any]):
     """
 
     patience = math.inf
+
+    def commit(self) -> None:
+        """Commit what outlives a crash of the server from then on, whatever is usual there.
+
+        Said with each commit, and in one message: a pooler's next transaction may be another session's.
+        """
+        if self.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
+            self.execute(_COMMIT, prepare=False)  # of two statements none can be prepared
+        else:
+            super().commit()
 
     def wait(self, gen: Any, *rest: Any, **options: Any) -> Any:
         """Wait for an answer. Raises psycopg.OperationalError after ``patience`` seconds."""

@@ -24,7 +24,6 @@ from relay.outbox.records import Claim, Turn
 from relay.outcome import Later, Refused, Unclear, Unreadable
 from relay.quota import parse_windows
 from relay.vault import Vault, parse_key
-from tests.kit import services
 from tests.kit.stored import rows_of
 from tests.kit.upstream import worst
 from tests.outbox.outboxes import (
@@ -367,11 +366,7 @@ def test_dispatchers_in_several_processes_share_the_windows(postgres_url: str, n
 
 
 @pytest.mark.parametrize("number", [200, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_four_processes_claim_every_row_once(
-    postgres_url: str, postgres_cluster: services.Postgres, number: int
-) -> None:
-    name = postgres_url.rpartition("/")[2]
-    postgres_cluster.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")  # not what is tested
+def test_four_processes_claim_every_row_once(postgres_url: str, number: int) -> None:
     store = Store(postgres_url)
     receipts = filled_quickly(store.open(), number)
 
