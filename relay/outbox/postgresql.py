@@ -65,6 +65,7 @@ def engine_for(url: str, seconds: float = 10.0, **pool: Any) -> Engine:
     engine = sa.create_engine(
         address.difference_update_query(["prepare_threshold"]),
         hide_parameters=True,
+        isolation_level="READ COMMITTED",  # whatever is usual there: stricter ones refuse who crosses another
         pool_pre_ping=True,
         **{**usual, **pool},
         connect_args={

@@ -153,6 +153,25 @@ def test_who_comes_while_the_server_has_no_connection_to_spare_waits_for_one_of_
 
 
 @pytest.mark.postgres
+@pytest.mark.parametrize("usual", ["serializable", "repeatable read"])
+def test_who_signs_up_at_one_moment_is_kept_however_strictly_transactions_are_kept_apart(
+    postgres_url: str, postgres_cluster: services.Postgres, usual: str
+) -> None:
+    """Of two that cross, the stricter ways refuse one: it is to be tried again, which nothing here does."""
+    name = sa.make_url(postgres_url).database
+    postgres_cluster.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = '{usual}'")
+    store = Store(postgres_url)
+    outbox = store.open()
+    entries = [entry(outbox, f"n{number // 2}") for number in range(40)]
+
+    with ThreadPoolExecutor(20) as crowd:
+        receipts = set(crowd.map(lambda one: outbox.put(one).delivery.receipt, entries, timeout=60))
+
+    assert len(receipts) == count(outbox) == 20
+    store.close()
+
+
+@pytest.mark.postgres
 def test_a_step_over_many_rows_takes_as_long_as_it_takes(postgres_url: str) -> None:
     engine = engine_for(postgres_url)
 
