@@ -79,24 +79,36 @@ def engine_for(url: str, seconds: float = 10.0, **pool: Any) -> Engine:
     @event.listens_for(engine, "do_connect")
     def connect(_: Any, __: Any, words: list[Any], options: dict[str, Any]) -> Impatient:
         connection = Impatient.connect(*words, **options)
-        connection.patience = _patience(connection, seconds, str(said.get("options", "")))
+        connection.patience = seconds + _SILENT_SECONDS
+        if "prepare_threshold" not in said and _is_pooled(connection):
+            connection.prepare_threshold = None
+        if "statement_timeout" in str(said.get("options", "")):
+            connection.patience = _patience(connection)
         return connection
 
     return engine
 
 
-def _patience(connection: psycopg.Connection[Any], seconds: float, options: str) -> float:
-    """Return for how long an answer is waited for: what the address says of statements goes first."""
-    if "statement_timeout" in options:
-        query = "SELECT setting::float / 1000 FROM pg_settings WHERE name = 'statement_timeout'"
-        row = connection.execute(query).fetchone()
-        connection.rollback()
-        seconds = (row[0] if row else 0) or math.inf
-    return seconds + _SILENT_SECONDS
+def _is_pooled(connection: psycopg.Connection[Any]) -> bool:
+    """Whether a pooler may change sessions: it tells another number than the session's that it lends has.
+
+    What is prepared in one is unknown to the next, or is something else.
+    """
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    connection.rollback()
+    return row is None or row[0] != connection.info.backend_pid
+
+
+def _patience(connection: psycopg.Connection[Any]) -> float:
+    """Return for how long an answer is waited for where the address says how long a statement may take."""
+    query = "SELECT setting::float / 1000 FROM pg_settings WHERE name = 'statement_timeout'"
+    row = connection.execute(query).fetchone()
+    connection.rollback()
+    return ((row[0] if row else 0) or math.inf) + _SILENT_SECONDS
 
 
 def _prepared(threshold: Any) -> dict[str, int | None]:
-    """Return from which use on a statement is prepared: ``none`` behind a pooler that changes sessions."""
+    """Return what the address says of the use from which on a statement is prepared; ``none`` for never."""
     return {} if threshold is None else {"prepare_threshold": None if threshold == "none" else int(threshold)}
 
 

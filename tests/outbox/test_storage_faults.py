@@ -211,6 +211,19 @@ def test_a_postgresql_that_hangs_is_away_until_it_answers_again(own_cluster: ser
 
 
 @pytest.mark.postgres
+def test_statements_are_prepared_unless_a_pooler_stands_between(postgres_url: str) -> None:
+    with services.pooler(postgres_url) as pooled:
+        found = []
+        for url in (postgres_url, pooled, f"{pooled}?prepare_threshold=7"):
+            engine = postgresql.engine_for(url)
+            with engine.connect() as conn:
+                connection: Any = conn.connection.driver_connection
+                found.append(connection.prepare_threshold)
+            engine.dispose()
+    assert found == [5, None, 7]
+
+
+@pytest.mark.postgres
 def test_what_the_address_of_a_database_says_goes_first(postgres_url: str) -> None:
     said = "options=-c%20statement_timeout%3D7s%20-c%20search_path%3Drelay&keepalives_idle=60"
     engine = postgresql.engine_for(f"{postgres_url}?{said}&prepare_threshold=none", seconds=1)

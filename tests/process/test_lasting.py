@@ -34,7 +34,7 @@ def test_what_was_answered_outlives_a_crash_where_commits_are_not_waited_for(
     own_cluster.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
     own_cluster.execute("SELECT pg_reload_conf()")
     with ExitStack() as stack:
-        address = f"{stack.enter_context(services.pooler(url))}?prepare_threshold=none" if pooled else url
+        address = stack.enter_context(services.pooler(url)) if pooled else url
         relay = stack.enter_context(RelayProcess(config(upstream.url), database_url=address))
         relay.api("POST", "/api/destinations/ocamba/pause")
         answers = [relay.form({"email": f"ada{number}@example.com"}) for number in range(5)]

@@ -21,9 +21,7 @@ def test_behind_a_pooler_all_is_taken_and_sent_once(postgres_url: str) -> None:
             limits="100/second",
         )
         env = {"RELAY_SECRET_KEYS": new_key(), "OCAMBA_TOKEN": "one-token-for-all"}
-        relay = stack.enter_context(
-            RelayProcess(settings, database_url=f"{url}?prepare_threshold=none", env=env)
-        )
+        relay = stack.enter_context(RelayProcess(settings, database_url=url, env=env))
         bearer = {"Authorization": f"Bearer {relay.hook_secret}"}
         crowds = [
             Submitters(relay.port, "newsletter", count=100, pause=0),
