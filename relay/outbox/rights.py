@@ -1,4 +1,4 @@
-"""Rights: whether a submission could be stored now, and what a PostgreSQL role may do with the tables."""
+"""Rights: whether a submission could be stored now, and what a PostgreSQL role, and its server, leave out."""
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -9,6 +9,7 @@ from relay.outbox.statements import put_meta
 
 _AS_A_SUBMISSION = sa.text("LOCK TABLE deliveries IN ROW EXCLUSIVE MODE")
 _RIGHTS = "SELECT, INSERT, UPDATE, DELETE"
+_FSYNC = sa.select(sa.func.current_setting("fsync", True))
 _LACKS = sa.text(
     """
     SELECT quote_ident(current_user), quote_ident(current_schema()),
@@ -50,3 +51,13 @@ def check_storing(conn: Connection) -> None:
             raise Unavailable(found)
         conn.execute(_AS_A_SUBMISSION)
     put_meta(conn, "pinged", b"1")
+
+
+def risks(conn: Connection) -> list[str]:
+    """Return which settings of a PostgreSQL's server break a promise whatever the relay asks for."""
+    if conn.dialect.name != "postgresql" or conn.scalar(_FSYNC) != "off":
+        return []
+    return [
+        "PostgreSQL had fsync = off at the start: unless its storage sees to that (as Neon's does), a power "
+        "cut loses who was answered, or damages all; set it on, and restart the relay"
+    ]

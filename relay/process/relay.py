@@ -22,7 +22,7 @@ from relay.operator.clerk import Clerk
 from relay.outbox import sqlite, timekeeping
 from relay.outbox.disk import Disk
 from relay.outbox.errors import Damaged, Unavailable, Unfit
-from relay.outbox.rights import check_storing
+from relay.outbox.rights import check_storing, risks
 from relay.process.exits import EXIT_DAMAGED, EXIT_STORAGE, EXIT_UNFIT, leave
 from relay.process.housekeeping import GUESSING_SECONDS, Housekeeping
 from relay.process.keeping import configuration_kept
@@ -68,6 +68,7 @@ class Relay:
         self.outbox = open_outbox(settings, self.clock)
         self._house = Housekeeping(self)
         self.outbox.prepare(settings.destinations, sandbox=settings.is_sandbox, upgrading=_upgrading)
+        self.warned.update(self.outbox.read(risks))
         if self.disk is not None:
             self.outbox.on_full = self.disk.release
         self.outbox.start(self._die)
@@ -88,7 +89,7 @@ class Relay:
         if self.clerk is not None:
             self.clerk.start()
         self._house.start()
-        for warning in settings.warnings:
+        for warning in (*settings.warnings, *self.warned):
             events.note("relay.warning", level=logging.WARNING, warning=warning)
         events.note("relay.started", process=os.getpid(), version=sqlite_version(settings))
 

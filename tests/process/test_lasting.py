@@ -44,3 +44,21 @@ def test_what_was_answered_outlives_a_crash_where_commits_are_not_waited_for(
         own_cluster.start()
         eventually(lambda: relay.readyz() == 200, 30, "the relay going on")
         assert relay.counts() == {"queued": 5}
+
+
+def test_a_server_that_does_not_write_to_its_disk_is_told_of(
+    own_cluster: services.Postgres, upstream: ScriptedUpstream
+) -> None:
+    url = own_cluster.create_database()
+    own_cluster.execute("ALTER SYSTEM SET fsync = off")
+    own_cluster.execute("SELECT pg_reload_conf()")
+    with RelayProcess(config(upstream.url), database_url=url) as relay:
+        (warning,) = relay.readiness().json["warnings"]
+        assert "fsync = off" in warning
+        told = [line.data["warning"] for line in relay.log_lines() if line.data and "warning" in line.data]
+        assert told == [warning]
+
+        own_cluster.execute("ALTER SYSTEM RESET fsync")
+        own_cluster.execute("SELECT pg_reload_conf()")
+        relay.restart()
+        assert relay.readiness().json["warnings"] == []
