@@ -42,9 +42,10 @@ _STATUS = frozenset(
 )
 """As letters alone, since one program's ``unsubscribed_at`` is another's ``unsubscribedAt``."""
 _ANY_STATUS = re.compile(
-    r"(?!sms|phone|mobile|whatsapp|push).*(?:status|statut|estado|stato|emailmarketingconsent)|state"
+    r"(?!(?!.*mail).*(?:sms|phone|mobile|whatsapp|push))"
+    r".*(?:status|statut|estado|stato|emailmarketingconsent)|state"
 )
-"""Who left one way of being told is still told the other ways."""
+"""Who left one way of being told is still told the other ways, wherever in a name that way stands."""
 _STATES = frozenset(
     [
         *("suppressed", "deleted", "removed", "archived", "cleaned", "hardbounce", "undeliverable"),

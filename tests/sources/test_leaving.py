@@ -110,6 +110,7 @@ def test_any_other_event_is_not(kind: Any) -> None:
         {"email_disabled": "true"},  # Substack
         {"subscribed_to_emails": "false"},  # Ghost
         {"Email Subscriber Status": "Unsubscribed"},  # Wix
+        {"Email and SMS status": "unsubscribed"},
         {"Unsubscribed": "2021-01-01 10:00"},  # MailerLite
         {"Global Status": "Unsubscribed"},  # MailPoet
         {"Deaktiviert": "03.03.2021"},  # CleverReach
@@ -142,6 +143,7 @@ def test_a_contact_that_is_marked_as_gone_has_left(marked: dict[str, Any]) -> No
         {"Unsubscribed": "FALSCH", "Deaktiviert": "", "Abgemeldet": "00.00.0000", "UNSUB_TIME": ""},
         {"Statut": "Inscrit", "Clean Time": "10:00", "Opt-out reason": "none", "SMS opt out": "yes"},
         {"SMS status": "unsubscribed", "Email status": "subscribed"},
+        *({"Web push status": "unsubscribed"}, {"Marketing SMS status": "unsubscribed"}),
         {"Newsletter Status": "cancelled", "Marketing opt in": "yes", "Deactivated": "alarm"},
         {"archived": False, "is_subscribed": "ja", "unsubscribed": "nein", "Order Status": "cancelled"},
         {},
