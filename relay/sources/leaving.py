@@ -70,6 +70,8 @@ _NO = frozenset(
 """Also as spreadsheets write it that speak another language."""
 _ASKED = frozenset(["acceptsmarketing", "acceptsemailmarketing"])
 _NEVER = frozenset(["neversubscribed", "nonsubscribed", "notsubscribed"])
+_UNSET = re.compile(r"00|[\W0]*$|.*\b(?:1899|1900|1969|1970|9999)\b")
+"""How databases, PHP and Excel write a time that there never was; the last is one that never comes."""
 _DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}")
 
 
@@ -120,7 +122,6 @@ def _plain(value: Any) -> str:
 
 
 def _is_time(value: Any) -> bool:
-    """Whether somebody left then: a time has digits. For never people write a word or a dash, and some
-    databases 0, or a date of zeros."""
+    """Whether somebody left then: a time has digits. For never people write a word or a dash."""
     text = str(value).strip().lower()
-    return text in _YES or (any(map(str.isdigit, text)) and text not in _NO and not text.startswith("00"))
+    return text in _YES or (any(map(str.isdigit, text)) and not _UNSET.match(text))

@@ -112,6 +112,7 @@ def test_any_other_event_is_not(kind: Any) -> None:
         {"Email Subscriber Status": "Unsubscribed"},  # Wix
         {"Email and SMS status": "unsubscribed"},
         {"Unsubscribed": "2021-01-01 10:00"},  # MailerLite
+        *({"unsubscribed_at": at} for at in (1700001970, "2019-01-09T19:00:00Z", "01/02/2020 19:00")),
         {"Global Status": "Unsubscribed"},  # MailPoet
         {"Deaktiviert": "03.03.2021"},  # CleverReach
         *({"Abgemeldet am": "01.02.2020"}, {"Abmeldedatum": "01.02.2020"}, {"Abgemeldet": "x"}),
@@ -141,6 +142,11 @@ def test_a_contact_that_is_marked_as_gone_has_left(marked: dict[str, Any]) -> No
         {"unsubscribe": "https://example.com/u/1"},
         {"unsubscribe": "2026-link"},
         {"Unsubscribed": "FALSCH", "Deaktiviert": "", "Abgemeldet": "00.00.0000", "UNSUB_TIME": ""},
+        *({"Unsubscribed": at} for at in ("1970-01-01 00:00:00", "01.01.1970", "0/0/0000")),
+        *(
+            {"deleted_at": at}
+            for at in ("1/0/1900", "30.12.1899", "9999-12-31", "1969-12-31T19:00:00-05:00", 0.0)
+        ),
         {"Statut": "Inscrit", "Clean Time": "10:00", "Opt-out reason": "none", "SMS opt out": "yes"},
         {"SMS status": "unsubscribed", "Email status": "subscribed"},
         *({"Web push status": "unsubscribed"}, {"Marketing SMS status": "unsubscribed"}),
