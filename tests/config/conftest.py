@@ -9,7 +9,9 @@ import pytest
 from relay.config import settings
 from relay.config.environment import Unusable
 from relay.config.settings import Settings
+from relay.sources.source import Source
 from tests.config.given import DESTINATION, FORM, HOOK, SECRET, TOKEN, Read, check_wording
+from tests.config.senders import every_preset
 
 
 @pytest.fixture
@@ -51,3 +53,8 @@ def problems(read: Read, environ: dict[str, str]) -> Callable[..., dict[str, str
         return said
 
     return found
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Source]:
+    return every_preset(tmp_path_factory.mktemp("whose"))
