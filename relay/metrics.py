@@ -57,7 +57,7 @@ def prepare(sources: Iterable[str], destinations: Iterable[str]) -> None:
 
 
 def count_submission(source: str, result: str, seconds: float | None = None) -> None:
-    """Count a submission by one of RESULTS."""
+    """Count a submission by one of RESULTS, or as ``excluded``: what is answered, and by intent not kept."""
     _counter("submissions", source, result).inc()
     if seconds is not None:
         _histogram("request").observe(seconds)

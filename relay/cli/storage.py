@@ -80,7 +80,7 @@ def migrate() -> None:
 
 
 def _upgrading(before: int, after: int) -> None:
-    click.echo(f"upgrading it from schema version {before} to {after}; a million rows take half a minute")
+    click.echo(f"upgrading it from schema version {before} to {after}; with very many rows it takes minutes")
 
 
 @click.group(no_args_is_help=False)

@@ -245,9 +245,10 @@ class Watch:
             refused = mail.send(settings, content if "subject" in content else letter(settings, content))
         except mail.Unsent as problem:
             return _Untold(str(problem), isinstance(problem, mail.Unanswered))
-        said = f"addresses were refused with {', '.join(map(str, sorted(set(refused))))}"
-        self._tried(MAIL, said if refused else None)
-        if refused:
+        codes = ", ".join(map(str, sorted(set(refused))))
+        said = f"addresses were refused with {codes}" if codes else None
+        self._tried(MAIL, said)
+        if said is not None:
             events.note(
                 "alert.refused",
                 level=logging.ERROR,

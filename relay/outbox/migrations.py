@@ -254,7 +254,7 @@ def _take_tables(conn: Connection) -> None:
 def _begin_upgrade(
     conn: Connection, before: int, known: int, upgrading: Callable[[int, int], object] | None
 ) -> None:
-    """Say that an older database is upgraded. Raises Unfit where it is not to be."""
+    """Say that an older database is upgraded, and take its tables. Raises Unfit where it is not to be."""
     if upgrading is None:
         # Not that a start does, too: it would send what a dump holds, before `restored` is run.
         raise Unfit(

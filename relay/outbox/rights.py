@@ -58,6 +58,6 @@ def risks(conn: Connection) -> list[str]:
     if conn.dialect.name != "postgresql" or conn.scalar(_FSYNC) != "off":
         return []
     return [
-        "PostgreSQL had fsync = off at the start: unless its storage sees to that (as Neon's does), a power "
+        "PostgreSQL had fsync = off at the start: unless its storage sees to that by itself, a power "
         "cut loses who was answered, or damages all; set it on, and restart the relay"
     ]

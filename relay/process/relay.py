@@ -213,7 +213,7 @@ class Relay:
 
 
 def _upgrading(before: int, after: int) -> None:
-    """Say so: with a million rows it takes half a minute, in which nobody is answered."""
+    """Say so: with very many rows it takes minutes, in which nobody is answered."""
     events.note("outbox.upgrading", version=f"{before} to {after}")
 
 

@@ -84,13 +84,13 @@ def media_type(content_type: str) -> str:
 
 
 def read(
-    raw: bytes, content_type: str, limits: Limits, json_fields: tuple[str, ...] = (), *, unwrap: bool = False
+    raw: bytes, content_type: str, limits: Limits, json_fields: tuple[str, ...] = (), *, lenient: bool = False
 ) -> Body:
-    """Return what a body holds; ``unwrap``: also of an object alone in a list, or in what is called a form.
+    """Return what a body holds; ``lenient``: also of an object alone in a list, or in what is called a form.
     Raises BadBody."""
     kind = media_type(content_type)
-    if kind == JSON or (unwrap and kind == FORM and _IS_OBJECT.fullmatch(raw)):
-        body = Body(parse_object(raw, limits, unwrap=unwrap), raw)
+    if kind == JSON or (lenient and kind == FORM and _IS_OBJECT.fullmatch(raw)):
+        body = Body(parse_object(raw, limits, unwrap=lenient), raw)
     elif kind == FORM:
         body = Body(fields_of(urlencoded_pairs(raw, limits), limits), raw)
     else:

@@ -45,12 +45,12 @@ def _from_abroad(digits: str) -> PhoneNumber:
     """
     number = _parsed("+" + digits)
     code = str(number.country_code)
-    rest = _try_parsed("+" + digits.removeprefix(code)) if digits.startswith(2 * code) else None
-    if rest is None or not phonenumbers.is_valid_number(rest):
+    rest = _valid(digits.removeprefix(code)) if digits.startswith(2 * code) else None
+    if rest is None:
         return number
     kind = phonenumbers.number_type(number)
     if kind == PhoneNumberType.UNKNOWN:
-        if any(map(_is_valid, (digits[:-1], digits + "0"))):
+        if any(map(_valid, (digits[:-1], digits + "0"))):
             raise NoNumber
         return rest
     if kind != PhoneNumberType.MOBILE and phonenumbers.number_type(rest) == PhoneNumberType.MOBILE:
@@ -89,8 +89,8 @@ def _with_a_zero_before_its_code(digits: str, national: PhoneNumber) -> PhoneNum
     """
     if national.country_code == _NORTH_AMERICA:
         raise NoNumber
-    abroad = _try_parsed("+" + digits[1:])
-    if abroad is None or not phonenumbers.is_valid_number(abroad):
+    abroad = _valid(digits[1:])
+    if abroad is None:
         return _possible(national)
     return _the_valid_one(national, abroad)
 
@@ -141,8 +141,8 @@ def _may_be_foreign(digits: str, national: PhoneNumber) -> bool:
     """
     if digits.startswith("0"):
         return False
-    abroad = _try_parsed("+" + digits)
-    if abroad is None or not phonenumbers.is_valid_number(abroad) or formatted(abroad) == formatted(national):
+    abroad = _valid(digits)
+    if abroad is None or formatted(abroad) == formatted(national):
         return False
     kind = phonenumbers.number_type(national)
     written = phonenumbers.format_number(national, PhoneNumberFormat.NATIONAL)
@@ -205,9 +205,10 @@ def _try_parsed(text: str) -> PhoneNumber | None:
         return None
 
 
-def _is_valid(digits: str) -> bool:
+def _valid(digits: str) -> PhoneNumber | None:
+    """Return the number that digits with a country's code are, None if its country gives none such out."""
     number = _try_parsed("+" + digits)
-    return number is not None and bool(phonenumbers.is_valid_number(number))
+    return number if number is not None and phonenumbers.is_valid_number(number) else None
 
 
 def _possible(number: PhoneNumber) -> PhoneNumber:

@@ -169,7 +169,7 @@ class Source:
 
     def read(self, raw: bytes, content_type: str) -> Body:
         """Return what a body holds. Raises BadBody."""
-        body = read(raw, content_type, self.limits, self.json_fields, unwrap=self.keeps_invalid)
+        body = read(raw, content_type, self.limits, self.json_fields, lenient=self.keeps_invalid)
         return dataclasses.replace(body, fields=unfolded(body.fields)) if self.outlined else body
 
     def as_named(self, headers: abc.Mapping[str, str]) -> abc.Mapping[str, str]:

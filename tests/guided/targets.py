@@ -36,7 +36,7 @@ def decoding(data: bytes) -> None:
     """A body is read, or refused with a status of its own; what was read can be stored."""
     kind = KINDS[data[0] % len(KINDS)] if data else body.JSON
     try:
-        found = body.read(data[1:], kind, body.Limits(), unwrap=bool(data and data[0] & 64))
+        found = body.read(data[1:], kind, body.Limits(), lenient=bool(data and data[0] & 64))
     except body.BadBody as refused:
         assert refused.status in (400, 413, 415), refused.status
         return
