@@ -40,6 +40,7 @@ def log_in(relay: RelayProcess, visit: Visit, **how: object) -> Page:
     page.get_by_label("Your operator's token").fill(relay.admin_token)
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+    page.wait_for_load_state()  # a heading is there before the page's script has run
     return page
 
 

@@ -300,6 +300,7 @@ def test_it_tells_how_a_visitor_came_and_stores_nothing(
     site.serve(landing, with_script(relay, form(relay, "tracked")))
     page = visit(site.serve("/before?q=secret", f'<a href="{escape(landing)}#top">Join us</a>'))
     page.get_by_role("link").click()
+    page.wait_for_url("**/landing?*")  # loaded, its script too
     page.get_by_label("E-mail").fill("campaign@example.com")
     page.get_by_role("button", name="Join").click()
     expect(page.get_by_role("status")).to_be_visible()
