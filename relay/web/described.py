@@ -59,6 +59,12 @@ _PROBLEMS = {
     431: "the headers are too long",
     503: "not available now; nothing was accepted",
 }
+_HEADERS = {
+    "Allow": "the methods that are taken here",
+    "Location": "where to go on",
+    "Retry-After": "after how many seconds it may be tried again",
+}
+_WITH = {303: "Location", 405: "Allow", 429: "Retry-After", 503: "Retry-After"}
 ANYWHERE = (400, 408, 413, 414, 431, 503)
 """What the server itself answers, before it knows which address is meant."""
 
@@ -70,7 +76,15 @@ def problems(*statuses: int, **special: str) -> Answers:
     """
     found = {status: _PROBLEMS[status] for status in sorted({*statuses, *ANYWHERE})}
     found |= {int(name[1:]): text for name, text in special.items()}
-    return {str(status): problem_of(what) for status, what in found.items()}
+    return {str(status): with_header(status, problem_of(what)) for status, what in found.items()}
+
+
+def with_header(status: int, answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer with the header that always comes with its status, if one does."""
+    name = _WITH.get(status)
+    if name is None:
+        return answer
+    return {**answer, "headers": {name: {"description": _HEADERS[name], "required": True, "schema": TEXT}}}
 
 
 def problem_of(what: str, schema: type[Schema] = Problem) -> dict[str, Any]:

@@ -7,7 +7,18 @@ from marshmallow import fields, validate
 
 from relay.sources.paths import Path
 from relay.sources.source import Handshake, Source
-from relay.web.described import TEXT, Answers, Described, json_of, page_of, parameter, problems, text_of
+from relay.web.described import (
+    TEXT,
+    Answers,
+    Described,
+    json_of,
+    page_of,
+    parameter,
+    problems,
+    text_of,
+    with_header,
+)
+from relay.web.proving import schemes
 
 _TOLD = ["received", "queued", "kept", "delivered"]
 _MEDIA = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
@@ -82,12 +93,14 @@ def _json_or_page(answer: dict[str, Any]) -> dict[str, Any]:
 
 def describe_source(spec: APISpec, source: Source) -> None:
     """Describe where a source is posted to, and what its senders and their pages ask before."""
+    for name, scheme in schemes(source).items():
+        spec.components.security_scheme(name, scheme)
     operations: dict[str, Any] = {"post": _submit(source)}
     if source.handshake is not None:
         operations["get"] = _greet(source.handshake)
         operations["head"] = {"responses": {"200": {"description": "here"}, **problems()}}
     elif source.is_form:
-        there = {"303": {"description": "in a browser: to the form"}}
+        there = {"303": with_header(303, {"description": "in a browser: to the form"})}
         operations["get"] = {"responses": {**there, **problems(405)}}
     if source.is_form:
         operations["options"] = {
@@ -130,13 +143,21 @@ def _submit(source: Source) -> dict[str, Any]:
     for status in {source.success_status} if source.success_status else {200, 201, 202}:
         answers[str(status)] = json_of(Taken, "stored")
     if source.is_form:
-        answers["303"] = {"description": "in a browser: to the thanks page"}
+        answers["303"] = with_header(303, {"description": "in a browser: to the thanks page"})
         answers["200"] = _json_or_page(answers.get("200") or json_of(Taken, "stored"))
     return {
         "summary": f"Submit to {source.name}",
+        "security": [{name: []} for name in schemes(source)],
+        "parameters": [parameter(name, "header") for name in _ids(source)],
         "requestBody": {"required": True, "content": dict.fromkeys(_MEDIA, body)},
         "responses": dict(sorted(answers.items())),
     }
+
+
+def _ids(source: Source) -> list[str]:
+    """Return the headers by which a sender may say which submission it is: what came with one is a repeat."""
+    names = (source.id_header, None if source.is_signed else "Idempotency-Key")
+    return [name for name in names if name]
 
 
 def _body(source: Source) -> dict[str, Any]:

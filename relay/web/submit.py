@@ -10,7 +10,7 @@ from relay.intake.incoming import Refusal, Taken
 from relay.intake.intake import Intake
 from relay.process.relay import Relay
 from relay.sources.source import Source
-from relay.web import pages
+from relay.web import pages, proving
 from relay.web.application import as_json, see, the_relay
 from relay.web.clients import client_key
 from relay.web.cors import let_ask, let_read, shown_origin
@@ -116,6 +116,8 @@ def _refused(source: Source, refusal: Refusal) -> Response:
         )
     if refusal.retry_after is not None:
         response.headers["Retry-After"] = str(max(1, round(refusal.retry_after + 0.5)))
+    if refusal.status == 401 and (asked := proving.challenge(source)):
+        response.headers["WWW-Authenticate"] = asked
     return response
 
 
