@@ -17,7 +17,7 @@ from relay.config.operators import OperatorAccount
 from relay.config.settings import Settings
 from relay.delivery import HELD, INVALID, QUEUED
 from relay.health import Health
-from relay.operator import alerts, digest, watch
+from relay.operator import alerts, digest, letters
 from relay.operator import mail as sending
 from relay.operator.mail import Unsent, send
 from relay.operator.operator import Operator
@@ -183,7 +183,7 @@ def test_slack_is_told_in_its_own_words_and_nothing_is_told_twice() -> None:
     ],
 )
 def test_our_own_part_of_an_address_goes_no_further(url: str, found: tuple[str, bool]) -> None:
-    assert watch.address_of(url) == found
+    assert letters.address_of(url) == found
 
 
 # --- what is the matter -----------------------------------------------------------------------------------
@@ -461,7 +461,7 @@ def test_times_in_letters_are_in_the_zone_of_the_operators(
     assert "What arrived in the 24 hours before:" in text
     assert "newsletter: 1; the last one: 2026-09-22 " in text and "Z" not in text
     content = {"alert": "disk", "state": "firing", "detail": "full", "at": "2026-09-21T14:13:20.000Z"}
-    assert "At 2026-09-22 04:13:20 (Pacific/Kiritimati)." in watch.letter(abroad(settings), content)["text"]
+    assert "At 2026-09-22 04:13:20 (Pacific/Kiritimati)." in letters.letter(abroad(settings), content)["text"]
 
 
 @pytest.mark.parametrize(
@@ -480,9 +480,9 @@ def test_the_link_of_a_letter_leads_to_what_it_is_about(settings: Settings, key:
     at = "2026-09-21T14:13:20.000Z"
     for state in ("firing", "over"):
         content = {"alert": key, "state": state, "detail": "so and so", "at": at}
-        text = watch.letter(abroad(settings), content)["text"]
+        text = letters.letter(abroad(settings), content)["text"]
         assert text.endswith(f"\n\nOpen https://relay.example.com/dashboard{page}")
-        assert watch.letter(settings, content)["text"].endswith("Run: python -m relay status")
+        assert letters.letter(settings, content)["text"].endswith("Run: python -m relay status")
 
 
 def test_an_alert_names_a_page_where_there_is_one_and_a_command_elsewhere(
@@ -498,7 +498,7 @@ def test_an_alert_names_a_page_where_there_is_one_and_a_command_elsewhere(
         assert ": python -m relay " in here[key] and "python" not in there[key]
         assert ": https://relay.example.com/dashboard/" in there[key]
     content = {"alert": "invalid:ocamba", "state": "firing", "detail": there["invalid:ocamba"]}
-    text = watch.letter(abroad(settings), {**content, "at": "2026-09-21T14:13:20.000Z"})["text"]
+    text = letters.letter(abroad(settings), {**content, "at": "2026-09-21T14:13:20.000Z"})["text"]
     assert text.count("https://") == 1
 
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from relay.config.settings import Settings
 from relay.operator import mail as sending
-from relay.operator import watch as watching
+from relay.operator import telling
 from relay.operator.channels import MAIL, URL
 from relay.operator.watch import Watch
 from relay.outbox import notices
@@ -209,7 +209,7 @@ def test_a_server_that_goes_on_refusing_is_asked_less_and_less_until_more_is_to_
 ) -> None:
     """Whoever asks with a wrong password every few seconds is locked out."""
     now = [0.0]
-    monkeypatch.setattr(watching, "monotonic", lambda: now[0])
+    monkeypatch.setattr(telling, "monotonic", lambda: now[0])
     watch = Watch(outbox, lambda: settings)
     wait(outbox, "one")
     mail.refusals = [("MAIL FROM", "530 log in first")] * 1000
@@ -329,7 +329,7 @@ def test_what_is_posted_and_not_answered_is_posted_again_a_lease_later(
     monkeypatch: pytest.MonkeyPatch,
     answer: str,
 ) -> None:
-    monkeypatch.setattr(watching, "_POST_SECONDS", 0.3)
+    monkeypatch.setattr(telling, "_POST_SECONDS", 0.3)
     outbox, wait_for = later
     release = threading.Event()
     content = {"alert": "disk", "state": "firing", "detail": "full", "at": "2026-11-27T10:00:00.000Z"}

@@ -1,0 +1,46 @@
+"""Letters: an alert in words, for a mailbox or a chat."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from relay.config.settings import Settings
+from relay.operator import leading
+from relay.operator.wording import moment
+
+
+def address_of(url: str) -> tuple[str, bool]:
+    """Return where to post, and whether as Slack wants it: ``format=slack`` is ours and goes no further."""
+    parts = urlsplit(url)
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    if ("format", "slack") not in query:
+        return url, False
+    rest = urlencode([pair for pair in query if pair != ("format", "slack")])
+    return urlunsplit(parts._replace(query=rest)), True
+
+
+def sentence(content: Mapping[str, Any]) -> str:
+    """Return an alert in one line."""
+    said = "is over" if content["state"] == "over" else content["detail"]
+    return f"Signup relay, {content['alert']}: {said}"
+
+
+def note(settings: Settings, content: Mapping[str, Any]) -> str:
+    """Return an alert in two lines, as a chat shows it."""
+    return f"{sentence(content)}\n{_when(settings, content)}"
+
+
+def _when(settings: Settings, content: Mapping[str, Any]) -> str:
+    """Return when something began or ended: it may be told much later."""
+    return f"At {moment(content['at'], settings.time_zone)} ({settings.time_zone})."
+
+
+def letter(settings: Settings, content: Mapping[str, Any]) -> dict[str, str]:
+    """Return an alert as a letter."""
+    said = sentence(content)
+    seen = leading.address(settings, leading.page_of(content["alert"]))
+    text = [said, _when(settings, content)]
+    if seen is None or seen not in said:
+        text.append(leading.link(settings, leading.page_of(content["alert"])))
+    begins = "over" if content["state"] == "over" else "alert"
+    return {"subject": f"[relay] {begins}: {content['alert']}", "text": "\n\n".join(text)}
