@@ -1,12 +1,15 @@
 """Letters: an alert in words, for a mailbox or a chat."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from relay.config.settings import Settings
 from relay.operator import leading
 from relay.operator.wording import moment
+
+_BEGINS = "[relay] "
+_NAMED = 3
 
 
 def address_of(url: str) -> tuple[str, bool]:
@@ -43,4 +46,22 @@ def letter(settings: Settings, content: Mapping[str, Any]) -> dict[str, str]:
     if seen is None or seen not in said:
         text.append(leading.link(settings, leading.page_of(content["alert"])))
     begins = "over" if content["state"] == "over" else "alert"
-    return {"subject": f"[relay] {begins}: {content['alert']}", "text": "\n\n".join(text)}
+    return {"subject": f"{_BEGINS}{begins}: {content['alert']}", "text": "\n\n".join(text)}
+
+
+def together(settings: Settings, contents: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return what is told at once: one thing as it is, several as one letter."""
+    if len(contents) == 1:
+        return contents[0]
+    each = [one if "subject" in one else letter(settings, one) for one in contents]
+    subjects = [one["subject"].removeprefix(_BEGINS) for one in each]
+    return {
+        "alert": _named([one["alert"] for one in contents if "alert" in one]),
+        "subject": _BEGINS + _named(subjects),
+        "text": "\n\n\n".join(f"{what}\n\n{one['text']}" for what, one in zip(subjects, each, strict=True)),
+    }
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f", and {more} more" if more > 0 else "")

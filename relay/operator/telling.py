@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -29,6 +29,9 @@ _MOST_UNANSWERED = 10
 _RESTS = (0.0, 0.0, 0.0, 0.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 """After so many failures in a row a channel is let be for so long: a mail provider that hears a wrong
 password every few seconds locks the account, or our address out."""
+_FEW = 5
+"""So many are letters of their own; more that wait at one time are one."""
+_MOST_AT_ONCE = 100
 _LAST_SECONDS = 1.0
 """How long a stop waits for what is being told."""
 
@@ -60,9 +63,9 @@ class Teller:
         self._unkept = unkept
         self._line = Line()
         self._thread: threading.Thread | None = None
-        self._telling: Notice | None = None
+        self._telling: Sequence[Notice] = ()
         self._unanswered: Counter[int] = Counter()
-        """By notice, how often it may have arrived."""
+        """By the oldest notice, how often it may have arrived."""
         self._rests: dict[str, _Rest] = {}
         self._wrong: Mapping[str, str | None] = {}
         self._stopping = False
@@ -86,10 +89,10 @@ class Teller:
         self._stopping = True
         if self._thread is not None:
             self._thread.join(_LAST_SECONDS)
-        if (notice := self._telling) is None:
+        if not (taken := self._telling):
             return
         try:
-            self._outbox.write(notices.give_back, notice)
+            self._outbox.write(notices.give_back, taken)
         except Unavailable as problem:
             events.note("alert.unsent", level=logging.ERROR, problem=str(problem))
 
@@ -141,26 +144,32 @@ class Teller:
 
         What may have arrived keeps its lease, so that copies of it come slowly, and not for ever.
         """
-        outbox = self._outbox
-        notice = outbox.write(lambda conn: notices.take(conn, channel, outbox.now(conn)))
-        if notice is None:
+        outbox, most = self._outbox, self._at_once(channel)
+        taken = outbox.write(lambda conn: notices.take(conn, channel, outbox.now(conn), most))
+        if not taken:
             return False
-        self._telling = notice
-        problem = self._send(channel, notice.content)
-        is_over = problem is None or (problem.may_have_arrived and self._is_tried_enough(notice))
+        self._telling = taken
+        content = letters.together(self._settings(), [notice.content for notice in taken])
+        problem = self._send(channel, content)
+        is_over = problem is None or (problem.may_have_arrived and self._is_tried_enough(taken[0]))
         if is_over:
             self._rests.pop(channel, None)
-            self._unanswered.pop(notice.id, None)
-            outbox.write(notices.told, notice)
+            self._unanswered.pop(taken[0].id, None)
+            outbox.write(notices.told, taken)
         elif problem is not None and not problem.may_have_arrived:
             self._let_be(channel, self._waiting(channel))
-            outbox.write(notices.give_back, notice)
-        self._telling = None
+            outbox.write(notices.give_back, taken)
+        self._telling = ()
         if problem is not None:  # said last: who reads it may take it that the next try is free
             name = "alert.refused" if is_over else "alert.unsent"
-            alert = notice.content.get("alert") if is_over else None
+            alert = content.get("alert") if is_over else None
             events.note(name, level=logging.ERROR, alert=alert, problem=f"{channel}: {problem.why}")
         return is_over
+
+    def _at_once(self, channel: str) -> int:
+        """Return how many are told at once: nobody reads forty letters of one night."""
+        waiting = self._waiting(channel)
+        return min(waiting, _MOST_AT_ONCE) if channel == MAIL and waiting > _FEW else 1
 
     def _is_tried_enough(self, notice: Notice) -> bool:
         """Whether a notice that nobody answers was told often enough: the next ones wait behind it."""

@@ -1,7 +1,8 @@
 """What operators are still to be told, inside a transaction: kept until it was told, also over a restart."""
 
+import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -45,25 +46,33 @@ def waiting(conn: Connection, channel: str) -> int:
     return int(conn.scalar(query) or 0)
 
 
-def take(conn: Connection, channel: str, now: float) -> Notice | None:
-    """Hand out the oldest one of a channel, unless another process is telling it."""
-    query = sa.select(notices).where(notices.c.channel == channel).order_by(notices.c.id).limit(1)
-    row = conn.execute(locked_if_free(conn, query)).mappings().first()
-    if row is None or now < (row["lease_until"] or 0) <= now + LEASE_SECONDS:
-        return None
-    leased = sa.update(notices).where(notices.c.id == row["id"])
-    conn.execute(leased.values(lease_until=now + LEASE_SECONDS))
-    return Notice(row["id"], json.loads(row["content"]))
+def take(conn: Connection, channel: str, now: float, most: int = 1) -> list[Notice]:
+    """Hand out the oldest ones of a channel, unless another process is telling them."""
+    query = sa.select(notices).where(notices.c.channel == channel).order_by(notices.c.id).limit(most)
+    rows = conn.execute(locked_if_free(conn, query)).mappings()
+    free = itertools.takewhile(lambda row: not _is_leased(row["lease_until"] or 0, now), rows)
+    taken = [Notice(row["id"], json.loads(row["content"])) for row in free]
+    conn.execute(_of(sa.update(notices), taken).values(lease_until=now + LEASE_SECONDS))
+    return taken
 
 
-def told(conn: Connection, notice: Notice) -> None:
+def _is_leased(until: float, now: float) -> bool:
+    """Whether somebody is telling it; a lease longer than any was given by a clock that was wrong."""
+    return now < until <= now + LEASE_SECONDS
+
+
+def told(conn: Connection, taken: Sequence[Notice]) -> None:
     """Forget what was told."""
-    conn.execute(sa.delete(notices).where(notices.c.id == notice.id))
+    conn.execute(_of(sa.delete(notices), taken))
 
 
-def give_back(conn: Connection, notice: Notice) -> None:
+def give_back(conn: Connection, taken: Sequence[Notice]) -> None:
     """Let what could not be told be tried again."""
-    conn.execute(sa.update(notices).where(notices.c.id == notice.id).values(lease_until=None))
+    conn.execute(_of(sa.update(notices), taken).values(lease_until=None))
+
+
+def _of(statement: Any, taken: Sequence[Notice]) -> Any:
+    return statement.where(notices.c.id.in_([notice.id for notice in taken]))
 
 
 def tried(conn: Connection, channel: str, why: str | None) -> None:
