@@ -29,6 +29,14 @@ def own_origins(relay: Relay, environ: Environ) -> tuple[str, ...]:
     return f"{environ['wsgi.url_scheme']}://{host}", f"https://{host}"
 
 
+def is_own_page(environ: Environ) -> bool:
+    """Whether the browser says that a page of the same site posts, by whatever name the world calls us.
+
+    A proxy that puts its own name for us in the place of that one leaves nothing else to know it by.
+    """
+    return bool(environ.get("HTTP_SEC_FETCH_SITE") == "same-origin")
+
+
 def shown_origin(environ: Environ) -> str | None:
     """Return the origin of a page for the log; never more of what was sent in its place."""
     origin = environ.get("HTTP_ORIGIN")

@@ -12,7 +12,7 @@ from relay.sources.body import BadBody
 from relay.sources.coding import GZIP, PLAIN
 from relay.sources.source import Source
 from relay.web.clients import client_key, is_proxied, look_for_name
-from relay.web.cors import own_origins
+from relay.web.cors import is_own_page, own_origins
 from relay.web.texts import wording
 from relay.web.wsgi import Environ
 
@@ -31,7 +31,9 @@ def read(relay: Relay, source: Source, environ: Environ) -> Incoming:
         raise Refused(503, "This process only sends; submissions are taken by another.")
     if not source.enabled:
         raise Refused(503, "This source is switched off.")
-    if not source.allows_origin(environ.get("HTTP_ORIGIN"), own_origins(relay, environ)):
+    if not is_own_page(environ) and not source.allows_origin(
+        environ.get("HTTP_ORIGIN"), own_origins(relay, environ)
+    ):
         raise Refused(403, "Pages of this site may not post here; see origins in the configuration.")
     length = _announced(environ)
     if length is not None and length > source.limits.body:

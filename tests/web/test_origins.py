@@ -123,6 +123,17 @@ def test_the_relays_own_pages_may_post_through_a_proxy_that_nobody_told_of(relay
     assert relay.form({"email": person()}, "form", {"Origin": with_tls}).status == 202
 
 
+def test_the_relays_own_pages_may_post_through_a_proxy_that_calls_it_by_another_name(
+    relay: RelayProcess,
+) -> None:
+    def status(site: str) -> int:
+        named = {"Origin": "https://forms.example.net", "Host": "backend:8000", "Sec-Fetch-Site": site}
+        return relay.form({"email": person()}, "form", named).status
+
+    assert status("same-origin") == 202
+    assert [status(other) for other in ("same-site", "cross-site", "none", "")] == [403] * 4
+
+
 def test_machines_are_not_asked_where_they_come_from(relay: RelayProcess) -> None:
     assert relay.hook({"email": person()}, headers={"Origin": EVIL}).status == 202
     for path in ("/api/status", "/receipts/" + "0" * 32, "/healthz", "/readyz"):
