@@ -72,10 +72,14 @@ class Name(Text):
 
 
 class Email(Single[str]):
+    def __init__(self, most: int | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._fits = validate.Length(max=most)
+
     def read(self, value: Any) -> str:
         if not isinstance(value, str):
             raise ValidationError("Expected an e-mail address as text.")
-        return _checked(contact.email, value)
+        return str(self._fits(_checked(contact.email, value)))
 
     def choose(self, found: list[str]) -> str:
         """Return the first; upper and lower case make no other address."""

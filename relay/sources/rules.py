@@ -140,7 +140,7 @@ class Rule:
             options["validate"] = offered(self.choices, error="Choose one of the offered values.")
         if self.type == "phone":
             return Phone(region, **options)
-        if self.type in ("text", "url", "list"):
+        if self.type in ("text", "email", "url", "list"):
             options["most"] = self.max_length or _DEFAULT_LENGTH
         if self.is_name:
             return Name(**options)

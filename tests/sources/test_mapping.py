@@ -384,6 +384,10 @@ def test_choices_and_lengths() -> None:
     assert outcome(at("x", max_length=3), "abc") == "abc"
     assert list(outcome(at("x", max_length=3), "abcd")) == ["x"]
     assert outcome(at("x", max_length=1000), "y" * 1000) == "y" * 1000
+    # An address is as long as what is sent, not as what was typed around it.
+    address = at("x", type="email", max_length=17)
+    assert outcome(address, "Ada Lovelace <lady@example.com>") == "lady@example.com"
+    assert list(outcome(address, "duchess@example.com")) == ["x"]
 
 
 def test_a_field_that_is_needed_must_be_more_than_blanks() -> None:
