@@ -29,6 +29,7 @@ def check(config: str | None) -> None:
     for warning in (*settings.warnings, *settings.advice):
         click.echo(f"warning: {warning}", err=True)
     mode = "no token: sandbox mode" if settings.is_sandbox else "ready to send"
+    mode += f", but {settings.sent_really} is really sent to" if settings.sent_really else ""
     sources, destinations = len(settings.sources), len(settings.destinations)
     click.echo(f"ok: {count_of(sources, 'source')}, {count_of(destinations, 'destination')}; {mode}")
 

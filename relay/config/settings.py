@@ -73,6 +73,13 @@ class Settings:
         return self.sandbox_url is not None
 
     @property
+    def sent_really(self) -> str:
+        """The names of destinations that the sandbox does not stand in for, as they have a token."""
+        return ", ".join(
+            name for name, one in self.destinations.items() if self.is_sandbox and not one.sandbox
+        )
+
+    @property
     def is_sqlite(self) -> bool:
         return is_sqlite(self.database_url)
 

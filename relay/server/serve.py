@@ -24,10 +24,14 @@ def serve(bind: str | None) -> int:
     try:
         settings = hooks.load_or_exit()
         if settings.is_sandbox:
+            said = f"no token, so nothing is sent to the real upstream, but to {hooks.sandbox_url}"
+            if settings.sent_really:
+                said = (
+                    f"a token is missing, and {hooks.sandbox_url} takes its destination's place; "
+                    f"what is for {settings.sent_really} is REALLY SENT"
+                )
             print(
-                "SANDBOX MODE: no token, so nothing is sent to the real upstream, "
-                f"but to {hooks.sandbox_url}\n"
-                f"Open http://{settings.host}:{settings.port}/ to see what to do next.",
+                f"SANDBOX MODE: {said}\nOpen http://{settings.host}:{settings.port}/ to see what to do next.",
                 flush=True,
             )
         sys.argv = ["gunicorn", "relay.server.app:app", "-c", "python:relay.server.conf"]

@@ -242,6 +242,7 @@ def surroundings() -> dict[str, Any]:
         "visitors": language.visitors,
         "own": texts_of(source, language),
         "is_sandbox": settings.is_sandbox,
+        "sent_really": settings.sent_really,
         "request_id": request.environ.get("relay.request_id", ""),
     }
 

@@ -265,6 +265,24 @@ def test_the_sandbox_is_shown_to_this_machine_only() -> None:
         assert request(relay.port, "POST", "/", b"").status == 405
 
 
+def test_the_sandbox_says_what_leaves_the_machine_all_the_same() -> None:
+    form = NEWSLETTER | {"destination": "ocamba"}
+    with ScriptedUpstream() as upstream:
+        other = {"url": upstream.url, "token": "env:OTHER_TOKEN"}
+        both = config("https://api.example/", {"mine": form, "theirs": form | {"destination": "other"}})
+        both["destinations"]["other"] = other
+        with RelayProcess(both, mode="serve", token=None, env={"OTHER_TOKEN": "canary-other"}) as relay:
+            assert relay.form({"email": "ada@example.com"}, "theirs").status == 202
+            upstream.wait_for(1)
+            said = "Sandbox, but what is for other is really sent."
+            for path in ("/forms/mine", "/dashboard/login"):
+                assert said in relay.get(path, {"Accept": "text/html"}).text
+            front_page = relay.get("/").text
+            assert "<code>other</code>" in front_page and "nothing leaves" not in front_page
+            assert "what is for other is REALLY SENT" in relay.output()
+            assert "but other is really sent to" in relay.cli("check").stdout
+
+
 def test_a_logo_beside_the_configuration_is_served_and_shown() -> None:
     drawn = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
     sources = {"newsletter": NEWSLETTER | {"page": {"logo": "logo.svg"}}}

@@ -125,6 +125,7 @@ def surroundings() -> dict[str, Any]:
         "nav": NAVIGATION,
         "zone": str(settings.time_zone),
         "is_sandbox": settings.is_sandbox,
+        "sent_really": settings.sent_really,
         "trouble": trouble,
         "words": words,
         "progress": progress,
