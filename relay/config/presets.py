@@ -78,7 +78,12 @@ def _over(base: Any, own: Any) -> Any:
     if not isinstance(base, dict) or not isinstance(own, dict):
         return own
     scheme = base.get("scheme")
-    return {**base, **own} if own.get("scheme", scheme) == scheme else own
+    if own.get("scheme", scheme) != scheme:
+        return own
+    header = str(own.get("header", "Authorization")).lower()
+    if base.get("header") == "Authorization" and header != "authorization":
+        base = {**base, "prefix": ""}  # "Bearer" is a word of that header
+    return {**base, **own}
 
 
 @cache

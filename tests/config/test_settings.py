@@ -482,6 +482,18 @@ def test_another_scheme_shares_nothing_with_the_presets(read: Read) -> None:
     assert (found.scheme, found.header, found.prefix) == ("token", "X-Token", "")
 
 
+@pytest.mark.parametrize(
+    ("header", "prefix"), [("X-API-Key", ""), ("Authorization", "Bearer "), ("authorization", "Bearer ")]
+)
+def test_the_word_bearer_belongs_to_the_header_of_the_preset_only(
+    read: Read, header: str, prefix: str
+) -> None:
+    table = hook(tables=f'[sources.crm.verify]\nheader = "{header}"').replace('"typeform"', '"make"')
+    found = read(DESTINATION, table).sources["crm"].verifier
+    assert found is not None
+    assert (found.header, found.prefix, found.query) == (header, prefix, "token")
+
+
 def test_a_preset_may_be_opened_to_all(read: Read) -> None:
     text = hook('verify = "none"').replace('secret = "env:CRM_SECRET"', "")
     assert read(DESTINATION, text).sources["crm"].verifier is None
