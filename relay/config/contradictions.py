@@ -14,7 +14,9 @@ from relay.sources.paths import Labels, Path, Place, plain
 from relay.sources.rules import Rule
 
 _DAY = 86400.0
-_OWN = frozenset([stamp.FIELD, "relay_page", "relay_shown", "relay_suggest", "_next", "_charset_"])
+_OWN = frozenset(
+    [stamp.FIELD, "relay_page", "relay_shown", "relay_suggest", "relay_key", "_next", "_charset_"]
+)
 """What the relay's own pages and its script fill in, and browsers."""
 
 

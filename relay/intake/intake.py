@@ -167,7 +167,7 @@ class Intake:
             raw=body.raw,
             content_type=incoming.content_type,
             received_at=self._clock(),
-            key=header_key(source, incoming),
+            key=header_key(source, incoming) or visitor.key_of(source, body.fields),
             page=visitor.page_of(incoming.headers, body.fields),
             wording=_wording(incoming, body.fields),
             ignored_files=body.ignored_files,

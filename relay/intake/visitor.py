@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from relay.sources import contact, stamp
+from relay.sources.body import is_key
 from relay.sources.origin import ascii_address
 from relay.sources.source import Source
 
@@ -16,7 +17,9 @@ SHOWN = "relay_shown"
 SUGGEST = "relay_suggest"
 """``ask``: a script is there to ask "Did you mean …?". Without one nobody is kept from signing up."""
 ASK = "ask"
-OWN_FIELDS = (PAGE, SHOWN, SUGGEST)
+KEY = "relay_key"
+"""The key under which a script has posted the same before, without an answer: a browser sends no header."""
+OWN_FIELDS = (PAGE, SHOWN, SUGGEST, KEY)
 _LONGEST_PAGE, _LONGEST_NEXT = 500, 2000
 _LONGEST_CODE = 8
 
@@ -62,6 +65,12 @@ def next_page(source: Source, fields: Mapping[str, Any]) -> str | None:
         return None
     is_plain = parts.scheme in ("http", "https") and "@" not in parts.netloc
     return asked if is_plain and source.names(origin) else None
+
+
+def key_of(source: Source, fields: Mapping[str, Any]) -> str | None:
+    """Return the key under which a form's script has posted the same before, if it has."""
+    key = fields.get(KEY)
+    return key if source.is_form and isinstance(key, str) and is_key(key) else None
 
 
 def shown_language(fields: Mapping[str, Any]) -> str | None:

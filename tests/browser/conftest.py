@@ -170,6 +170,7 @@ def sources(site: Site) -> dict[str, Any]:
         "newsletter": plain,
         "brisk": plain | {"min_seconds": "300ms"},
         "patient": plain | {"min_seconds": "60s"},
+        "forgetful": plain | {"repeat_window": "1s"},
         "elsewhere": plain | {"thanks": site.url + "/thanks"},
         "club": plain
         | {

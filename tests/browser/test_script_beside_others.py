@@ -226,6 +226,28 @@ def test_where_the_script_may_ask_and_not_post_the_browser_posts(
     assert [row["state"] for row in relay.rows(contact=address)] == ["delivered"]
 
 
+def test_a_lost_answer_is_a_repeat_where_the_same_content_is_none(
+    relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit
+) -> None:
+    """As on a network that takes longer to be lost than the source's `repeat_window`."""
+    page = visit(site.serve("/lost", with_script(relay, form(relay, "forgetful", fields=JOIN))))
+
+    def lose(route: Route) -> None:
+        if route.request.resource_type != "fetch":
+            route.continue_()
+            return
+        assert route.fetch().ok
+        page.wait_for_timeout(1_100)
+        route.abort()
+
+    page.route("**/submit/forgetful", lose)
+    page.get_by_label("E-mail").fill("lost-answer@example.com")
+    page.get_by_role("button").click()
+    expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert len(relay.rows(contact="lost-answer@example.com")) == 1
+    assert arrived(upstream, "lost-answer@example.com")
+
+
 def test_who_gets_no_answer_is_told_and_can_send_it_again(
     relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit
 ) -> None:

@@ -199,9 +199,11 @@
       return refuse(state, said.errors, say(state, said.detail));
     } catch (problem) {
       // A blocker, or a proxy that stops OPTIONS, may let the script ask and not post. The browser's own post
-      // gets through; if only the answer was lost, it is a repeat. Who has no network stays on the page.
+      // gets through, under the same key: if only the answer was lost, it is a repeat. Who has no network stays
+      // on the page.
       if (problem.name == "TypeError" && (await request(url).catch(() => 0))) {
         body.delete("relay_suggest");
+        body.append("relay_key", state.key);
         return leave(state.form, url, body);
       }
       return refuse(state, {}, state.texts.again);
