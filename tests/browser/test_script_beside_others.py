@@ -248,6 +248,20 @@ def test_a_lost_answer_is_a_repeat_where_the_same_content_is_none(
     assert arrived(upstream, "lost-answer@example.com")
 
 
+def test_a_window_that_the_browser_would_not_open_any_more_is_not_asked_for(
+    relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit
+) -> None:
+    """As where the relay could not be asked until long after the click."""
+    later = "Object.defineProperty(navigator.userActivation, 'isActive', { value: false });"
+    body = with_script(relay, form(relay, more='target="_blank"', fields=JOIN))
+    policy = {"Content-Security-Policy": "connect-src 'none'"}
+    page = visit(site.serve("/window", before(later, body), policy))
+    page.get_by_label("E-mail").fill("window@example.com")
+    page.get_by_role("button").click()
+    expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert arrived(upstream, "window@example.com")
+
+
 def test_who_gets_no_answer_is_told_and_can_send_it_again(
     relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit
 ) -> None:

@@ -55,7 +55,8 @@
     return state.offer;
   };
 
-  // Has the browser post, from a form of our own: the page may have changed its own.
+  // Has the browser post, from a form of our own: the page may have changed its own. Long after the click
+  // browsers open no new window, and would post nothing.
   const leave = (form, url, body) => {
     const own = page.createElement("form");
     const fields = page.createElement("div");
@@ -68,7 +69,8 @@
     }
     own.append(fields);
     own.hidden = true;
-    const how = { method: "post", action: url, target: get(form, "target"), "accept-charset": "utf-8" };
+    const target = (navigator.userActivation?.isActive ?? true) ? get(form, "target") : "";
+    const how = { method: "post", action: url, target, "accept-charset": "utf-8" };
     for (const key in how) set(own, key, how[key]);
     page.documentElement.append(own);
     HTMLFormElement.prototype.submit.call(own);
