@@ -262,6 +262,22 @@ def test_a_window_that_the_browser_would_not_open_any_more_is_not_asked_for(
     assert arrived(upstream, "window@example.com")
 
 
+def test_who_leaves_as_soon_as_they_have_pressed_has_signed_up(
+    relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit
+) -> None:
+    """As with a form of HTML alone, over a network that is slow to answer whether the script may post."""
+    page = visit(site.serve("/hasty", with_script(relay, form(relay, fields=JOIN))))
+    page.get_by_label("E-mail").fill("hasty@example.com")
+    page.wait_for_load_state("networkidle")
+    relay.stop()
+    try:
+        page.get_by_role("button").click()
+        page.goto("about:blank")
+    finally:
+        relay.cont()
+    assert arrived(upstream, "hasty@example.com")
+
+
 def test_who_gets_no_answer_is_told_and_can_send_it_again(
     relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit
 ) -> None:
