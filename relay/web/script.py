@@ -5,7 +5,6 @@ from pathlib import Path
 from flask import Blueprint, Response, request
 from werkzeug.datastructures import LanguageAccept
 
-from relay.intake.intake import TOO_FAST
 from relay.sources import stamp as timestamp
 from relay.web import forms
 from relay.web.application import as_json, the_relay
@@ -46,7 +45,8 @@ def stamp(name: str) -> Response:
         **{name: language.texts[name] for name in ("did_you_mean", "keep_typed", "use_meant")},
         "thanks": texts_of(source, language).get("thanks_text") or language.texts["thanks_text"],
         "again": language.texts["again"],
-        TOO_FAST: language.visitors["429"]["text"],
+        **{status: language.visitors[status]["text"] for status in ("413", "429")},
+        "429 later": language.visitors["429"]["later"],
     }
     body = {
         timestamp.FIELD: forms.new_stamp(relay, source),

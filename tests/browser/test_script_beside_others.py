@@ -202,6 +202,31 @@ def test_of_fields_of_one_name_the_one_in_sight_is_told(
     expect(page.get_by_role("checkbox")).to_have_attribute("aria-invalid", "true")
 
 
+def test_who_wrote_too_much_is_told_so_in_plain_words(relay: RelayProcess, site: Site, visit: Visit) -> None:
+    fields = JOIN + '<input type="hidden" name="story" value="{}">'.format("x" * 20_000)
+    page = visit(site.serve("/long", with_script(relay, form(relay, fields=fields), language="de")))
+    page.get_by_label("E-mail").fill("long@example.com")
+    page.get_by_role("button").click()
+    expect(page.get_by_role("alert")).to_contain_text(
+        "senden Sie es noch einmal ohne sie oder mit weniger Text"
+    )
+
+
+def test_who_is_too_many_for_an_hour_is_not_told_to_wait_a_minute(
+    relay: RelayProcess, site: Site, visit: Visit
+) -> None:
+    page = visit(site.serve("/many", with_script(relay, form(relay, "short", fields=JOIN))))
+    for number in range(5):  # two, and two more should the hour end meanwhile
+        page.reload()
+        page.get_by_label("E-mail").fill(f"many-{number}@example.com")
+        page.get_by_role("button").click()
+        told = page.get_by_role("alert").or_(page.get_by_role("status"))
+        expect(told).to_be_visible()
+        if page.get_by_role("alert").count():
+            break
+    expect(told).to_contain_text("send it once more later today")
+
+
 @pytest.mark.parametrize("is_stored", [False, True])
 def test_where_the_script_may_ask_and_not_post_the_browser_posts(
     relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit, is_stored: bool

@@ -80,6 +80,12 @@
   const say = ({ texts }, text) =>
     texts[text] || texts[text.replace(/\d+/, "{}")]?.replace("{}", text.match(/\d+/)) || text;
 
+  // Why nothing was taken, where that is not about a field: as the relay's own page would say it.
+  const reason = (state, { status, headers }, detail) => {
+    const isLong = headers.get("Retry-After") > 90;
+    return state.texts[isLong ? status + " later" : status] || say(state, detail);
+  };
+
   const speak = (name, role, text) => {
     const element = page.createElement("p");
     element.className = name;
@@ -201,7 +207,7 @@
       if (answer.ok) return thank(state);
       const said = await answer.json();
       if (said.suggestion) return suggest(state, Object.entries(said.suggestion)[0]);
-      return refuse(state, said.errors, say(state, said.detail));
+      return refuse(state, said.errors, reason(state, answer, said.detail));
     } catch (problem) {
       // A blocker, or a proxy that stops OPTIONS, may let the script ask and not post. The browser's own post
       // gets through, under the same key: if only the answer was lost, it is a repeat. Who has no network stays
