@@ -164,6 +164,19 @@ def test_a_time_that_came_late_makes_nobody_too_fast(relay: RelayProcess, site: 
     assert [row["reason"] for row in relay.rows(contact="late-time@example.com")] == [None]
 
 
+def test_a_time_that_came_late_is_not_left_to_a_page_that_posts_by_itself(
+    relay: RelayProcess, site: Site, visit: Visit
+) -> None:
+    """As many do for a captcha: `form.submit()` asks no script."""
+    fields = FIELDS + '<input type="hidden" name="relay_ts"><button type="button">Join</button>'
+    page = visit(site.serve("/itself", before(LATE, with_script(relay, form(relay, "brisk", fields=fields)))))
+    page.get_by_label("E-mail").fill("itself@example.com")
+    page.wait_for_function("performance.getEntriesByType('resource').some(one => /timestamp/.test(one.name))")
+    page.evaluate("document.forms[0].submit()")
+    expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert [row["reason"] for row in relay.rows(contact="itself@example.com")] == [None]
+
+
 def test_a_mistake_in_a_field_out_of_sight_is_told_where_it_can_be_seen(
     relay: RelayProcess, site: Site, visit: Visit
 ) -> None:

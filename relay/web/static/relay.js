@@ -264,10 +264,12 @@
     for (const form of page.forms) {
       const url = target(form);
       const state = stateOf(form);
+      // A page may post without the script, as form.submit() does: its own field says what we would send.
       const fill = (offer) => {
-        if (state.url == url) state.at = Date.now();
+        const at = Date.now();
+        if (state.url == url) state.at = at;
         const field = form.querySelector("[name=relay_ts]");
-        if (field) field.value = offer.relay_ts;
+        if (field && isTimed({ ...offer, at })) field.value = offer.relay_ts;
       };
       if (url) ask(state, url).then(fill, () => 0);
     }
