@@ -409,10 +409,25 @@ def refused(relay: RelayProcess, case: str, language: str) -> Answer:
         return post(relay, {"email": "second@example.com"}, case, **named)
     if case == "large":
         return post(relay, {"email": "large@example.com", "about": "x" * 2000}, "small", **named)
+    if case in UNREADABLE:
+        return post(
+            relay, {"email": "m\xfcller@example.com".encode("latin-1")}, "busy", **named, **UNREADABLE[case]
+        )
     return post(relay, {"email": "nobody@example.com"}, "closed" if case == "closed" else "nobody", **named)
 
 
-STATUSES = {"foreign": 403, "busy": 429, "daily": 429, "large": 413, "closed": 503, "unknown": 404}
+UNREADABLE = {"latin": {}, "plain": {"Content-Type": "text/plain"}}
+"""As of a page in an old character set, and of one with `enctype="text/plain"`."""
+STATUSES = {
+    "latin": 400,
+    "plain": 415,
+    "foreign": 403,
+    "busy": 429,
+    "daily": 429,
+    "large": 413,
+    "closed": 503,
+    "unknown": 404,
+}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -423,7 +438,7 @@ def test_who_cannot_be_taken_is_told_what_to_do_in_plain_words(
     answer = refused(relay, case, language)
 
     assert answer.status == STATUSES[case]
-    told = LANGUAGES[language].visitors[str(STATUSES[case])]
+    told = LANGUAGES[language].visitors["400" if case in UNREADABLE else str(STATUSES[case])]
     words = unescape(answer.text)
     assert told["later" if case == "daily" else "text"] in words
     assert f'lang="{language}"' in words
@@ -431,8 +446,11 @@ def test_who_cannot_be_taken_is_told_what_to_do_in_plain_words(
     assert not TECHNICAL.search(seen), TECHNICAL.findall(seen)
 
 
-def test_a_stranger_is_led_to_the_form_of_ours(relay: RelayProcess) -> None:
-    answer = refused(relay, "foreign", "en")
+@pytest.mark.parametrize("case", ["foreign", *UNREADABLE])
+def test_who_comes_from_a_page_that_cannot_work_is_led_to_the_form_of_ours(
+    relay: RelayProcess, case: str
+) -> None:
+    answer = refused(relay, case, "en")
 
     assert '<a href="/forms/busy">The letter</a>' in answer.text
     assert relay.get("/forms/busy", HTML).status == 200
