@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from marshmallow import Schema, fields
+from marshmallow import Schema
 
 from relay.cli.main import commands
 from relay.config import environment, settings
@@ -73,8 +73,9 @@ def test_documented_defaults_of_destinations_hold() -> None:
     for name, field in DestinationSchema().fields.items():
         row = re.search(rf"^\| `{name}` \| (.*?) \|", CONFIGURATION, re.M)
         assert row
-        if isinstance(field, fields.String) and not field.required:
-            assert field.deserialize(row[1].strip('`"')) == field.load_default
+        if not field.required:
+            written = tomllib.loads(f"value = {row[1].strip('`')}")["value"]
+            assert field.deserialize(written) == field.load_default, name
 
 
 # --- what is shown works ----------------------------------------------------------------------------
