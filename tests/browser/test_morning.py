@@ -381,14 +381,13 @@ def test_what_somebody_came_to_while_news_was_on_its_way_is_kept(relay: RelayPro
     asked: list[Route] = []
     page.route("**/live/**", lambda route: asked.append(route))  # noqa: PLW0108 - it takes no builtin
     part = "{target: '[data-live]', source: '[data-live]'}"
-    page.evaluate(f"void htmx.ajax('GET', '/dashboard/live/needs-you', {part})")
-    page.wait_for_timeout(200)
+    page.evaluate(f"void (window.news = htmx.ajax('GET', '/dashboard/live/needs-you', {part}))")
+    eventually(lambda: page.title() and asked, what="the question for news")
     button = page.get_by_role("button", name="Not spam: send all")
     button.focus()
 
-    with page.expect_response("**/live/**"):
-        asked[0].continue_()
-    page.wait_for_timeout(500)
+    asked[0].continue_()
+    page.evaluate("window.news")
 
     expect(button).to_be_focused()
 
