@@ -57,7 +57,7 @@ def found(
 
     ``crowded``: sources over their source_limits, ``flooded``: with more suspects than those allow;
     ``mistaken``: forms that post none of the mapped fields;
-    ``overfull``: sources over their held_budget; ``guessing``: somebody tries operators' tokens out.
+    ``overfull``: sources over their held_budget; ``guessing``: somebody tries tokens out.
     """
     now = outbox.time()
     yield from _on_the_way(outbox, settings, now)
@@ -69,7 +69,7 @@ def found(
     if disk_is_low:
         yield Alert("disk", "the disk is nearly full; nothing is accepted until there is room")
     if guessing:
-        yield Alert("guessing", "somebody tries operators' tokens out; the log says who (operator.guessing)")
+        yield Alert("guessing", "somebody tries tokens out; the log says who (operator.guessing)")
     for seen_at, kind, said in (
         (mistaken, "unmappable", "posts none of the mapped contact fields; check its fields"),
         (overfull, "budget", "has as many suspects as its held_budget allows"),

@@ -1,4 +1,4 @@
-"""Guesses at operators' tokens: few a minute from one client, whether at the API or at the login."""
+"""Guesses at operators' tokens and the metrics': few a minute from one client, at each door that asks."""
 
 import logging
 import time

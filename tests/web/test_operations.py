@@ -68,6 +68,7 @@ def test_who_guesses_at_the_metrics_is_refused_before_a_token_is_looked_at() -> 
         assert relay.get("/metrics", right, source_address="127.0.3.9").status == 429
         assert relay.get("/metrics", right).status == 200, "the owner is elsewhere"
         assert relay.output().count("operator.guessing") == 1
+        eventually(lambda: "tries tokens out" in relay.output(), 25, "the alert, which knows not whose")
 
 
 def test_metrics_have_the_documented_names_and_labels() -> None:
