@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "relay"
 
 ORDER = (
-    *("clock", "events", "metrics", "network", "outcome", "quota", "vault"),
+    *("clock", "events", "metrics", "network", "outcome", "private", "quota", "vault"),
     *("destination", "health", "delivery", "sources"),
     *("config", "outbox", "dispatch", "intake", "operator", "process"),
     *("sandbox", "web", "server", "cli", "__main__"),

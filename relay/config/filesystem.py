@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from relay.config.environment import Problem, Remark
-from relay.vault import is_open
+from relay.private import is_open
 
 NETWORK = frozenset(
     [

@@ -5,7 +5,7 @@ import hmac
 import secrets
 from pathlib import Path
 
-from relay import vault
+from relay.private import keep_private, make_private_folder, write_first
 from relay.sources.proof import Verifier
 
 _FOR_THIS_PROCESS = secrets.token_hex(32)
@@ -27,9 +27,9 @@ def _seed_beside(database: Path) -> str:
     path = database.with_name(database.name + ".secrets")
     try:
         if not path.exists():
-            vault.make_private_folder(path.parent)
-            vault.write_first(path, secrets.token_hex(32))
-        vault.keep_private(path)
+            make_private_folder(path.parent)
+            write_first(path, secrets.token_hex(32))
+        keep_private(path)
         return path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):  # the sandbox's file cannot be written either, which will be said
         return _FOR_THIS_PROCESS

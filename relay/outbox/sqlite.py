@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from relay.outbox.errors import Damaged, Unfit
-from relay.vault import keep_folder_private, keep_private, make_private_folder
+from relay.private import keep_folder_private, keep_private, make_private_folder
 
 BUSY_SECONDS = 5
 

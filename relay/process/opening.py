@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from relay import vault as vaults
 from relay.config.settings import Settings
 from relay.outbox.errors import Unfit
 from relay.outbox.outbox import Outbox
-from relay.vault import Vault
+from relay.private import make_private_folder
+from relay.vault import Vault, keys_beside, parse_key
 
 LOCK_SECONDS = 20.0
 """How long a second server on one SQLite file waits for the first to go, as on a restart."""
@@ -22,17 +22,17 @@ def open_outbox(settings: Settings, clock: Callable[[], float]) -> Outbox:
     keys = settings.secret_keys
     if not keys:
         try:
-            keys = vaults.keys_beside(settings.database_path)
+            keys = keys_beside(settings.database_path)
         except OSError as problem:
             raise Unfit(f"{settings.database_path}.keys: {problem.strerror}") from None
-    return Outbox(settings.database_url, Vault([vaults.parse_key(key) for key in keys]), clock)
+    return Outbox(settings.database_url, Vault([parse_key(key) for key in keys]), clock)
 
 
 def lock(file: Path, seconds: float) -> int:
     """Make this the one server of an SQLite file: wait for another to go, at most so long. Raises Unfit."""
     path = file.with_name(file.name + ".lock")
     try:
-        vaults.make_private_folder(path.parent)
+        make_private_folder(path.parent)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as problem:
         raise Unfit(f"{path} cannot be written: {problem.strerror}") from None
