@@ -15,7 +15,6 @@ from relay.outbox import heard, listing, refusals
 from relay.outbox.holds import health_of
 from relay.outbox.outbox import Outbox
 
-EVERY_SECONDS = 10.0
 OLD_SECONDS = 30 * 60.0
 HELD_SECONDS = 86400.0
 _IN_A_ROW = 10

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from relay import events
 from relay.clock import boot
-from relay.operator.alerts import EVERY_SECONDS as WATCH_SECONDS
 from relay.operator.alerts import Alert, found
 from relay.operator.watch import Watch
 from relay.outbox import audit, jobs, refusals, unmapped
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from relay.process.relay import Relay
 
 _TIDY_SECONDS = 1.0
+WATCH_SECONDS = 10.0
+"""So often it is looked whether somebody must be told."""
 _EXPIRE_SECONDS = 60.0
 _LEAP_SECONDS = 366 * 86400.0
 _DOUBT_SECONDS = 3600.0

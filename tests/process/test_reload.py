@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.operator.alerts import EVERY_SECONDS as WATCH_SECONDS
+from relay.process.housekeeping import WATCH_SECONDS
 from relay.vault import new_key
 from tests.kit.client import Answer
 from tests.kit.processes import eventually

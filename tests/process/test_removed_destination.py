@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from relay.operator.alerts import EVERY_SECONDS as WATCH_SECONDS
+from relay.process.housekeeping import WATCH_SECONDS
 from tests.kit.people import TRAP, ran
 from tests.kit.processes import eventually
 from tests.kit.relay import HOOK, NEWSLETTER, RelayProcess, config

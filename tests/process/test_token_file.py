@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.operator.alerts import EVERY_SECONDS as WATCH_SECONDS
+from relay.process.housekeeping import WATCH_SECONDS
 from tests.kit.processes import eventually
 from tests.kit.relay import NEWSLETTER, RelayProcess, config
 from tests.kit.upstream import ScriptedUpstream
