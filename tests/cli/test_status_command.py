@@ -72,7 +72,7 @@ def test_reasons_of_one_state_and_source_are_one_figure() -> None:
         ({"enabled": False, "kind": None, "last": None}, "crm (removed): no sign-up yet"),
     ],
 )
-def test_a_source_in_words(given: dict[str, Any], said: str) -> None:
+def test_a_source_is_told_of_in_words(given: dict[str, Any], said: str) -> None:
     usual = {"source": "crm", "kind": "webhook", "enabled": True, "last": "2026-01-31T07:00:00.000Z"}
     assert list(arrivals([{**usual, "counts": {"24h": 7}, **given}], NOW, UTC)) == [said]
 
@@ -105,7 +105,7 @@ def test_a_source_in_words(given: dict[str, Any], said: str) -> None:
         ),
     ],
 )
-def test_a_destination_in_words(given: dict[str, Any], said: str) -> None:
+def test_a_destination_is_told_of_in_words(given: dict[str, Any], said: str) -> None:
     assert destination({**SENDING, **given}, UTC) == said
 
 

@@ -436,7 +436,7 @@ def test_a_replay_of_all_that_makes_no_sense_is_refused(relay: RelayProcess, bod
     assert relay.api("POST", "/api/replay", body).status == 400
 
 
-def test_pausing_and_resuming_through_the_api(relay: RelayProcess) -> None:
+def test_what_comes_while_it_is_paused_through_the_api_waits_until_it_is_resumed(relay: RelayProcess) -> None:
     paused = relay.api("POST", "/api/destinations/ocamba/pause")
     receipt = receipt_of(relay.hook({"email": email("waits")}))
     time.sleep(0.5)

@@ -57,7 +57,7 @@ def test_lists_for_people_name_nobody(relay: RelayProcess) -> None:
     assert "ocamba: sending; backlog" in ran(relay, "status")
 
 
-def test_replaying_and_discarding_by_receipt_and_by_filter(relay: RelayProcess, moods: Moods) -> None:
+def test_commands_replay_and_discard_by_receipt_and_by_filter(relay: RelayProcess, moods: Moods) -> None:
     people = [in_state(relay, "refused") for _ in range(3)]
     moods.kind |= {address for _, address in people}
     (first, _), (second, contact), (third, _) = people
@@ -90,7 +90,7 @@ def test_of_a_job_that_only_counted_nothing_is_said_to_be_done(relay: RelayProce
     assert relay.state(receipt) == "held"
 
 
-def test_pausing_and_resuming_by_command(relay: RelayProcess) -> None:
+def test_what_comes_while_a_command_has_paused_it_waits_until_one_resumes_it(relay: RelayProcess) -> None:
     assert ran(relay, "pause", "ocamba") == "ocamba: paused\n"
     receipt = receipt_of(relay.hook({"email": email("waits")}))
     assert "held (paused) until resumed" in ran(relay, "status")

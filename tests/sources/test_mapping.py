@@ -370,7 +370,7 @@ def test_each_type_takes_what_it_says(type: str, value: Any, loaded: Any) -> Non
     json.dumps(mapped.extra, allow_nan=False)
 
 
-def test_choices_and_lengths() -> None:
+def test_only_offered_values_of_the_right_length_are_taken() -> None:
     def outcome(rule: Rule, value: Any) -> Any:
         mapped = only(rule).apply({"x": value})
         return mapped.profile.get("full_name", mapped.errors)
@@ -407,7 +407,7 @@ def test_a_default_stands_in_for_what_is_missing_and_is_checked_like_it() -> Non
     assert broken.apply({"phone": "+49301234567"}).errors.keys() == {"email"}
 
 
-def test_a_constant_and_an_update() -> None:
+def test_a_constant_goes_into_an_update() -> None:
     mapping = form(extra={"lists": Rule("list", value=["42"]), "comment": at("note")})
     mapped = mapping.apply({**JANE, "note": "hi"})
     assert mapped.extra == {"lists": ["42"], "comment": "hi"}
@@ -417,7 +417,7 @@ def test_a_constant_and_an_update() -> None:
 # --- the contact rule ---------------------------------------------------------
 
 
-def test_a_whole_submission() -> None:
+def test_a_whole_submission_becomes_a_profile() -> None:
     mapped = form().apply(JANE)
     assert mapped.ok
     assert mapped.profile == {

@@ -260,7 +260,7 @@ def test_an_id_that_is_signed_must_be_there_unchanged() -> None:
 # --- published vectors --------------------------------------------------------------------------------
 
 
-def test_githubs_published_example() -> None:
+def test_githubs_published_example_proves() -> None:
     """docs.github.com, Validating webhook deliveries."""
     digest = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
     message = Message(
@@ -272,7 +272,7 @@ def test_githubs_published_example() -> None:
     assert not message.proves(b"It's a secret to everybody")
 
 
-def test_standard_webhooks_published_example() -> None:
+def test_standard_webhooks_published_example_proves() -> None:
     """The test vector of the reference libraries of standardwebhooks.com."""
     message = replace(
         STANDARD,
