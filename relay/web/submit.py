@@ -72,6 +72,7 @@ def _note(relay: Relay, source: Source, refused: Refused) -> None:
         request_id=request.environ["relay.request_id"],
         client=client_key(relay, request.environ),
         origin=origin if status == 403 else None,
+        reason=str(refused),
     )
 
 

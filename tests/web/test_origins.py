@@ -14,6 +14,27 @@ pytestmark = pytest.mark.usefixtures("no_faults")
 
 # --- other sites ----------------------------------------------------------------------------------
 
+
+def test_the_log_says_why_a_post_was_refused_before_its_body_was_read(relay: RelayProcess) -> None:
+    refused = [
+        relay.form({"email": person()}, "form", {"Origin": EVIL}),
+        request(relay.port, "POST", "/submit/form", b"email", {"Content-Type": "text/csv"}),
+        relay.get("/submit/form?email=a", HTML),
+    ]
+    assert [answer.status for answer in refused] == [403, 415, 303]
+
+    asked = {answer.header("X-Request-ID") for answer in refused}
+
+    def said() -> dict[int, str | None]:
+        lines = [line.data or {} for line in relay.log_lines()]
+        return {line["status"]: line.get("reason") for line in lines if line.get("request_id") in asked}
+
+    eventually(lambda: len(said()) == 3, what="a line for each")
+    assert "may not post here" in (said()[403] or "")
+    assert "Send the form as" in (said()[415] or "")
+    assert 'method="post"' in (said()[303] or "")
+
+
 FOREIGN = [
     EVIL,
     "http://www.example.com",
