@@ -16,7 +16,8 @@ from relay.outbox.outbox import Outbox
 from relay.outbox.wanted import Wanted, newest_first, whole_newest_first
 from relay.sources.source import Source
 
-_RECEIPT = re.compile(r"[0-9a-f]{32}")
+RECEIPT = re.compile(r"[0-9a-f]{32}")
+"""How a whole receipt is written."""
 
 
 class Desk:
@@ -40,7 +41,7 @@ class Desk:
 
     def _row(self, receipt: str) -> dict[str, Any]:
         """Return a row, with its own receipt, also by one that a repeat was given. Raises Missing."""
-        is_one = _RECEIPT.fullmatch(receipt)
+        is_one = RECEIPT.fullmatch(receipt)
         row = self._outbox.read(listing.row, receipt) if is_one else None
         if row is None:
             raise Missing("there is no such submission")

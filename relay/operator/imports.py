@@ -22,7 +22,7 @@ from relay.outbox.outbox import Outbox
 from relay.outbox.people import People
 from relay.outbox.records import Entry, Stored
 from relay.outbox.statements import stamped
-from relay.sources.body import Submission
+from relay.sources.body import JSON, Submission
 from relay.sources.leaving import has_left, never_said_yes
 from relay.sources.mapping import CONTACTS, Mapped
 from relay.sources.paths import Path
@@ -31,7 +31,6 @@ from relay.sources.source import Source
 from relay.sources.unmapped import known_names, unmapped
 from relay.vault import Vault
 
-_JSON = "application/json"
 _BATCH = 250
 _SHOWN = 20
 
@@ -245,4 +244,4 @@ def _replaced(source: Source, name: str, key: str) -> Iterator[str]:
 def submission_of(fields: dict[str, Any], at: float, key: str | None = None) -> Submission:
     """Return a submission that nobody posted. ``key``: what recognises it, where its fields hold no id."""
     raw = json.dumps(fields, ensure_ascii=False).encode()
-    return Submission(fields, raw, _JSON, at, key)
+    return Submission(fields, raw, JSON, at, key)

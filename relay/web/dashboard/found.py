@@ -8,13 +8,13 @@ import re
 
 from flask import Response, request, session, url_for
 
+from relay.operator.desk import RECEIPT
 from relay.operator.errors import Nonsense
 from relay.operator.filter import Filter
 from relay.operator.finding import Sought
 from relay.web.application import see, the_operator, the_relay
 from relay.web.dashboard.frame import blueprint, page, sentence
 
-_RECEIPT = re.compile(r"[0-9a-f]{32}")
 _BEGINNING = re.compile(r"([0-9a-f]{10,31})…?")
 """Of a receipt: as much of it as lists show, or more."""
 
@@ -43,7 +43,7 @@ def found(place: str) -> Response:
 
 def _receipt(asked: str) -> str | None:
     """Return the receipt that was typed, or the one that begins so, if it is one."""
-    if _RECEIPT.fullmatch(asked):
+    if RECEIPT.fullmatch(asked):
         return asked
     if (beginning := _BEGINNING.fullmatch(asked)) is None:
         return None

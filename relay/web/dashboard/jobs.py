@@ -8,11 +8,11 @@ from relay.operator.actor import ACT
 from relay.operator.errors import Nonsense
 from relay.operator.filter import Filter
 from relay.web.application import see, the_actor, the_operator, the_relay
+from relay.web.asked import FILTERS
 from relay.web.dashboard.frame import after, blueprint, page
 
 _ROWS = 100
-_NAMED = ("state", "source", "reason", "since", "until")
-_LISTED = frozenset([*_NAMED, "duplicate", "action", "csrf_token"])
+_LISTED = frozenset([*FILTERS, "duplicate", "action", "csrf_token"])
 
 
 @blueprint.get("/jobs")
@@ -64,7 +64,7 @@ def _asked() -> Filter:
     """Return the filter that a form shows. Raises Nonsense for a part of one that is not known here."""
     if unknown := sorted(set(request.form) - _LISTED):
         raise Nonsense(f"knows no {unknown[0][:40]!r}")
-    said: dict[str, Any] = {name: request.form.get(name, "").strip() or None for name in _NAMED}
+    said: dict[str, Any] = {name: request.form.get(name, "").strip() or None for name in FILTERS}
     return Filter(**said, duplicate=True if request.form.get("duplicate") else None)
 
 
