@@ -28,7 +28,7 @@ _COLUMNS = (
     *("delivered_at", "profile_id", "trace_id", "contact_hint", "dropped", "consent", "kept_until"),
 )
 _OF_PEOPLE = (*PROFILE_FIELDS, "update", "body")
-"""A profile and the update after it; or, of what could not be mapped, all that was sent."""
+"""A profile and the update after it; and, of what could not all be mapped, what was sent."""
 _FORMULA = r"=+\-@\uff1d\uff0b\uff0d\uff20"
 """With these, also in full width, a spreadsheet takes a cell for a formula, and runs what was typed."""
 _TEXT = "'"

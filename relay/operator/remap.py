@@ -124,13 +124,13 @@ def lacking_keys(row: Mapping[str, Any], settings: Settings, vault: Vault) -> Ke
 
 
 def revealed(row: Mapping[str, Any], payload: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """Return what is personal in a row: its profile, or all that was sent where nothing could be mapped.
+    """Return what is personal in a row: its profile, and all that was sent where it could not all be mapped.
 
     That is without the secret that some senders show in it: who may see people could else pose as their
     sender. A source may have been renamed, or proven otherwise since, so all secrets in force are looked for.
     """
     found = {name: payload[name] for name in ("profile", "update") if payload.get(name)}
-    if not found:
+    if not found or (row["dropped"] and "body" in payload):
         source = settings.sources.get(row["source"])
         secrets = {secret for one in settings.sources.values() for secret in one.secrets if secret}
         try:

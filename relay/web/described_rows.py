@@ -130,7 +130,7 @@ class Contact(Asked):
 
 
 class Personal(Described):
-    """What is personal in a submission: its profile, or its body where nothing could be mapped."""
+    """What is personal in a submission: its profile, and its body where not all could be mapped."""
 
     receipt = fields.String()
     profile = fields.Dict(fields.String(), fields.Raw())

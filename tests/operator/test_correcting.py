@@ -9,6 +9,7 @@ import pytest
 from relay.sources.text import usual
 from tests.kit.canary import leaks
 from tests.kit.people import TRAP, UNKNOWN, Moods, email, in_state, receipt_of
+from tests.kit.processes import eventually
 from tests.kit.relay import HOOK, RelayProcess, config
 from tests.kit.upstream import ScriptedUpstream, problem_json
 from tests.kit.upstream import status as refusal
@@ -119,6 +120,24 @@ def test_what_is_personal_is_revealed_and_written_down(relay: RelayProcess, stat
     assert address in json.dumps(answer.json["body" if state == "invalid" else "profile"])
     assert acts(relay, receipt) == [("reveal", {"was": state})]
     assert address not in relay.output()
+
+
+def test_what_was_dropped_is_revealed_as_it_was_sent(relay: RelayProcess) -> None:
+    address = email("canary")
+    receipt = receipt_of(relay.hook({"email": address, "phone": "0171 12"}))
+    eventually(lambda: relay.submission(receipt)["state"] == "delivered", 10, "the delivery")
+
+    found = relay.api("POST", f"/api/submissions/{receipt}/reveal").json
+    lines = relay.api("GET", "/api/export?people=true").text.splitlines()
+    line = next(one for one in lines if receipt in one)
+    person = Person(relay, relay.admin_token)
+    row = relay.submission(receipt)
+    seen = {"state": row["state"], "fence": str(row["fence"])}
+    page = person.post(f"/dashboard/submissions/{receipt}/reveal", seen).text
+
+    assert (found["profile"], found["body"]["phone"]) == ({"email": address}, "0171 12")
+    assert (json.loads(line)["email"], json.loads(line)["body"]["phone"]) == (address, "0171 12")
+    assert "<dt>email</dt>" in page and "<dt>phone, as sent</dt><dd>0171 12</dd>" in page
 
 
 def test_what_is_gone_cannot_be_revealed(relay: RelayProcess) -> None:

@@ -82,10 +82,11 @@ def _seen() -> Expected:
 
 
 def _fields(revealed: dict[str, Any]) -> dict[str, Any]:
-    """Return what is personal field by field: of the profile and its update, or of what was sent."""
-    parts = [part for name, part in revealed.items() if name != "receipt"]
-    named = [part if isinstance(part, dict) else {"what was sent": part} for part in parts]
-    return {name: value for part in named for name, value in part.items()}
+    """Return what is personal field by field: of the profile and its update, and of what was sent."""
+    known = {**revealed.get("profile", {}), **revealed.get("update", {})}
+    sent = revealed.get("body")
+    named = sent if isinstance(sent, dict) else {"what was sent": sent}
+    return known | {f"{name}, as sent" if known else name: value for name, value in named.items()}
 
 
 def _typed() -> dict[str, str]:
