@@ -5,6 +5,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +23,24 @@ _SECONDS = 35
 """A source waits 30 seconds at most for upstream's verdict."""
 
 
+def _address_of(ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
+    """Refuse what nothing can be sent to."""
+    from relay.config.addresses import is_url
+
+    if text is not None and not is_url(text):
+        raise click.BadParameter("must be an address like http://127.0.0.1:8000")
+    return text
+
+
 @click.command()
 @click.argument("source")
 @click.argument("file", required=False, metavar="FILE|-", type=BODY)
 @click.option("--type", "content_type", metavar="CONTENT_TYPE", help="Default: guessed from the body.")
 @click.option(
-    "--url", metavar="URL", help="Where the relay is; default: RELAY_PUBLIC_URL, else HOST and PORT."
+    "--url",
+    metavar="URL",
+    callback=_address_of,
+    help="Where the relay is; default: RELAY_PUBLIC_URL, else HOST and PORT.",
 )
 @click.option("--send", is_flag=True, help="Send it, and print the answer; exit 1 if it was refused.")
 def sign(source: str, file: str | None, content_type: str | None, url: str | None, send: bool) -> int:
@@ -99,6 +112,11 @@ def _send(message: "Message") -> int:
             return 0
     except urllib.error.HTTPError as refused:
         click.echo(f"{refused.code} {refused.read().decode(errors='replace')}")
-    except OSError as problem:
-        raise Failed(f"{message.url.partition('?')[0]}: {getattr(problem, 'reason', problem)}") from None
+    except (OSError, HTTPException) as problem:
+        why = (
+            getattr(problem, "reason", problem)
+            if isinstance(problem, OSError)
+            else "no answer of HTTP, or half"
+        )
+        raise Failed(f"{message.url.partition('?')[0]}: {why}") from None
     return FAILED

@@ -20,6 +20,7 @@ from relay.config import settings as configuration
 from relay.process.opening import open_outbox
 from tests.cli.conftest import Said, Site
 from tests.kit.relay import ROOT
+from tests.kit.upstream import Reaction, ScriptedUpstream, garbage, truncated
 
 Run = Callable[..., Said]
 
@@ -111,6 +112,21 @@ def test_what_cannot_be_written_is_an_error_like_any_other(site: Site, words: li
             check=False,
         )
     assert (done.returncode, done.stderr) == (1, "relay: [Errno 28] No space left on device\n")
+
+
+@pytest.mark.parametrize("url", ["example.com", "http://127.0.0.1:abc", "http://[", "http://exa mple"])
+def test_an_address_that_is_none_is_asked_wrongly(site: Site, url: str) -> None:
+    said = site.run("sign", "newsletter", "--send", "--url", url)
+    assert (said.status, said.err.count("\n")) == (2, 1)
+    assert "must be an address like" in said.err
+
+
+@pytest.mark.parametrize("answer", [garbage(), truncated()], ids=lambda answer: answer.name)
+def test_an_answer_that_is_none_is_told_in_one_line(site: Site, answer: Reaction) -> None:
+    with ScriptedUpstream([answer]) as other:
+        said = site.run("sign", "newsletter", "--send", "--url", other.url)
+    assert (said.status, said.err.count("\n")) == (1, 1)
+    assert "no answer of HTTP, or half" in said.err
 
 
 @pytest.mark.parametrize("words", ["init", "try newsletter -", "sign newsletter -"])
