@@ -1,6 +1,7 @@
 """The questions of init, and what the answers come to."""
 
 import secrets
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ Variables = dict[str, tuple[str, str]]
 
 
 class Questions:
-    """Asks a person for what no option said; without a person, takes the default."""
+    """Asks a person for what no option said; without a person, also one that no longer answers, takes the
+    default."""
 
     def __init__(self, given: Mapping[str, Any], *, ask: bool) -> None:
         self._given = given
@@ -34,7 +36,15 @@ class Questions:
         if given is not None or not self._ask:
             return default if given is None else str(given)
         shown = bool(default) and not is_hidden
-        said: str = click.prompt(question, default=default, show_default=shown, hide_input=is_hidden)
+        try:
+            said: str = click.prompt(question, default=default, show_default=shown, hide_input=is_hidden)
+        except click.Abort as stopped:
+            if sys.stdin.isatty() or not isinstance(stopped.__context__, EOFError):
+                raise
+            click.echo()
+            note("nobody answers: what no option says is left at its default")
+            self._ask = False
+            return default
         return said.strip()
 
 

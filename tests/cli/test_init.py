@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -261,6 +262,21 @@ def test_a_person_is_asked_for_all_of_it(folder: Path) -> None:
     assert found.destinations["ocamba"].token == "tok-en"
     assert found.public_url == "https://relay.example.com"
     assert found.sources["shop"].page["labels"] == {"news": "Yes, news"}
+
+
+@pytest.mark.parametrize("answers", ["", "\nhttps://www.example.com\n"], ids=["at all", "any more"])
+def test_where_nobody_answers_the_defaults_are_taken(folder: Path, answers: str) -> None:
+    with mock.patch.dict(os.environ):
+        done = CliRunner().invoke(commands, ["init"], input=answers)
+    assert done.exit_code == 0 and "nobody answers" in done.output
+    assert written(folder).sources["newsletter"].origins == ((answers or "*").strip(),)
+    assert (mode(folder / "relay.env"), mode(folder / "var" / "relay.db.keys")) == (0o600, 0o600)
+
+
+def test_who_stops_the_questions_has_nothing_written(folder: Path) -> None:
+    with mock.patch.dict(os.environ), mock.patch("click.prompt", side_effect=click.Abort):
+        done = CliRunner().invoke(commands, ["init"])
+    assert done.exit_code == 1 and list(folder.iterdir()) == []
 
 
 # --- the environment file ---------------------------------------------------------------------------------
