@@ -62,6 +62,7 @@ class Health:
     halved_at: float | None = None
     successes: int = 0
     delivered_at: float | None = None
+    """When something was first delivered since the last 403."""
 
     @property
     def reason_kind(self) -> str | None:
@@ -218,7 +219,7 @@ def _after(health: Health, destination: Destination, outcome: Outcome, sent: Sen
             reason = f"{RATE_LIMITED}: {BY_OTHERS}" if sent.has_room else RATE_LIMITED
             return _hold(health, reason, now, seconds)
         case Forbidden():
-            seen = replace(health, forbidden_receipt=sent.receipt)
+            seen = replace(health, forbidden_receipt=sent.receipt, delivered_at=None)
             return _probed_in_vain(seen, now) if sent.probe and seen.reason_kind in PROBED else seen
         case Later(after=seconds) if seconds:
             return _no_sooner(_failed(health, outcome, sent, now), now, seconds)
@@ -233,13 +234,12 @@ def _after_delivered(health: Health, destination: Destination, sent: Sent, now: 
     successes = health.successes + (parallel is not None)
     if parallel is not None and successes >= _SUCCESSES_TO_RECOVER:
         successes, parallel = 0, parallel + 1
-    is_news = health.forbidden_receipt is not None or health.delivered_at is None
     return replace(
         _release(health, sent),
         refusing=(),
         successes=successes,
         parallel=parallel if parallel and parallel < destination.parallel else None,
-        delivered_at=now if is_news else health.delivered_at,
+        delivered_at=now if health.delivered_at is None else health.delivered_at,
     )
 
 

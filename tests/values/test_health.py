@@ -366,6 +366,11 @@ def test_403_twice_on_one_submission_with_another_delivered_between_is_a_refusal
     assert resolve(health, Forbidden(403, trace_id="t"), "a", NOW) == Refused(403, trace_id="t")
 
 
+def test_a_refusal_between_does_not_hide_that_another_was_delivered() -> None:
+    story = Story().comes(OK).passes(5).comes(Forbidden(403), "a").passes(5).comes(NO).passes(5).comes(OK)
+    assert resolve(story.health, Forbidden(403), "a", NOW + 5) == Refused(403)
+
+
 def test_a_delivery_before_the_first_403_proves_nothing() -> None:
     health = Story().comes(OK).passes(5).comes(Forbidden(403), "a").health
     assert resolve(health, Forbidden(403), "a", NOW + 5) == Forbidden(403)
