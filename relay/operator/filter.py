@@ -106,6 +106,11 @@ def typed_time(text: str | None, zone: tzinfo) -> str | None:
         return text
 
 
+def typed_flag(text: str | None) -> bool | None:
+    """Return yes or no as an address or a form says it (a ticked box: ``1``), None where it says nothing."""
+    return text.lower() not in ("false", "0") if text else None
+
+
 def check_text(name: str, text: str | None) -> None:
     """Refuse what no database can be asked for. Raises Nonsense."""
     if text is None:

@@ -514,6 +514,16 @@ def test_a_part_of_the_filter_is_never_left_out(relay: RelayProcess) -> None:
     assert relay.state(row["receipt"]) == "held"
 
 
+def test_those_that_are_no_duplicates_are_never_taken_for_the_others(relay: RelayProcess) -> None:
+    person, row = Person(relay, TOKENS["actor"]), held(relay, "once")
+    asked = {"action": "discard", "state": "held", "duplicate": "false"}
+    listed = person.get("/dashboard/submissions?state=held&duplicate=false").text
+    page = person.led("/dashboard/jobs", asked).text
+    assert row["receipt"] in listed and 'name="duplicate" value="False"' in listed
+    assert "Discard 0 submissions?" not in page and "is not a duplicate" in page and "duplicate=False" in page
+    assert "is not a duplicate" in person.get("/dashboard/jobs").text
+
+
 def test_the_page_does_not_say_that_it_goes_on_while_upstream_wants_us_to_wait() -> None:
     full = status(429, headers={"Retry-After": "600"})
     actor = {"actor": {"token": "env:ACTOR", "role": "act"}}

@@ -6,7 +6,7 @@ from flask import Response, request, url_for
 
 from relay.operator.actor import ACT
 from relay.operator.errors import Nonsense
-from relay.operator.filter import Filter
+from relay.operator.filter import Filter, typed_flag
 from relay.web.application import see, the_actor, the_operator, the_relay
 from relay.web.asked import FILTERS
 from relay.web.dashboard.frame import after, blueprint, page
@@ -65,7 +65,7 @@ def _asked() -> Filter:
     if unknown := sorted(set(request.form) - _LISTED):
         raise Nonsense(f"knows no {unknown[0][:40]!r}")
     said: dict[str, Any] = {name: request.form.get(name, "").strip() or None for name in FILTERS}
-    return Filter(**said, duplicate=True if request.form.get("duplicate") else None)
+    return Filter(**said, duplicate=typed_flag(request.form.get("duplicate")))
 
 
 @blueprint.post("/jobs/<name>/cancel")

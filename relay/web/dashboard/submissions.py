@@ -10,7 +10,7 @@ from relay.operator.actions import DISCARD, POSSIBLE, REPLAY, is_sourceless
 from relay.operator.actor import ACT, REVEAL
 from relay.operator.errors import Nonsense
 from relay.operator.exports import FORMATS
-from relay.operator.filter import Filter, typed_time
+from relay.operator.filter import Filter, typed_flag, typed_time
 from relay.web.application import the_actor, the_operator, the_relay
 from relay.web.dashboard import words
 from relay.web.dashboard.frame import blueprint, page, sentence
@@ -58,7 +58,7 @@ def _asked(given: Mapping[str, str]) -> Filter:
     said: dict[str, Any] = {name: given.get(name, "").strip() or None for name in _TEXTS}
     zone = the_relay().settings.time_zone
     said |= {name: typed_time(said[name], zone) for name in ("since", "until")}
-    return Filter(**said, duplicate=True if given.get("duplicate") else None, limit=ROWS)
+    return Filter(**said, duplicate=typed_flag(given.get("duplicate")), limit=ROWS)
 
 
 _TEXTS = ("state", "source", "reason", "since", "until", "before")
