@@ -84,7 +84,7 @@ def _seen() -> Expected:
 def _fields(revealed: dict[str, Any]) -> dict[str, Any]:
     """Return what is personal field by field: of the profile and its update, and of what was sent."""
     known = {**revealed.get("profile", {}), **revealed.get("update", {})}
-    sent = revealed.get("body")
+    sent = revealed.get("body", {})
     named = sent if isinstance(sent, dict) else {"what was sent": sent}
     return known | {f"{name}, as sent" if known else name: value for name, value in named.items()}
 
