@@ -31,6 +31,7 @@ from relay.vault import CannotOpen
 _IDLE_SECONDS = 2.0
 _AFTER_FAULT_SECONDS = 1.0
 _AFTER_YOU_SECONDS = 0.003
+_STUCK_SECONDS = 30.0
 # A claim that could not be sent for so long is not sent: its lease may end before the call would.
 _OVERTAKEN_SECONDS = LEASE_GRACE_SECONDS - 2
 
@@ -67,6 +68,8 @@ class Lane:
         self._in_flight: set[Future[Any]] = set()
         self._thread = threading.Thread(target=self._run, name=f"lane-{destination.name}", daemon=True)
         self.latency = USUAL_SECONDS
+        self._stuck: tuple[float, str] | None = None
+        """Since when nothing can be handed out, and why."""
 
     def start(self) -> None:
         self._thread.start()
@@ -87,6 +90,11 @@ class Lane:
     def is_busy(self) -> bool:
         """Whether it is at work, or a call of its is under way."""
         return self._thread.is_alive() or bool(self._in_flight)
+
+    def stuck(self) -> str | None:
+        """Return why nothing can be handed out to it, where that lasts."""
+        since, problem = self._stuck or (math.inf, None)
+        return problem if time.monotonic() - since > _STUCK_SECONDS else None
 
     def change(self, destination: Destination) -> None:
         self._destination = destination
@@ -116,10 +124,12 @@ class Lane:
         taken_at = time.monotonic()
         try:
             claimed = self._claim(destination)
+            self._stuck = None
             if isinstance(claimed, NothingYet):
                 return self._wait_for(claimed)
         except Unavailable as problem:
             # What cannot be recorded as started is not sent.
+            self._stuck = (self._stuck or (taken_at,))[0], str(problem)
             events.note("outbox.unavailable", level=logging.ERROR, problem=str(problem))
             return _AFTER_FAULT_SECONDS
         self._blocked_until = 0.0

@@ -1,7 +1,8 @@
 """Alerts: what needs a person now. Each names the source, the number, and what to do."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from relay.config.settings import Settings, stale_token
 from relay.delivery import DEAD, HELD, INVALID, PARKED, QUEUED
@@ -50,13 +51,15 @@ def found(
     flooded: Collection[str] = (),
     mistaken: Collection[str] = (),
     overfull: Collection[str] = (),
+    stuck: Mapping[str, str] = MappingProxyType({}),
     guessing: bool = False,
 ) -> Iterator[Alert]:
     """Yield what is the matter now.
 
     ``crowded``: sources over their source_limits, ``flooded``: with more suspects than those allow;
     ``mistaken``: forms that post none of the mapped fields;
-    ``overfull``: sources over their held_budget; ``guessing``: somebody tries tokens out.
+    ``overfull``: sources over their held_budget; ``stuck``: why nothing can be handed out, by destination;
+    ``guessing``: somebody tries tokens out.
     """
     now = outbox.time()
     yield from _on_the_way(outbox, settings, now)
@@ -69,6 +72,8 @@ def found(
         yield Alert("disk", "the disk is nearly full; nothing is accepted until there is room")
     if guessing:
         yield Alert("guessing", "somebody tries tokens out; the log says who (operator.guessing)")
+    for destination, why in stuck.items():
+        yield Alert(f"stuck:{destination}", cannot_send(destination, why))
     for seen_at, kind, said in (
         (mistaken, "unmappable", "posts none of the mapped contact fields; check its fields"),
         (overfull, "budget", "has as many suspects as its held_budget allows"),
@@ -82,6 +87,11 @@ def found(
 def unusable(problem: Exception) -> Alert:
     """Return the one alert that is told without the database."""
     return Alert("outbox", f"the database cannot be used, so that nothing is accepted: {problem}")
+
+
+def cannot_send(destination: str, why: str) -> str:
+    """Say that sign-ups are taken and none goes out."""
+    return f"nothing can be sent to {destination}, though sign-ups are taken: {why}"
 
 
 def _on_the_way(outbox: Outbox, settings: Settings, now: float) -> Iterator[Alert]:

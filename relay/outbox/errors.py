@@ -3,6 +3,11 @@
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+_LOCKED = (
+    "lock timeout: another session keeps a lock on what is stored; pg_stat_activity shows who is "
+    "idle in transaction, and pg_terminate_backend(pid) ends it"
+)
+
 
 class Unavailable(RuntimeError):
     """The outbox cannot be reached or written now; nothing was stored."""
@@ -64,6 +69,8 @@ def translate(problem: SQLAlchemyError) -> Exception:
         return Damaged("the database file is damaged or no SQLite database; it was left as it is")
     if "is full" in text or "no space" in text:
         return Full("the disk is full")
+    if "lock timeout" in text:
+        return Unavailable(_LOCKED)
     if isinstance(problem, DBAPIError | sa.exc.TimeoutError):
         return Unavailable(said.splitlines()[0][:200] if said else "the database is away")
     return problem

@@ -143,6 +143,7 @@ class Housekeeping:
                 flooded=crowds.flooded.sources(),
                 mistaken=crowds.mistaken.sources(),
                 overfull=crowds.overfull.sources(),
+                stuck=relay.stuck(),
                 guessing=time.monotonic() - relay.guessed_at < GUESSING_SECONDS,
             )
         )

@@ -18,6 +18,7 @@ from relay.intake.limits import Doorkeeper
 from relay.intake.refusals import Refusals
 from relay.intake.unmapped import Unmapped
 from relay.intake.waiting import Patience
+from relay.operator.alerts import cannot_send
 from relay.operator.clerk import Clerk
 from relay.outbox import sqlite, timekeeping
 from relay.outbox.disk import Disk
@@ -199,6 +200,10 @@ class Relay:
         self._ready = (time.monotonic(), checks)
         return checks
 
+    def stuck(self) -> dict[str, str]:
+        """Return the destinations to which nothing can be sent although submissions are stored, and why."""
+        return self.dispatcher.stuck() if self.dispatcher is not None else {}
+
     def warnings(self) -> list[str]:
         """Return what an operator should know although the relay works."""
         found = [*self.settings.warnings, *sorted(self.warned)]
@@ -207,6 +212,7 @@ class Relay:
             found.append("this SQLite is older than 3.51.3, which fixed a corruption bug; install pysqlite3")
         if self.doorkeeper.degraded:
             found.append("RELAY_LIMITS_URL cannot be reached: clients are limited per process")
+        found += [cannot_send(name, why) for name, why in self.stuck().items()]
         # Nothing tells of this: whoever looks is to see it.
         found += [f"alerts do not arrive: {why}" for why in self._house.untold()]
         return found
