@@ -49,6 +49,8 @@ def create_private(path: Path) -> None:
 
 def check_is_ours(path: Path) -> None:
     """Refuse another program's SQLite file, before it is opened for writing. Raises Unfit, Damaged."""
+    if path.is_dir():
+        raise Unfit(f"{path} is a folder; RELAY_DATABASE_URL names a file, like {path / 'relay.db'}")
     if not path.stat().st_size:
         return
     sqlite = sqlite_module()

@@ -10,6 +10,7 @@ from pathlib import Path
 from relay.config.settings import Settings
 from relay.outbox.errors import Unfit
 from relay.outbox.outbox import Outbox
+from relay.outbox.sqlite import check_is_ours
 from relay.private import make_private_folder
 from relay.vault import Vault, keys_beside, parse_key
 
@@ -18,13 +19,18 @@ LOCK_SECONDS = 20.0
 
 
 def open_outbox(settings: Settings, clock: Callable[[], float]) -> Outbox:
-    """Return the outbox that the settings name, with its keys. Raises Unfit, KeyMissing."""
+    """Return the outbox that the settings name, with its keys. Raises Unfit, Damaged, KeyMissing."""
+    path = settings.database_path
+    # Before its mode or its journal are changed, or a key of it is missed. Where it cannot be written, the
+    # look would leave a WAL behind.
+    if settings.is_sqlite and os.access(path, os.R_OK | os.W_OK):
+        check_is_ours(path)
     keys = settings.secret_keys
     if not keys:
         try:
-            keys = keys_beside(settings.database_path)
+            keys = keys_beside(path)
         except OSError as problem:
-            raise Unfit(f"{settings.database_path}.keys: {problem.strerror}") from None
+            raise Unfit(f"{path}.keys: {problem.strerror}") from None
     return Outbox(settings.database_url, Vault([parse_key(key) for key in keys]), clock)
 
 

@@ -1,7 +1,9 @@
 """What the relay keeps on the disk is for its owner only, whoever made the files before."""
 
 import os
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from relay.outbox import sqlite
 from relay.outbox.disk import Disk
 from relay.outbox.errors import Unfit
 from relay.vault import keys_beside
-from tests.kit.relay import NEWSLETTER, RelayProcess, config
+from tests.kit.relay import NEWSLETTER, RELAY, RelayProcess, config
 
 
 def mode(path: Path) -> int:
@@ -64,6 +66,34 @@ def test_a_folder_with_other_files_is_left_as_it_is_and_told_of(tmp_path: Path) 
     with RelayProcess(config("http://127.0.0.1:9/", {"newsletter": NEWSLETTER}), folder=tmp_path) as relay:
         assert f"everybody may write in {tmp_path}" in relay.output()
     assert mode(tmp_path) == 0o777
+
+
+@pytest.mark.parametrize("keys", [None, "ab" * 32])
+@pytest.mark.parametrize("command", ["serve", "migrate", "status"])
+def test_a_folder_or_another_programs_file_is_told_of_and_left_as_it_is(
+    tmp_path: Path, keys: str | None, command: str
+) -> None:
+    folder, foreign = tmp_path / "data", tmp_path / "shop.db"
+    folder.mkdir(mode=0o755)
+    with closing(sqlite3.connect(foreign)) as link:
+        link.execute("CREATE TABLE orders (id)")
+    foreign.chmod(0o644)
+    before = foreign.read_bytes()
+    told = {folder: "is a folder; RELAY_DATABASE_URL names a file", foreign: "is another program's database"}
+    for path, said in told.items():
+        with RelayProcess(
+            config("http://127.0.0.1:9/", {"newsletter": NEWSLETTER}),
+            folder=tmp_path,
+            database_url=f"sqlite:///{path}",
+            env={"RELAY_SECRET_KEYS": keys},
+            command=[*RELAY, command],
+            start=False,
+        ) as relay:
+            relay.start(wait_ready=False)
+            assert relay.wait(30) in (1, 3)
+            assert f"{path} {said}" in relay.output()
+    assert (mode(folder), mode(foreign), foreign.read_bytes()) == (0o755, 0o644, before)
+    assert not foreign.with_name("shop.db-wal").exists()
 
 
 def test_a_database_is_not_made_through_a_link(tmp_path: Path) -> None:
