@@ -108,8 +108,25 @@ def _is_final(code: int) -> bool:
 
 
 def _why(problem: Exception) -> str:
-    if isinstance(problem, smtplib.SMTPResponseException):
-        return f"the mail server answered {problem.smtp_code}"
+    """Say what is to be mended, in words of our own: the server's may name an address."""
+    match problem:
+        case smtplib.SMTPAuthenticationError():
+            return f"the mail server does not take the name and password ({problem.smtp_code})"
+        case smtplib.SMTPResponseException():
+            return f"the mail server answered {problem.smtp_code}"
+        case smtplib.SMTPRecipientsRefused():
+            codes = sorted({code for code, _ in problem.recipients.values()})
+            return f"the mail server answered {', '.join(map(str, codes))}"
+        case ssl.SSLCertVerificationError():
+            return f"the mail server's certificate is not trusted: {problem.verify_message}"
+        case ssl.SSLError() | smtplib.SMTPServerDisconnected():
+            return "the mail server hung up or said nothing: smtps:// is for port 465, smtp:// for 587 and 25"
+        case socket.gaierror():
+            return "the mail server's name is not found"
+        case OSError(strerror=str(said)):
+            return f"the mail server cannot be reached: {said}"
+        case TimeoutError():
+            return "the mail server does not answer"
     return type(problem).__name__
 
 

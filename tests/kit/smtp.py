@@ -27,7 +27,7 @@ class _Talk(socketserver.StreamRequestHandler):
                 if not self._refuse(said):
                     return None
             elif word in ("EHLO", "HELO"):
-                self._say("250-kit", "250 8BITMIME")
+                self._say("250-kit", *(f"250-{one}" for one in self.server.offers), "250 8BITMIME")
             elif word == "DATA":
                 self._say("354 go on")
                 raw = self._data()
@@ -62,7 +62,8 @@ class _Talk(socketserver.StreamRequestHandler):
 class MailServer(socketserver.ThreadingTCPServer):
     """``letters``: what was taken; ``lines``: what was said besides; ``refuses``: takes nothing;
     ``answers``: cleared, it keeps who talks to it waiting; ``refusals``: what a line begins with (``.`` ends
-    a letter), and what is answered to it once, where nothing means that it hangs up."""
+    a letter), and what is answered to it once, where nothing means that it hangs up; ``offers``: what it can,
+    beside 8BITMIME."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -74,6 +75,7 @@ class MailServer(socketserver.ThreadingTCPServer):
         self.talks = 0
         self.refuses = False
         self.refusals: list[tuple[str, str]] = []
+        self.offers: tuple[str, ...] = ()
         self.answers = threading.Event()
         self.answers.set()
         threading.Thread(target=self.serve_forever, daemon=True).start()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from email.header import decode_header, make_header
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -115,6 +116,47 @@ def test_a_mail_server_whose_name_is_looked_up_for_long_keeps_no_other_alert_wai
     with pytest.raises(Unsent):
         send(told, {"subject": "s", "text": "t"}, within=1)
     assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(
+    ("begins", "answer", "said"),
+    [
+        ("AUTH", "535 5.7.8 ada@example.com is unknown", "does not take the name and password (535)"),
+        ("RCPT", "451 4.7.1 greylisted ada@example.com", "answered 451"),
+        ("MAIL", "", "smtps:// is for port 465"),
+    ],
+)
+def test_why_there_is_no_mail_is_said_in_words_and_without_an_address(
+    mail: MailServer, settings: Settings, begins: str, answer: str, said: str
+) -> None:
+    mail.offers = ("AUTH PLAIN",)
+    mail.refusals = [(begins, answer), ("AUTH", "235 come in")]
+    url = mail.url.replace("//", "//ada:pass@")
+    told = replace(settings, smtp_url=url, alert_mail=("a@example.com",), mail_from="r@example.com")
+    with pytest.raises(Unsent) as problem:
+        send(told, {"subject": "s", "text": "t"})
+    assert said in str(problem.value) and "@" not in str(problem.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("smtp://nowhere.invalid", "name is not found"),
+        ("smtp://127.0.0.1:1", "cannot be reached: Connection refused"),
+    ],
+)
+def test_why_no_mail_server_is_reached_is_said_in_words(settings: Settings, url: str, said: str) -> None:
+    told = replace(settings, smtp_url=url, alert_mail=("a@example.com",), mail_from="r@example.com")
+    with pytest.raises(Unsent, match=said):
+        send(told, {"subject": "s", "text": "t"})
+
+
+def test_a_mail_server_whose_certificate_is_not_trusted_is_told_of_as_that(settings: Settings) -> None:
+    with ScriptedUpstream(tls="self-signed") as server:
+        url = f"smtps://localhost:{urlsplit(server.url).port}"
+        told = replace(settings, smtp_url=url, alert_mail=("a@example.com",), mail_from="r@example.com")
+        with pytest.raises(Unsent, match="certificate is not trusted: self-signed certificate"):
+            send(told, {"subject": "s", "text": "t"})
 
 
 def test_a_password_is_not_sent_in_clear_and_why_there_is_no_mail_is_said(
