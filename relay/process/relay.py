@@ -202,7 +202,9 @@ class Relay:
 
     def stuck(self) -> dict[str, str]:
         """Return the destinations to which nothing can be sent although submissions are stored, and why."""
-        return self.dispatcher.stuck() if self.dispatcher is not None else {}
+        if self.dispatcher is None or "outbox" in self.failing_checks():
+            return {}
+        return self.dispatcher.stuck()
 
     def warnings(self) -> list[str]:
         """Return what an operator should know although the relay works."""

@@ -11,7 +11,7 @@ from tests.kit.upstream import ScriptedUpstream
 
 
 @pytest.mark.postgres
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("lock", ["LOCK TABLE attempts", "SELECT * FROM destinations FOR UPDATE"])
 def test_a_lock_that_stops_sending_is_told_with_its_remedy_until_it_is_gone(
     postgres_url: str, lock: str
