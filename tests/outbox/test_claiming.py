@@ -268,6 +268,7 @@ def test_slots_stay_taken_over_a_restart(sqlite_store: Store) -> None:
     assert claim(after, tight).delivery.sends == 2
 
 
+@pytest.mark.timed
 def test_threads_that_claim_together_keep_the_windows(sqlite_store: Store) -> None:
     sqlite_store.close()
     outbox = Outbox(sqlite_store.url, Vault([parse_key(KEY)]), SteadyClock())
@@ -351,6 +352,7 @@ def in_processes(number: int, work: Callable[..., None], *arguments: Any) -> lis
     return found
 
 
+@pytest.mark.timed
 @pytest.mark.postgres
 @pytest.mark.parametrize("number", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_dispatchers_in_several_processes_share_the_windows(postgres_url: str, number: int) -> None:
