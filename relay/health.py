@@ -62,7 +62,7 @@ class Health:
     halved_at: float | None = None
     successes: int = 0
     delivered_at: float | None = None
-    """When something was first delivered since the last 403."""
+    """When something was first delivered since the last 403; 0: before it only, None: never."""
 
     @property
     def reason_kind(self) -> str | None:
@@ -219,7 +219,7 @@ def _after(health: Health, destination: Destination, outcome: Outcome, sent: Sen
             reason = f"{RATE_LIMITED}: {BY_OTHERS}" if sent.has_room else RATE_LIMITED
             return _hold(health, reason, now, seconds)
         case Forbidden():
-            seen = replace(health, forbidden_receipt=sent.receipt, delivered_at=None)
+            seen = replace(health, forbidden_receipt=sent.receipt, delivered_at=health.delivered_at and 0.0)
             return _probed_in_vain(seen, now) if sent.probe and seen.reason_kind in PROBED else seen
         case Later(after=seconds) if seconds:
             return _no_sooner(_failed(health, outcome, sent, now), now, seconds)
@@ -239,7 +239,7 @@ def _after_delivered(health: Health, destination: Destination, sent: Sent, now: 
         refusing=(),
         successes=successes,
         parallel=parallel if parallel and parallel < destination.parallel else None,
-        delivered_at=now if health.delivered_at is None else health.delivered_at,
+        delivered_at=health.delivered_at or now,
     )
 
 

@@ -12,7 +12,7 @@ from tests.kit.client import request
 from tests.kit.people import Moods, email
 from tests.kit.processes import eventually
 from tests.kit.relay import HOOK, NEWSLETTER, RelayProcess, config
-from tests.kit.upstream import ScriptedUpstream, status
+from tests.kit.upstream import ScriptedUpstream, created, status
 from tests.web.browsing import Person
 
 TOKENS = {"viewer": "v" * 30, "actor": "a" * 30, "revealer": "r" * 30}
@@ -628,6 +628,16 @@ def test_what_the_sandbox_took_says_nothing_about_a_token() -> None:
         person = Person(relay, relay.admin_token)
         assert not done(person, "the token works") and not done(person, "OCAMBA_TOKEN")
         assert done(person, "Post the first form")
+
+
+def test_what_was_done_once_stays_done_after_a_403() -> None:
+    upstream = ScriptedUpstream(lambda arrival: status(403) if b"banned" in arrival.body else created())
+    with upstream, RelayProcess(config(upstream.url)) as relay:
+        receipt = relay.form({"email": "delivered@example.com"}).json["receipt"]
+        relay.wait_state(receipt, "delivered")
+        banned = relay.form({"email": "banned@example.com"}).json["receipt"]
+        eventually(lambda: relay.submission(banned)["history"], 20, "the 403")
+        assert done(Person(relay, relay.admin_token), "the token works")
 
 
 def test_what_was_sent_is_inert_on_every_page(relay: RelayProcess) -> None:

@@ -60,7 +60,7 @@ def _checklist(sources: list[dict[str, Any]]) -> list[ToDo]:
     settings = relay.settings
     is_real = not settings.is_sandbox  # what the pretend upstream took says nothing about a token
     healths = (relay.outbox.read(health_of, name) for name in settings.destinations)
-    works = is_real and any(health.delivered_at for health in healths)
+    works = is_real and any(health.delivered_at is not None for health in healths)
     posted = any(source["last"] for source in sources)
     told = bool(settings.alert_url or settings.alert_mail)
     proxies_fit = not any("proxy" in text for text in relay.warnings())
