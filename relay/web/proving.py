@@ -18,7 +18,7 @@ def schemes(source: Source) -> dict[str, dict[str, Any]]:
         return {}
     found = {f"submit-{source.name}": _in_header(verifier)} if verifier.header else {}
     if verifier.query:
-        found[f"submit-{source.name}-query"] = {"type": "apiKey", "in": "query", "name": verifier.query}
+        found[f"submit-{source.name}.query"] = {"type": "apiKey", "in": "query", "name": verifier.query}
     return found
 
 

@@ -15,6 +15,7 @@ USER, PASSWORD = "shop", "a-password-of-the-shop"
 CRM = HOOK | {"secret": "env:CRM_SECRET", "wait": 0}
 SOURCES: dict[str, Any] = {
     "hook": HOOK,
+    "hook-query": HOOK,
     "basic": CRM | {"verify": {"scheme": "basic"}},
     "signed": CRM | {"verify": {"scheme": "hmac-sha256", "header": "X-Signature", "signed": "{body}"}},
     "inside": CRM | {"verify": {"scheme": "token", "body": "token"}},
