@@ -119,9 +119,12 @@ class Dispatcher:
         lanes = list(self._lanes.values())  # a reload may be changing them
         return all(lane.is_alive() for lane in lanes) and self._sweeper.is_alive()
 
-    def stuck(self) -> dict[str, str]:
-        """Return the destinations to which nothing can be sent although the database answers, and why."""
-        found = {name: lane.stuck() for name, lane in list(self._lanes.items())}
+    def stuck(self, away_at: float) -> dict[str, str]:
+        """Return the destinations to which nothing can be sent although the database answers, and why.
+
+        ``away_at``: when it last did not.
+        """
+        found = {name: lane.stuck(away_at) for name, lane in list(self._lanes.items())}
         return {name: problem for name, problem in found.items() if problem is not None}
 
     def latency(self, destination: str) -> float:

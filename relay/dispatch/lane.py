@@ -91,10 +91,13 @@ class Lane:
         """Whether it is at work, or a call of its is under way."""
         return self._thread.is_alive() or bool(self._in_flight)
 
-    def stuck(self) -> str | None:
-        """Return why nothing can be handed out to it, where that lasts."""
+    def stuck(self, away_at: float) -> str | None:
+        """Return why nothing can be handed out to it, where that lasts while the database can be used.
+
+        ``away_at``: when it last could not; it may be back before anything was tried again.
+        """
         since, problem = self._stuck or (math.inf, None)
-        return problem if time.monotonic() - since > _STUCK_SECONDS else None
+        return problem if time.monotonic() - max(since, away_at) > _STUCK_SECONDS else None
 
     def change(self, destination: Destination) -> None:
         self._destination = destination

@@ -1,6 +1,7 @@
 """The parts of a running relay, put together: start, reload, stop."""
 
 import logging
+import math
 import os
 import threading
 import time
@@ -54,6 +55,8 @@ class Relay:
         self.crowds = Crowds()
         self._lock: int | None = None
         self._ready: tuple[float, dict[str, str]] = (-_READY_SECONDS, {})
+        self._away_at = -math.inf
+        """When nothing could be stored, the last time that was looked at."""
         self._reloading = threading.Lock()
         self.warned: set[str] = set()
         self.guessed_at = -GUESSING_SECONDS
@@ -191,6 +194,7 @@ class Relay:
             self.outbox.write(check_storing)
         except Unavailable as problem:
             checks["outbox"] = str(problem)
+            self._away_at = time.monotonic()
         if self.dispatcher is not None and not self.dispatcher.is_alive():
             checks["dispatcher"] = "has died"
         elif self.dispatcher is not None and (missing := self.dispatcher.missing()):
@@ -204,7 +208,7 @@ class Relay:
         """Return the destinations to which nothing can be sent although submissions are stored, and why."""
         if self.dispatcher is None or "outbox" in self.failing_checks():
             return {}
-        return self.dispatcher.stuck()
+        return self.dispatcher.stuck(self._away_at)
 
     def warnings(self) -> list[str]:
         """Return what an operator should know although the relay works."""
