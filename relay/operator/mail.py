@@ -121,6 +121,8 @@ def _why(problem: Exception) -> str:
             return f"the mail server's certificate is not trusted: {problem.verify_message}"
         case ssl.SSLError() | smtplib.SMTPServerDisconnected():
             return "the mail server hung up or said nothing: smtps:// is for port 465, smtp:// for 587 and 25"
+        case smtplib.SMTPException():  # the library's own words
+            return f"the mail server lacks what is needed: {problem}"
         case socket.gaierror():
             return "the mail server's name is not found"
         case OSError(strerror=str(said)):

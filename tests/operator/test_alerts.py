@@ -139,6 +139,20 @@ def test_why_there_is_no_mail_is_said_in_words_and_without_an_address(
 
 
 @pytest.mark.parametrize(
+    ("offers", "said"),
+    [((), "SMTP AUTH extension not supported"), (("AUTH NTLM",), "No suitable authentication method")],
+)
+def test_a_mail_server_that_takes_no_password_is_told_of_as_that(
+    mail: MailServer, settings: Settings, offers: tuple[str, ...], said: str
+) -> None:
+    mail.offers = offers
+    url = mail.url.replace("//", "//ada:pass@")
+    told = replace(settings, smtp_url=url, alert_mail=("a@example.com",), mail_from="r@example.com")
+    with pytest.raises(Unsent, match=f"lacks what is needed: {said}"):
+        send(told, {"subject": "s", "text": "t"})
+
+
+@pytest.mark.parametrize(
     ("url", "said"),
     [
         ("smtp://nowhere.invalid", "name is not found"),
