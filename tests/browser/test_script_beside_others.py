@@ -55,6 +55,25 @@ def test_what_a_page_does_to_its_form_meanwhile_loses_nothing(
     assert arrived(upstream, f"{name}@example.com")
 
 
+def test_a_page_finds_what_it_made_in_a_form_that_was_thanked_for(
+    relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit
+) -> None:
+    """As React does, which blanks its whole page where a node of its own is gone."""
+    style = "<style>form > * { display: block !important } form .relay-thanks { color: rgb(1, 2, 3) }</style>"
+    page = visit(site.serve("/made", style + with_script(relay, form(relay, fields="Join us: " + JOIN))))
+    page.get_by_label("E-mail").fill("made@example.com")
+    page.get_by_role("button").click()
+    expect(page.get_by_role("status")).to_have_css("color", "rgb(1, 2, 3)")
+    expect(page.locator("form")).to_have_text("We have received your sign-up.", use_inner_text=True)
+    page.evaluate("""() => {
+        const form = document.forms[0], made = form.querySelector("button");
+        form.insertBefore(document.createElement("hr"), made);
+        form.removeChild(made);
+    }""")
+    expect(page.get_by_role("status")).to_be_visible()
+    assert arrived(upstream, "made@example.com")
+
+
 def test_a_button_that_the_page_switched_off_can_be_used_after_a_mistake(
     relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit
 ) -> None:

@@ -179,7 +179,12 @@
     if (relayRedirect && (link.protocol == "https:" || link.origin == origin)) location.assign(link.href);
     const text = speak("relay-thanks", "status", relayThanks || texts.thanks);
     text.tabIndex = -1;
-    form.replaceChildren(text);
+    // Out of sight, but there: React, above all, blanks its page where nodes that it made are gone.
+    for (const child of form.childNodes) {
+      if (child.style) child.style.setProperty("display", "none", "important");
+      else if (child.nodeType == Node.TEXT_NODE) child.data = "";
+    }
+    form.append(text);
     state.thanks = text;
     return text;
   };
