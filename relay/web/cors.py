@@ -45,29 +45,38 @@ def shown_origin(environ: Environ) -> str | None:
     return origin if origin == "null" or _ORIGIN.fullmatch(origin) else "(unusual)"
 
 
+def unknown_origin(environ: Environ) -> str:
+    """Return the cause of a refusal for who looks after the source: which page it was."""
+    return f"unknown origin {shown_origin(environ)}"
+
+
 def let_read(relay: Relay, source: Source, response: Response) -> Response:
     """Let pages of allowed sites read an answer; never with credentials."""
     if not source.is_form:
         return response
     response.headers["Vary"] = "Origin, Accept"
     origin = request.environ.get("HTTP_ORIGIN")
-    if _may_read(source, origin) and source.allows_origin(origin, own_origins(relay, request.environ)):
+    if _may_read(relay, source, origin):
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Expose-Headers"] = "X-Request-ID, Retry-After"
     return response
 
 
-def _may_read(source: Source, origin: str | None) -> bool:
-    """Whether an origin names a page. ``null``, as in a frame with ``sandbox``, names none: it may be any."""
-    return ANY in source.origins if origin == "null" else bool(origin)
+def _may_read(relay: Relay, source: Source, origin: str | None) -> bool:
+    """Whether a page may read answers. ``null``, as in a frame with ``sandbox``, may be any page."""
+    if not origin or origin == "null":
+        return origin == "null" and ANY in source.origins
+    return source.allows_origin(origin, own_origins(relay, request.environ))
 
 
 def let_ask(relay: Relay, source: Source) -> Response:
     """Answer a browser that asks whether a page may post: with whatever headers it names, if it may."""
     origin = request.environ.get("HTTP_ORIGIN")
-    if not source.is_form or not _may_read(source, origin):
+    if not source.is_form or not origin:
         return shown(403, "Only pages of allowed sites may ask.")
-    if not source.allows_origin(origin, own_origins(relay, request.environ)):
+    if not _may_read(relay, source, origin):
+        # What the page would have posted never comes: this is all that is heard of it.
+        relay.refusals.note(source.name, unknown_origin(request.environ))
         events.note(
             "origin.refused",
             level=logging.WARNING,

@@ -13,7 +13,7 @@ from relay.sources.source import Source
 from relay.web import pages, proving
 from relay.web.application import as_json, see, the_relay
 from relay.web.clients import client_key
-from relay.web.cors import let_ask, let_read, shown_origin
+from relay.web.cors import let_ask, let_read, shown_origin, unknown_origin
 from relay.web.incoming import Refused, read
 from relay.web.problems import problem, shown, wants_page
 
@@ -63,7 +63,8 @@ def _note(relay: Relay, source: Source, refused: Refused) -> None:
     """Note a refusal that was given before the body was looked at."""
     metrics.count_submission(source.name, "rejected")
     status, origin = refused.status, shown_origin(request.environ)
-    relay.refusals.note(source.name, f"unknown origin {origin}" if status == 403 else str(refused))
+    cause = unknown_origin(request.environ) if status == 403 else str(refused)
+    relay.refusals.note(source.name, cause)
     events.note(
         "submission.rejected",
         level=logging.WARNING,

@@ -78,6 +78,14 @@ def test_a_page_of_another_site_is_named_if_it_looks_like_one(relay: RelayProces
     assert eventual(relay, "newsletter", "unknown origin (unusual)") == 1
 
 
+def test_a_script_that_only_came_to_ask_is_named_too(relay: RelayProcess) -> None:
+    """Browsers ask before they post JSON, and where they may not, what was typed never comes."""
+    for origin in ("https://shop.example", "null"):
+        asks = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        assert request(relay.port, "OPTIONS", "/submit/newsletter", None, asks).status == 403
+        assert eventual(relay, "newsletter", f"unknown origin {origin}") == 1
+
+
 def test_a_form_that_forgot_to_post_is_told_of(relay: RelayProcess) -> None:
     """Browsers put what was typed into the address then, and nobody is signed up."""
     page = {"Accept": "text/html"}
