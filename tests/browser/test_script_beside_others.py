@@ -259,6 +259,30 @@ def test_who_is_too_many_for_an_hour_is_not_told_to_wait_a_minute(
     expect(told).to_contain_text("send it once more later today")
 
 
+@pytest.mark.parametrize(
+    "habit",
+    ["this.style.display = 'none'", "setTimeout(() => this.remove())", "this.closest('dialog').close()"],
+)
+def test_what_is_told_in_a_form_that_its_page_hid_is_not_lost(
+    relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit, habit: str
+) -> None:
+    """As with pages whose own script says "Sent!" as soon as somebody has pressed."""
+    hiding = form(relay, more=f'onsubmit="{habit}"', fields=JOIN)
+    address = f"hidden-{len(habit)}@gmial.com"
+    page = visit(site.serve("/hiding", with_script(relay, f"<dialog open>{hiding}</dialog>Sent!")))
+    page.get_by_label("E-mail").fill("nonsense")
+    page.get_by_role("button").click()
+    expect(page.get_by_label("E-mail")).to_have_accessible_description(
+        "Enter a valid e-mail address, like name@example.com."
+    )
+    expect(page.get_by_label("E-mail")).to_have_value("nonsense")
+    page.goto(site.url + "/hiding")
+    page.get_by_label("E-mail").fill(address)
+    page.get_by_role("button").click()
+    expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert arrived(upstream, address)
+
+
 @pytest.mark.parametrize("is_stored", [False, True])
 def test_where_the_script_may_ask_and_not_post_the_browser_posts(
     relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit, is_stored: bool

@@ -197,7 +197,10 @@
     return age < 8e4 && (age >= seconds || performance.now() / 1000 < seconds);
   };
 
+  const isSeen = (form) => [...form.querySelectorAll("*")].some((one) => one.getClientRects().length);
+
   const send = async (state, url, body) => {
+    const { form, texts } = state;
     // One key for one content: what is sent again after a lost answer is known, what was changed is new.
     if (state.body != body) {
       state.body = body + "";
@@ -211,19 +214,21 @@
       const answer = await call(url, { method: "POST", headers, body, keepalive }, 45);
       if (answer.ok) return thank(state);
       const said = await answer.json();
-      if (said.suggestion) return suggest(state, Object.entries(said.suggestion)[0]);
-      return refuse(state, said.errors, reason(state, answer, said.detail));
+      if (isSeen(form)) {
+        if (said.suggestion) return suggest(state, Object.entries(said.suggestion)[0]);
+        return refuse(state, said.errors, reason(state, answer, said.detail));
+      }
     } catch (problem) {
       // A blocker, or a proxy that stops OPTIONS, may let the script ask and not post. The browser's own post
-      // gets through, under the same key: if only the answer was lost, it is a repeat. Who has no network stays
-      // on the page.
-      if (problem.name == "TypeError" && (await request(url).catch(() => 0))) {
-        body.delete("relay_suggest");
-        body.append("relay_key", state.key);
-        return leave(state.form, url, body);
-      }
-      return refuse(state, {}, state.texts.again);
+      // gets through. Who has no network stays on the page.
+      const mayAsk = problem.name == "TypeError" && (await request(url).catch(() => 0));
+      if (!mayAsk && isSeen(form)) return refuse(state, {}, texts.again);
     }
+    // Nor would anybody see what is wrong in a form that its page hid, to say "Sent!" itself. The same key: if only
+    // the answer was lost, it is a repeat.
+    body.delete("relay_suggest");
+    body.append("relay_key", state.key);
+    leave(form, url, body);
   };
 
   addEventListener("submit", async (event) => {
