@@ -12,8 +12,8 @@ from relay.sources.text import normal, unescaped, visible
 
 _LONGEST = 500  # of what is typed around an address, and 254 characters of it
 _FULL_WIDTH = "".join(map(chr, range(0xFF01, 0xFF5F)))
-_TYPOGRAPHIC = "’‘‚‛" + "“”„‟«»‹›" + "‐‑‒–"
-_ASCII = "''''" + '"' * 8 + "----"
+_TYPOGRAPHIC = "’‘‚‛" + "“”„‟«»‹›" + "‐‑‒–" + "。｡"
+_ASCII = "''''" + '"' * 8 + "----" + ".."
 _PLAIN = str.maketrans(_TYPOGRAPHIC + _FULL_WIDTH, _ASCII + "".join(map(chr, range(0x21, 0x7F))))
 _LINK = re.compile(r"mailto:/*([^?]*)(?:\?.*)?", re.IGNORECASE)
 _NAMED = re.compile(r"([^<>]*)<([^<>]*)>")

@@ -19,6 +19,7 @@ EMAILS = {
     "full-width domain": ("jane@ｅｘａｍｐｌｅ.com", "jane@example.com"),
     "international local part": ("müller@example.com", "müller@example.com"),
     "decomposed local part becomes composed": ("mu\u0308ller@example.com", "m\u00fcller@example.com"),
+    "dots of a Japanese keyboard": ("jane。doe@example｡co。jp", "jane.doe@example.co.jp"),
     "full-width letters": ("ｊａｎｅ＠ｅｘａｍｐｌｅ．ｃｏｍ", "jane@example.com"),
     "full-width at sign": ("jane＠example.com", "jane@example.com"),
     "typographic apostrophe": ("o’brien@example.com", "o'brien@example.com"),
