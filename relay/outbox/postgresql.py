@@ -86,7 +86,14 @@ def engine_for(url: str, seconds: float = 10.0, **pool: Any) -> Engine:
             connection.patience = _patience(connection)
         return connection
 
+    event.listen(engine, "handle_error", _leave_read_only)
     return engine
+
+
+def _leave_read_only(context: sa.engine.ExceptionContext) -> None:
+    """Give up a session that began read-only, or with what is a standby by now: it would stay so."""
+    if isinstance(context.original_exception, psycopg.errors.ReadOnlySqlTransaction):
+        context.is_disconnect = True
 
 
 def _is_pooled(connection: psycopg.Connection[Any]) -> bool:
