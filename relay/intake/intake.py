@@ -128,7 +128,7 @@ class Intake:
             detail = "Please look at your e-mail address once more."
             return Refusal(422, detail, suggestion=dict([meant]), typed=sent.fields), "rejected"
         client = None if incoming.is_proxied else incoming.client
-        suspicion = suspicion_of(source, sent, mapped, client, self._doorkeeper, self._outbox.vault)
+        suspicion = suspicion_of(source, sent, mapped, client, self._too_many(), self._outbox.vault)
         if suspicion:
             result, word = self._hold(source, sent, mapped, suspicion, None if incoming.is_near else client)
         else:
@@ -160,6 +160,10 @@ class Intake:
         times = PROXIED if incoming.is_proxied else WHOLE
         key = ("client", source.name, incoming.client)
         return self._doorkeeper.retry_after(source.client_limits, *key, times=times)
+
+    def _too_many(self) -> Callable[..., object]:
+        """Return what asks the limits. Who tries again and again in vain must not be held for it later."""
+        return self._doorkeeper.is_over if self._outbox.takes_nothing else self._doorkeeper.retry_after
 
     def _submission(self, source: Source, incoming: Incoming, body: Body) -> Submission:
         return Submission(

@@ -1,10 +1,10 @@
 """What makes a submission suspect."""
 
 import time
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from relay.intake.limits import Doorkeeper
 from relay.sources import stamp
 from relay.sources.body import Submission
 from relay.sources.mapping import CONTACTS, Mapped
@@ -21,24 +21,30 @@ SUSPECTS = "suspects"
 
 
 def suspicion_of(
-    source: Source, sent: Submission, mapped: Mapped, client: str | None, doorkeeper: Doorkeeper, vault: Vault
+    source: Source,
+    sent: Submission,
+    mapped: Mapped,
+    client: str | None,
+    too_many: Callable[..., object],
+    vault: Vault,
 ) -> str | None:
     """Return why a submission is held back, or None.
 
     What is suspect by itself, more than one client's share, or too much for one recipient does not count
     against its source: bots must not get real people held. ``client``: None where nobody tells clients apart.
+    ``too_many`` says whether one more is over a limit; it counts it where it will be kept.
     """
     if own := _own_reason(source, sent, mapped, vault):
         return own
     if client is not None and source.is_form:
-        if doorkeeper.retry_after(source.source_limits, "share", source.name, client, times=SHARE):
+        if too_many(source.source_limits, "share", source.name, client, times=SHARE):
             return CLIENT_SHARE
     for name in CONTACTS if source.recipient_limits else ():
         contact = mapped.profile.get(name)
         key = vault.hash("recipient", mailbox(contact)).hex() if contact else ""
-        if key and doorkeeper.retry_after(source.recipient_limits, "recipient", key):
+        if key and too_many(source.recipient_limits, "recipient", key):
             return "recipient limit"
-    if doorkeeper.retry_after(source.source_limits, "source", source.name):
+    if too_many(source.source_limits, "source", source.name):
         return SOURCE_LIMIT
     return None
 

@@ -58,6 +58,7 @@ class Store:
 
         PostgreSQL's disk is not ours to look at: there the next write that succeeds ends it.
         """
+        self._failed = False
         self.on_full: Callable[[], object] = lambda: None
         """Called when a write fails for lack of space: gives back what was kept for that."""
 
@@ -198,12 +199,19 @@ class Store:
             else:
                 stored = self._put_beside_others(entry)
         except SQLAlchemyError as problem:
+            self._failed = True
             raise self._translated(problem) from None
+        self._failed = False
         self._wrote()
         if isinstance(stored, NoRoom):
             raise OverBudget(entry.delivery.source)
         found: Stored = stored
         return found
+
+    @property
+    def takes_nothing(self) -> bool:
+        """Whether the last entry could not be stored, or the next one cannot."""
+        return self._failed or (self.is_full and self._is_sqlite)
 
     def _put_beside_others(self, entry: Entry) -> Stored | NoRoom:
         """Store an entry on PostgreSQL. Who is crossed by another looks at what that one left."""

@@ -271,6 +271,26 @@ def test_while_nothing_can_be_written_nothing_is_taken(
     assert len(site.webs[0].rows(history=False)) == before + 1
 
 
+def test_who_tried_in_vain_while_nothing_was_taken_is_not_held_for_it(
+    postgres_cluster: services.Postgres, postgres_url: str
+) -> None:
+    name = postgres_url.rpartition("/")[2]
+    sources = {"newsletter": NEWSLETTER | {"source_limits": "20/hour"}}
+    with (
+        ScriptedUpstream() as upstream,
+        RelayProcess(config(upstream.url, sources), database_url=postgres_url) as relay,
+    ):
+        postgres_cluster.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        postgres_cluster.terminate_backends(postgres_url)
+        tries = [relay.form({"email": f"tried{number % 3}@example.com"}) for number in range(30)]
+        assert {answer.status for answer in tries} == {503}
+        postgres_cluster.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+
+        receipt = eventually(lambda: relay.form({"email": "tried0@example.com"}).receipt, 15, "taking again")
+        assert receipt
+        assert relay.wait_state(receipt, "delivered", "held")["state"] == "delivered"
+
+
 def answered(process: RelayProcess, name: str, ledger: list[Sent]) -> Answer:
     fields, profile = {"email": f"{name}@example.com"}, {"email": f"{name}@example.com"}
     answer = process.form(fields)
