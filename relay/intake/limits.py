@@ -63,6 +63,7 @@ class Doorkeeper:
 
     def __init__(self, url: str, *, pause: float = 5.0, max_keys: int = MAX_KEYS) -> None:
         self._lock = threading.Lock()
+        self._connecting = threading.Lock()
         self._local = MovingWindowRateLimiter(_Memory(max_keys))
         self._pause = pause
         self._parsed: dict[tuple[str, Fraction], list[Any]] = {}
@@ -120,12 +121,17 @@ class Doorkeeper:
             return True
 
     def _connected(self, url: str) -> MovingWindowRateLimiter:
-        """Return what counts in Redis. A cluster is asked for its nodes at once."""
-        options: Any = {"socket_timeout": 0.25, "socket_connect_timeout": 0.25, "retry": None}
-        if url.startswith("redis+sentinel:"):  # they are asked first, with limits of their own
-            options |= {"sentinel_kwargs": dict(options)}
-        self._shared = MovingWindowRateLimiter(storage_from_string(url, **options))
-        return self._shared
+        """Return what counts in Redis. A cluster is asked for its nodes at once.
+
+        Made by one: to who comes while another still imports the driver, the library says that there is none.
+        """
+        with self._connecting:
+            if self._shared is None:
+                options: Any = {"socket_timeout": 0.25, "socket_connect_timeout": 0.25, "retry": None}
+                if url.startswith("redis+sentinel:"):  # they are asked first, with limits of their own
+                    options |= {"sentinel_kwargs": dict(options)}
+                self._shared = MovingWindowRateLimiter(storage_from_string(url, **options))
+            return self._shared
 
 
 def scaled(items: list[Any], times: Fraction) -> list[Any]:

@@ -15,6 +15,7 @@ import pytest
 import time_machine
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from limits.storage import storage_from_string
 
 from relay.intake.limits import MAX_KEYS, Doorkeeper
 from relay.quota import Timetable, Window, next_free, parse_limits, parse_windows, used
@@ -445,6 +446,24 @@ def test_threads_together_get_exactly_the_limit_of_redis(redis_url: str) -> None
     with ThreadPoolExecutor(8) as pool:
         taken = list(pool.map(lambda _: door.retry_after("30/hour", "client", "1"), range(100)))
     assert taken.count(None) == 30
+
+
+def test_who_comes_while_the_driver_of_redis_is_loaded_waits_for_it(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the second that asks while the first still imports it the library says that there is no driver."""
+    made: list[Any] = []
+
+    def slowly(url: str, **options: Any) -> Any:
+        made.append(url)
+        time.sleep(0.1)
+        return storage_from_string(url, **options)
+
+    monkeypatch.setattr("relay.intake.limits.storage_from_string", slowly)
+    door = Doorkeeper(redis_url)
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda one: door.retry_after("5/second", "client", str(one)), range(8))) == {None}
+    assert len(made) == 1 and not door.degraded
 
 
 def test_when_redis_is_gone_this_process_counts_for_itself(own_redis: services.Redis) -> None:
