@@ -217,7 +217,9 @@ class Relay:
         if self.settings.is_sqlite and sqlite.is_old_sqlite():
             found.append("this SQLite is older than 3.51.3, which fixed a corruption bug; install pysqlite3")
         if self.doorkeeper.degraded:
-            found.append("RELAY_LIMITS_URL cannot be reached: clients are limited per process")
+            found.append(
+                "RELAY_LIMITS_URL cannot be used (limits.away in the log): clients are limited per process"
+            )
         found += [cannot_send(name, why) for name, why in self.stuck().items()]
         # Nothing tells of this: whoever looks is to see it.
         found += [f"alerts do not arrive: {why}" for why in self._house.untold()]
