@@ -24,6 +24,7 @@ from relay.outcome import Answer
 _POST_SECONDS = 30.0
 """Some answer only when they have done all that an alert sets off."""
 _GATEWAY_TIMEOUT = 504
+_NOT_UNDERSTOOD = (400, 422)
 _MOST_UNANSWERED = 10
 """So often something is told to which nothing is answered, each time a lease later: it may have arrived."""
 _RESTS = (0.0, 0.0, 0.0, 0.0, 20.0, 30.0, 60.0, 120.0, 300.0)
@@ -218,7 +219,18 @@ class Teller:
             return _Untold(answer.why, answer.may_have_arrived)
         if answer.status >= 500 or answer.status in (408, 429):
             return _Untold(f"answered {answer.status}", answer.status == _GATEWAY_TIMEOUT)
-        self._tried(URL, f"answered {answer.status}" if answer.status >= 300 else None)
-        if answer.status >= 300:
-            events.note("alert.refused", level=logging.ERROR, status=answer.status)
+        said = _refusal(answer.status, is_slack=is_slack) if answer.status >= 300 else None
+        self._tried(URL, said)
+        if said is not None:
+            alert = content.get("alert")
+            events.note("alert.refused", level=logging.ERROR, alert=alert, problem=f"{URL}: {said}")
         return None
+
+
+def _refusal(status: int, *, is_slack: bool) -> str:
+    """Return what an address that takes no alert answered, and what helps where that is known."""
+    if status < 400:
+        return f"answered {status}: it leads elsewhere, which is not followed; name the address it leads to"
+    if status in _NOT_UNDERSTOOD and not is_slack:
+        return f"answered {status}: a chat takes alerts with format=slack in the query of RELAY_ALERT_URL"
+    return f"answered {status}"

@@ -209,6 +209,27 @@ def test_that_alerts_do_not_arrive_is_seen_by_whoever_looks(mail: MailServer) ->
             assert warnings() == [f"{said}mail: addresses were refused with 550"]
 
 
+@pytest.mark.parametrize(
+    ("code", "query", "said"),
+    [
+        (400, "", "answered 400: a chat takes alerts with format=slack in the query of RELAY_ALERT_URL"),
+        (400, "?format=slack", "answered 400"),
+        (308, "", "answered 308: it leads elsewhere, which is not followed; name the address it leads to"),
+    ],
+)
+def test_an_address_that_takes_no_alert_is_told_of_with_what_helps(code: int, query: str, said: str) -> None:
+    """Discord and Mattermost answer 400 to JSON that they do not know, a site that moved to https 308."""
+    with ScriptedUpstream() as upstream, ScriptedUpstream(lambda _: status(code)) as receiver:
+        told = {"RELAY_ALERT_URL": f"{receiver.url}/a-secret{query}"}
+        with RelayProcess(config(upstream.url, SOURCES, **SETTINGS), env=told) as relay:
+            relay.hook({"nothing": "mapped"})
+            warning = f"alerts do not arrive: url: {said}"
+            eventually(lambda: warning in relay.readiness().json["warnings"], 30, "the warning")
+            logged = [line.data for line in relay.log_lines() if line.data]
+            (refused,) = [one for one in logged if one["event"] == "alert.refused"]
+            assert (refused["alert"], refused["problem"]) == ("invalid:ocamba", f"url: {said}")
+
+
 def test_slack_is_told_in_its_own_words_and_nothing_is_told_twice() -> None:
     with ScriptedUpstream() as upstream, ScriptedUpstream() as receiver:
         told = {"RELAY_ALERT_URL": f"{receiver.url}?key=1&format=slack"}
