@@ -131,7 +131,7 @@ def test_every_warning_of_readyz_has_its_entry() -> None:
     for node in _nodes("process/relay.py"):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "found.append":
             said += _said(node.args[0])
-    assert len(said) == 4
+    assert len(said) == 5
     named = tuple(one for one in NAMED if " " in one)
     assert [one for one in said if not one.startswith(named)] == []
 

@@ -1,6 +1,5 @@
 """What makes a submission suspect."""
 
-import time
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -62,7 +61,7 @@ def _own_reason(source: Source, sent: Submission, mapped: Mapped, vault: Vault) 
 def _odd_time(source: Source, sent: Submission, vault: Vault) -> str | None:
     """Return what is odd about when the form was handed out, if it says that at all."""
     shown = sent.fields.get(stamp.FIELD)
-    return stamp.suspicion(vault.hash(stamp.KEY), source.name, shown, source.min_seconds, time.time())
+    return stamp.suspicion(vault.hash(stamp.KEY), source.name, shown, source.min_seconds, sent.received_at)
 
 
 def is_filled(value: Any) -> bool:

@@ -127,6 +127,7 @@ class Housekeeping:
 
     def _look_around(self) -> None:
         try:
+            self._relay.agree_on_time()
             self._watch.look(self._alerts())
         except Unavailable as problem:
             self._watch.cannot_look(problem)

@@ -21,6 +21,7 @@ from relay.intake.unmapped import Unmapped
 from relay.intake.waiting import Patience
 from relay.operator.alerts import cannot_send
 from relay.operator.clerk import Clerk
+from relay.operator.wording import duration
 from relay.outbox import sqlite, timekeeping
 from relay.outbox.disk import Disk
 from relay.outbox.errors import Damaged, Unavailable, Unfit
@@ -33,6 +34,9 @@ from relay.vault import CannotOpen
 
 _LAST_WORDS_SECONDS = 0.5
 _READY_SECONDS = 1.0
+_PROMPT_SECONDS = 0.5
+_APART_SECONDS = 30.0
+"""So far a machine's clock may be from the database's before somebody should know."""
 
 
 class Relay:
@@ -78,6 +82,7 @@ class Relay:
         self.outbox.start(self._die)
         if settings.is_sqlite:
             self._keep_time()
+        self.agree_on_time()
         self._house.look_at_disk()
         if settings.role != "web":
             self.dispatcher = Dispatcher(self.outbox, settings)
@@ -105,6 +110,18 @@ class Relay:
             events.note("clock.behind", level=logging.WARNING, seconds=round(ahead, 1))
         if newest := self.outbox.read(timekeeping.newest):
             self._house.doubt(self.clock() - newest)
+
+    def agree_on_time(self) -> None:
+        """Go by the database's clock, as every process on it does: one reads the times that another signed.
+
+        Raises Unavailable.
+        """
+        if self.settings.is_sqlite:
+            return
+        asked = time.monotonic()
+        said = self.outbox.time()
+        if time.monotonic() - asked < _PROMPT_SECONDS:  # a slow answer does not say what time it is now
+            self.clock.follow(said - time.monotonic())
 
     def stop(self, seconds: float = 20.0) -> None:
         """Finish the calls in flight and close the outbox."""
@@ -220,6 +237,10 @@ class Relay:
             found.append(
                 "RELAY_LIMITS_URL cannot be used (limits.away in the log): clients are limited per process"
             )
+        apart = time.time() - self.clock()
+        if not self.settings.is_sqlite and abs(apart) >= _APART_SECONDS:
+            how = f"{duration(abs(apart))} {'ahead of' if apart > 0 else 'behind'}"
+            found.append(f"this machine's clock is {how} the database's: set it by NTP")
         found += [cannot_send(name, why) for name, why in self.stuck().items()]
         # Nothing tells of this: whoever looks is to see it.
         found += [f"alerts do not arrive: {why}" for why in self._house.untold()]

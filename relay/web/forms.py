@@ -1,7 +1,6 @@
 """What the form of a source consists of: its inputs, by the names the mapping looks for."""
 
 import re
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -179,7 +178,7 @@ def _is_ticked(source: Source, name: str, typed: Mapping[str, Any]) -> bool:
 
 def new_stamp(relay: Relay, source: Source) -> str:
     """Return a signed timestamp of now for a source's form."""
-    return timestamp.sign(relay.outbox.vault.hash(timestamp.KEY), source.name, time.time())
+    return timestamp.sign(relay.outbox.vault.hash(timestamp.KEY), source.name, relay.clock())
 
 
 def _old_stamp(relay: Relay, source: Source, typed: Mapping[str, Any]) -> str:
@@ -188,7 +187,7 @@ def _old_stamp(relay: Relay, source: Source, typed: Mapping[str, Any]) -> str:
     So one that had none goes on without.
     """
     shown, key = typed.get(timestamp.FIELD), relay.outbox.vault.hash(timestamp.KEY)
-    seconds = timestamp.age(key, source.name, shown, time.time())
+    seconds = timestamp.age(key, source.name, shown, relay.clock())
     return str(shown) if seconds is not None and seconds < timestamp.MAX_AGE_SECONDS else ""
 
 
