@@ -1,6 +1,5 @@
 """Intake: submission → proof → mapping → outbox → receipt. What each request came to, as a value."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -8,19 +7,17 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from relay import events
 from relay.config.settings import Settings
-from relay.delivery import CHECK, HELD, INVALID, KEY_REUSED, QUEUED, SENDING, Delivery
+from relay.delivery import HELD, INVALID, KEY_REUSED, QUEUED
 from relay.dispatch.captcha import Checker
 from relay.dispatch.dispatcher import Dispatcher
-from relay.dispatch.verdict import Verdict
 from relay.intake import answering, telling, visitor
 from relay.intake.entry import entry_of, header_key
 from relay.intake.episodes import EPISODE_SECONDS, Crowds
-from relay.intake.forecast import Forecasts
 from relay.intake.incoming import Incoming, Refusal, Taken
 from relay.intake.limits import WHOLE, Doorkeeper
 from relay.intake.mistakes import MAX_INVALID_FORMS, OF_MANY, OF_ONE
+from relay.intake.onward import Onward
 from relay.intake.parsed import Parsed
 from relay.intake.receipt import is_silent
 from relay.intake.refusals import Refusals
@@ -32,7 +29,6 @@ from relay.outbox import listing
 from relay.outbox.errors import OverBudget
 from relay.outbox.outbox import Outbox
 from relay.outbox.records import Entry, Stored
-from relay.quota import USUAL_SECONDS
 from relay.sources.body import BadBody, Body, Submission
 from relay.sources.mapping import Mapped
 from relay.sources.source import Source
@@ -67,16 +63,13 @@ class Intake:
         ``patience``: shared with those who wait already, which other settings let in; so is ``crowds``, as an
         episode goes on.
         """
-        self._checker = checker
+        self._onward = Onward(settings, outbox, dispatcher, checker, patience)
         self._refusals = refusals
         self._unmapped = unmapped
         self.settings = settings
         self._outbox = outbox
         self._doorkeeper = doorkeeper
-        self._dispatcher = dispatcher
         self._clock = clock
-        self._patience = patience
-        self._forecasts = Forecasts(outbox, self._latency)
         self._crowds = crowds
         self._suspects = Suspects(doorkeeper, crowds)
         self._unclear = telling.Unclear()
@@ -197,16 +190,10 @@ class Intake:
         return result, word
 
     def _store(self, source: Source, entry: Entry) -> tuple[Taken | Refusal, str]:
-        receipt, state = entry.delivery.receipt, entry.delivery.state
-        verdict = None
-        if self._dispatcher is not None and state == QUEUED and source.wait > 0:
-            verdict = self._dispatcher.expect(receipt)
-        try:
+        state = entry.delivery.state
+        with self._onward.heard(source, entry.delivery) as verdict:
             stored = self._outbox.put(entry)
-            result = self._answer(source, stored, verdict)
-        finally:
-            if verdict is not None and self._dispatcher is not None:
-                self._dispatcher.forget(receipt)
+            result = self._onward.answer(source, stored, verdict)
         if stored.delivery.reason == KEY_REUSED:
             telling.key_reused(source, stored)
         return result, "repeat" if stored.repeat else "held" if state == HELD else "accepted"
@@ -262,45 +249,6 @@ class Intake:
         if self._crowds.misfit.note(source.name):
             telling.mistake(source, stored)
         return stored
-
-    # --- answering ------------------------------------------------------------------------------------
-
-    def _answer(self, source: Source, stored: Stored, verdict: Verdict | None) -> Taken | Refusal:
-        """Tell what it has come to. It is committed: whatever fails from here on does not undo that."""
-        try:
-            return answering.answer(source, *self._come_to(source, stored, verdict))
-        except Exception as problem:  # noqa: BLE001 - "nothing was accepted" would be a lie
-            events.note("intake.fault", level=logging.ERROR, error=events.where_from(problem))
-            return answering.taken(source, stored)
-
-    def _come_to(
-        self, source: Source, stored: Stored, verdict: Verdict | None
-    ) -> tuple[Stored, float | None]:
-        """Have it sent, wait for the verdict where the source says so; return its state and its ETA."""
-        state = stored.delivery.state
-        ahead = self._arrived(stored.delivery) if state == QUEUED else None
-        if state not in (QUEUED, SENDING, HELD) or is_silent(source):
-            return stored, None
-        eta = self._eta(source, stored.delivery, ahead)
-        if state != QUEUED or stored.repeat or eta is None or eta >= source.wait:
-            return stored, eta
-        stored = self._patience.wait(stored, verdict, source.wait)
-        return stored, self._eta(source, stored.delivery) if stored.delivery.state == QUEUED else None
-
-    def _arrived(self, delivery: Delivery) -> int | None:
-        """Have a new delivery sent; return how many of its source go before it, None if nobody counted."""
-        ahead = self._forecasts.arrived(delivery.destination, delivery.source)
-        if self._checker is not None and delivery.lane == CHECK:
-            self._checker.wake()
-        if self._dispatcher is not None:
-            self._dispatcher.wake(delivery.destination, arrival=True)
-        return ahead
-
-    def _eta(self, source: Source, delivery: Delivery, ahead: int | None = None) -> float | None:
-        return self._forecasts.eta(self.settings.destinations[source.destination], delivery, ahead)
-
-    def _latency(self, destination: str) -> float:
-        return self._dispatcher.latency(destination) if self._dispatcher else USUAL_SECONDS
 
 
 def _wording(incoming: Incoming, fields: dict[str, Any]) -> Mapping[str, str]:
