@@ -186,7 +186,9 @@ class Verifier:
             return
         value = value[len(scheme) :].strip()
         if self.scheme != "basic":
-            yield value.encode("latin-1", "replace")
+            # Some write the word of another header before it.
+            bare = value.removeprefix("Bearer ").strip()
+            yield from (one.encode("latin-1", "replace") for one in (value, bare))
             return
         try:
             yield base64.b64decode(value.encode("latin-1", "replace"), validate=True)

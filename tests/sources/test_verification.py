@@ -100,6 +100,7 @@ STANDARD = Message(
     },
 )
 TOKEN = Message(Verifier("token", header="X-Token"), {"x-token": SECRET.decode()})
+WORDED = Message(Verifier("token", header="X-Token"), {"x-token": "Bearer " + SECRET.decode()})
 IN_BODY = Message(
     Verifier("token", body="google_key"), {}, json.dumps({"google_key": SECRET.decode()}).encode()
 )
@@ -123,6 +124,7 @@ VALID = {
     "timestamped": TIMESTAMPED,
     "standard webhooks": STANDARD,
     "token": TOKEN,
+    "token after the word of another header": WORDED,
     "token in the body": IN_BODY,
     "token deep in the body": IN_PATH,
     "basic": BASIC,
