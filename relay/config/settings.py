@@ -49,6 +49,7 @@ class Settings:
     alert_mail: tuple[str, ...] = ()
     smtp_url: str = dataclasses.field(default="", repr=False)
     mail_from: str = ""
+    config_file: str = "relay.toml"
     time_zone: tzinfo = UTC
     public_url: str = ""
     role: str = "all"
@@ -128,6 +129,7 @@ def load(
 
 
 _VALUES = {
+    "config_file": "RELAY_CONFIG",
     "database_url": "RELAY_DATABASE_URL",
     "limits_url": "RELAY_LIMITS_URL",
     "secret_keys": "RELAY_SECRET_KEYS",

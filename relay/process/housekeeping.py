@@ -75,6 +75,7 @@ class Housekeeping:
             # Emptied soon after payloads were erased, so that they are gone from the WAL too.
             (_TIDY_SECONDS, self._relay.outbox.checkpoint),
             (WATCH_SECONDS, self._look_around),
+            (WATCH_SECONDS, self._relay.next_start.look),
             (_EXPIRE_SECONDS, self._expire),
         ]
         due = [0.0] * len(chores)

@@ -1,9 +1,12 @@
-"""What the log says of a configuration that cannot be used."""
+"""A configuration in force is kept where a new one cannot be used; what the log and `/readyz` say of that."""
 
 import logging
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from relay import events
+from relay.config.environment import Unusable
 
 
 def configuration_kept(problems: Iterable[object]) -> None:
@@ -11,3 +14,35 @@ def configuration_kept(problems: Iterable[object]) -> None:
     for problem in problems:
         events.note("config.problem", level=logging.ERROR, problem=str(problem))
     events.note("config.kept", level=logging.ERROR, problem="the old configuration stays in force")
+
+
+class NextStart:
+    """Whether a relay could be started with the configuration file as it lies there now.
+
+    What a reload does not take is forgotten until the machine is started again, at night, and nothing is.
+    """
+
+    def __init__(self, file: str, load: Callable[[], object]) -> None:
+        self._file = Path(file)
+        self._load = load
+        self._seen = self._state()
+        self.warning: str | None = None
+
+    def look(self) -> None:
+        """Try the file, if it is another than it was."""
+        if (state := self._state()) == self._seen:
+            return
+        self._seen, self.warning = state, None
+        try:
+            self._load()
+        except Unusable as unusable:
+            self.warning = (
+                f"no start would succeed with the configuration as it is now: {unusable.problems[0]}"
+            )
+
+    def _state(self) -> tuple[int, ...] | None:
+        try:
+            found = os.stat(self._file)
+        except OSError:
+            return None
+        return found.st_ino, found.st_size, found.st_mtime_ns

@@ -28,7 +28,7 @@ from relay.outbox.errors import Damaged, Unavailable, Unfit
 from relay.outbox.rights import check_storing, risks
 from relay.process.exits import EXIT_DAMAGED, EXIT_STORAGE, EXIT_UNFIT, leave
 from relay.process.housekeeping import GUESSING_SECONDS, Housekeeping
-from relay.process.keeping import configuration_kept
+from relay.process.keeping import NextStart, configuration_kept
 from relay.process.opening import LOCK_SECONDS, lock, open_outbox
 from relay.vault import CannotOpen
 
@@ -49,6 +49,7 @@ class Relay:
         self.leave = leave
         self.settings = settings
         self._load = load
+        self.next_start = NextStart(settings.config_file, load)
         self.clock = SteadyClock()
         self.doorkeeper = Doorkeeper(settings.limits_url)
         self.dispatcher: Dispatcher | None = None
@@ -231,6 +232,7 @@ class Relay:
         """Return what an operator should know although the relay works."""
         found = [*self.settings.warnings, *sorted(self.warned)]
         found += filter(None, map(stale_token, self.settings.destinations.values()))
+        found += filter(None, [self.next_start.warning])
         if self.settings.is_sqlite and sqlite.is_old_sqlite():
             found.append("this SQLite is older than 3.51.3, which fixed a corruption bug; install pysqlite3")
         if self.doorkeeper.degraded:

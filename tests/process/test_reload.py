@@ -132,3 +132,23 @@ def test_an_episode_goes_on_over_a_reload(upstream: ScriptedUpstream) -> None:
 def told(relay: RelayProcess, word: str) -> int:
     lines = relay.output().splitlines()
     return sum(f'"alert.{word}"' in line and "newsletter" in line for line in lines)
+
+
+@pytest.mark.parametrize("is_reloaded", [True, False], ids=["SIGHUP", "only written"])
+def test_a_file_with_which_no_start_would_succeed_is_warned_of_until_it_is_mended(is_reloaded: bool) -> None:
+    good = config("http://127.0.0.1:9/", {"newsletter": NEWSLETTER})
+    with RelayProcess(good) as relay:
+
+        def warnings() -> list[str]:
+            shown = {"Authorization": f"Bearer {relay.metrics_token}"}
+            return list(relay.get("/readyz", headers=shown).json["warnings"])
+
+        assert warnings() == []
+        relay.configure("[destinations.ocamba]\nurl = ")
+        if is_reloaded:
+            relay.hup()
+        eventually(warnings, 2 * WATCH_SECONDS + 5, "a warning")
+        assert "no start would succeed" in warnings()[0] and "relay.toml" in warnings()[0]
+        assert relay.form({"email": "in-force@example.com"}).status == 202
+        relay.configure(good)
+        eventually(lambda: warnings() == [], 2 * WATCH_SECONDS + 5, "no warning any more")
