@@ -61,7 +61,7 @@ class Relay:
         self._lock: int | None = None
         self._ready: tuple[float, dict[str, str]] = (-_READY_SECONDS, {})
         self._away_at = -math.inf
-        """When nothing could be stored, the last time that was looked at."""
+        """When the database could not be used, the last time that was looked at."""
         self._reloading = threading.Lock()
         self.warned: set[str] = set()
         self.guessed_at = -GUESSING_SECONDS
@@ -120,7 +120,11 @@ class Relay:
         if self.settings.is_sqlite:
             return
         asked = time.monotonic()
-        said = self.outbox.time()
+        try:
+            said = self.outbox.time()
+        except Unavailable:
+            self._away_at = time.monotonic()
+            raise
         if time.monotonic() - asked < _PROMPT_SECONDS:  # a slow answer does not say what time it is now
             self.clock.follow(said - time.monotonic())
 
