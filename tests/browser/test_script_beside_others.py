@@ -283,6 +283,29 @@ def test_what_is_told_in_a_form_that_its_page_hid_is_not_lost(
     assert arrived(upstream, address)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "{}<p>" + JOIN.replace("<input", '<input form="apart"').replace("<button", '<button form="apart"'),
+        f"<table>{{}}<tr><td>{JOIN}</table>",
+    ],
+    ids=["named by its fields", "parted by a table"],
+)
+def test_a_form_whose_fields_stand_beside_it_tells_what_is_wrong_on_its_page(
+    relay: RelayProcess, site: Site, visit: Visit, fields: str
+) -> None:
+    """As browsers read a form between a table and its rows."""
+    start = form(relay, more='id="apart"', fields="")
+    apart = fields.replace("{}", start if fields.startswith("{}") else start.removesuffix("</form>"))
+    page = visit(site.serve("/apart", with_script(relay, apart)))
+    page.get_by_label("E-mail").fill("nonsense")
+    page.get_by_role("button").click()
+    expect(page.get_by_label("E-mail")).to_have_accessible_description(
+        "Enter a valid e-mail address, like name@example.com."
+    )
+    assert page.url == site.url + "/apart"
+
+
 @pytest.mark.parametrize("is_stored", [False, True])
 def test_where_the_script_may_ask_and_not_post_the_browser_posts(
     relay: RelayProcess, upstream: ScriptedUpstream, site: Site, visit: Visit, is_stored: bool

@@ -105,10 +105,15 @@
   };
 
   // Puts a note beside a field, or where there is none to see at the end.
-  const put = ({ form, undo }, note, field) => {
+  const put = (state, note, field) => {
     if (field) (field.closest("label") || field).after(note);
-    else form.append(note);
-    undo.push(() => note.remove());
+    else state.form.append(note);
+    state.undo.push(() => note.remove());
+    state.note = note;
+  };
+
+  const clear = ({ undo }) => {
+    while (undo.length) undo.pop()();
   };
 
   // Shows what is wrong; returns the first field concerned.
@@ -197,7 +202,8 @@
     return age < 8e4 && (age >= seconds || performance.now() / 1000 < seconds);
   };
 
-  const isSeen = (form) => [...form.querySelectorAll("*")].some((one) => one.getClientRects().length);
+  // Whether anybody sees what was told: a form's fields may stand beside it, and its button.
+  const isTold = ({ note }) => note.getClientRects().length;
 
   const send = async (state, url, body) => {
     const { form, texts } = state;
@@ -214,18 +220,22 @@
       const answer = await call(url, { method: "POST", headers, body, keepalive }, 45);
       if (answer.ok) return thank(state);
       const said = await answer.json();
-      if (isSeen(form)) {
-        if (said.suggestion) return suggest(state, Object.entries(said.suggestion)[0]);
-        return refuse(state, said.errors, reason(state, answer, said.detail));
-      }
+      const focus = said.suggestion
+        ? suggest(state, Object.entries(said.suggestion)[0])
+        : refuse(state, said.errors, reason(state, answer, said.detail));
+      if (isTold(state)) return focus;
     } catch (problem) {
       // A blocker, or a proxy that stops OPTIONS, may let the script ask and not post. The browser's own post
       // gets through. Who has no network stays on the page.
       const mayAsk = problem.name == "TypeError" && (await request(url).catch(() => 0));
-      if (!mayAsk && isSeen(form)) return refuse(state, {}, texts.again);
+      if (!mayAsk) {
+        refuse(state, {}, texts.again);
+        if (isTold(state)) return;
+      }
     }
     // Nor would anybody see what is wrong in a form that its page hid, to say "Sent!" itself. The same key: if only
     // the answer was lost, it is a repeat.
+    clear(state);
     body.delete("relay_suggest");
     body.append("relay_key", state.key);
     leave(form, url, body);
@@ -256,7 +266,7 @@
       state.busy = false;
       return leave(form, url, body);
     }
-    while (state.undo.length) state.undo.pop()();
+    clear(state);
     if (isTimed(state)) body.append("relay_ts", state.relay_ts);
     trail(state, body);
     if (state.suggest && !state.asked) body.append("relay_suggest", "ask");
