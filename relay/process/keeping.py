@@ -29,16 +29,15 @@ class NextStart:
         self.warning: str | None = None
 
     def look(self) -> None:
-        """Try the file, if it is another than it was."""
-        if (state := self._state()) == self._seen:
+        """Try the file if it is another than it was, and while it cannot be used: what it names may come."""
+        if (state := self._state()) == self._seen and self.warning is None:
             return
-        self._seen, self.warning = state, None
+        warning = None
         try:
             self._load()
         except Unusable as unusable:
-            self.warning = (
-                f"no start would succeed with the configuration as it is now: {unusable.problems[0]}"
-            )
+            warning = f"no start would succeed with the configuration as it is now: {unusable.problems[0]}"
+        self._seen, self.warning = state, warning
 
     def _state(self) -> tuple[int, ...] | None:
         try:

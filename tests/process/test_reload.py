@@ -152,3 +152,23 @@ def test_a_file_with_which_no_start_would_succeed_is_warned_of_until_it_is_mende
         assert relay.form({"email": "in-force@example.com"}).status == 202
         relay.configure(good)
         eventually(lambda: warnings() == [], 2 * WATCH_SECONDS + 5, "no warning any more")
+
+
+def test_a_file_whose_secret_comes_after_it_is_warned_of_until_that_lies_there(tmp_path: Path) -> None:
+    """As where two hands, or two steps of a deployment, write them."""
+    good = config("http://127.0.0.1:9/", {"newsletter": NEWSLETTER})
+    token = tmp_path / "token"
+    with RelayProcess(good) as relay:
+
+        def warnings() -> list[str]:
+            shown = {"Authorization": f"Bearer {relay.metrics_token}"}
+            return list(relay.get("/readyz", headers=shown).json["warnings"])
+
+        ocamba = good["destinations"]["ocamba"] | {"token": f"file:{token}"}
+        relay.configure(good | {"destinations": {"ocamba": ocamba}})
+        eventually(warnings, 2 * WATCH_SECONDS + 5, "a warning")
+        assert "no start would succeed" in warnings()[0]
+        token.touch(mode=0o600)
+        token.write_text("a-token-of-enough-length", encoding="utf-8")
+        relay.hup()
+        eventually(lambda: warnings() == [], 2 * WATCH_SECONDS + 5, "no warning any more")
