@@ -2,8 +2,10 @@
 
 import hashlib
 import hmac
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ SIGNED = {"scheme": "hmac-sha256", "header": "X-Signature", "signed": "{timestam
 SOURCES: dict[str, Any] = {
     "newsletter": NEWSLETTER | {"origins": ["https://www.example.com"]},
     "boxed": NEWSLETTER | {"consent": "news"},
+    "flooded": NEWSLETTER | {"origins": ["https://www.example.com"]},
     "hook": HOOK | {"wait": 0},
     "signed": HOOK | {"verify": SIGNED | {"timestamp_header": "X-Time"}},
 }
@@ -112,3 +115,15 @@ def test_causes_outlive_a_restart_and_are_bounded(relay: RelayProcess) -> None:
     relay.restart()
     assert eventual(relay, "newsletter", "unknown origin https://evil.example") == 2
     assert len(causes(relay, "newsletter")) <= 20
+
+
+def test_who_asks_from_ever_new_origins_does_not_fill_the_store(relay: RelayProcess) -> None:
+    """Nothing limits how often a browser may ask."""
+    for number in range(180):
+        origin = {"Origin": f"https://made-up-{number}.example"}
+        assert request(relay.port, "OPTIONS", "/submit/flooded", headers=origin).status == 403
+        if number % 60 == 59:  # what was counted is taken to the store
+            time.sleep(1.5)
+    query = "SELECT count(*), sum(count) FROM refusals WHERE source = 'flooded'"
+    with closing(sqlite3.connect(relay.database_path)) as conn:
+        assert conn.execute(query).fetchone() == (51, 180)
