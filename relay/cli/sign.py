@@ -112,11 +112,8 @@ def _send(message: "Message") -> int:
             return 0
     except urllib.error.HTTPError as refused:
         click.echo(f"{refused.code} {refused.read().decode(errors='replace')}")
-    except (OSError, HTTPException) as problem:
-        why = (
-            getattr(problem, "reason", problem)
-            if isinstance(problem, OSError)
-            else "no answer of HTTP, or half"
-        )
-        raise Failed(f"{message.url.partition('?')[0]}: {why}") from None
+    except OSError as problem:
+        raise Failed(f"{message.url.partition('?')[0]}: {getattr(problem, 'reason', problem)}") from None
+    except HTTPException:
+        raise Failed(f"{message.url.partition('?')[0]}: no answer of HTTP, or half of one") from None
     return FAILED

@@ -7,17 +7,13 @@ from typing import Any
 from relay.config.environment import Advice, Problem, Remark, suggest
 from relay.config.pages import LANGUAGES
 from relay.config.proofs import NONE, Proof
-from relay.sources import origin, stamp
+from relay.sources import origin, own
 from relay.sources.consent import YES, Box
 from relay.sources.mapping import CONTACTS
 from relay.sources.paths import Labels, Path, Place, plain
 from relay.sources.rules import Rule
 
 _DAY = 86400.0
-_OWN = frozenset(
-    [stamp.FIELD, "relay_page", "relay_shown", "relay_suggest", "relay_key", "_next", "_charset_"]
-)
-"""What the relay's own pages and its script fill in, and browsers."""
 
 
 def contradictions(
@@ -67,7 +63,7 @@ def _honeypot(loaded: dict[str, Any], where: str) -> Iterator[Problem]:
         return
     users = [f"fields.{field}" for field, rule in _rules(loaded).items() if _reads(rule, name)]
     users += ["region_from"] if "region_from" in loaded and _is_called(loaded["region_from"], name) else []
-    users += ["the relay itself"] if name in _OWN else []
+    users += ["the relay itself"] if name in own.ALL else []
     users += ["consent"] if name in _boxes(loaded) else []
     users += ["utm"] if name in loaded.get("utm", {}).values() else []
     users += ["captcha"] if name == loaded.get("captcha", {}).get("field") else []

@@ -4,35 +4,24 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from relay.sources import contact, stamp
+from relay.sources import contact, own
 from relay.sources.body import is_key
 from relay.sources.origin import ascii_address
 from relay.sources.source import Source
 
-NEXT = "_next"
-PAGE = "relay_page"
-"""The page a form stood on, kept through a round of errors, which is posted from a page of ours."""
-SHOWN = "relay_shown"
-"""The language a page of ours was shown in: so what stood beside its boxes is known."""
-SUGGEST = "relay_suggest"
-"""``ask``: a script is there to ask "Did you mean …?". Without one nobody is kept from signing up."""
 ASK = "ask"
-KEY = "relay_key"
-"""The key under which a script has posted the same before, without an answer: a browser sends no header."""
-OWN_FIELDS = (PAGE, SHOWN, SUGGEST, KEY)
 _LONGEST_PAGE, _LONGEST_NEXT = 500, 2000
 _LONGEST_CODE = 8
 
 
 def is_empty(source: Source, fields: Mapping[str, Any]) -> bool:
     """Whether a form holds nothing but what the relay's script and pages add, and an unseen field."""
-    own = {stamp.FIELD, NEXT, "_charset_", source.honeypot, *OWN_FIELDS, *source.utm.values()}
-    return own.issuperset(fields)
+    return {*own.ALL, source.honeypot, *source.utm.values()}.issuperset(fields)
 
 
 def page_of(headers: Mapping[str, str], fields: Mapping[str, Any]) -> str | None:
     """Return the page a form was filled in on, without its query string: that may name people."""
-    kept = fields.get(PAGE)
+    kept = fields.get(own.PAGE)
     return _page(kept if isinstance(kept, str) and kept else headers.get("referer", ""))
 
 
@@ -52,7 +41,7 @@ def next_page(source: Source, fields: Mapping[str, Any]) -> str | None:
     One source so serves many pages. Any other address is ignored: nobody is led where the owner has
     not said that they may be.
     """
-    asked = fields.get(NEXT)
+    asked = fields.get(own.NEXT)
     if not source.is_form or not isinstance(asked, str) or len(asked) > _LONGEST_NEXT:
         return None
     if not asked.isprintable() or any(one in asked for one in '\\"<>'):
@@ -69,19 +58,19 @@ def next_page(source: Source, fields: Mapping[str, Any]) -> str | None:
 
 def key_of(source: Source, fields: Mapping[str, Any]) -> str | None:
     """Return the key under which a form's script has posted the same before, if it has."""
-    key = fields.get(KEY)
+    key = fields.get(own.KEY)
     return key if source.is_form and isinstance(key, str) and is_key(key) else None
 
 
 def shown_language(fields: Mapping[str, Any]) -> str | None:
     """Return the code of the language in which a page of ours was shown; None for any other form."""
-    code = fields.get(SHOWN)
+    code = fields.get(own.SHOWN)
     return code if isinstance(code, str) and 0 < len(code) <= _LONGEST_CODE else None
 
 
 def better_address(source: Source, fields: Mapping[str, Any]) -> tuple[str, str] | None:
     """Return the e-mail field, as the form calls it, and what was probably meant, if its script can ask."""
-    if not source.suggest or fields.get(SUGGEST) != ASK:
+    if not source.suggest or fields.get(own.SUGGEST) != ASK:
         return None
     rule = source.mapping.rules.get("email")
     name = (rule.name(dict(fields)) if rule else None) or "email"

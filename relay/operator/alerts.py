@@ -1,8 +1,7 @@
 """Alerts: what needs a person now. Each names the source, the number, and what to do."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 from relay.config.settings import Settings, stale_token
 from relay.delivery import DEAD, HELD, INVALID, PARKED, QUEUED
@@ -51,15 +50,15 @@ def found(
     flooded: Collection[str] = (),
     mistaken: Collection[str] = (),
     overfull: Collection[str] = (),
-    stuck: Mapping[str, str] = MappingProxyType({}),
+    stuck: Collection[tuple[str, str]] = (),
     guessing: bool = False,
 ) -> Iterator[Alert]:
     """Yield what is the matter now.
 
     ``crowded``: sources over their source_limits, ``flooded``: with more suspects than those allow;
     ``mistaken``: forms that post none of the mapped fields;
-    ``overfull``: sources over their held_budget; ``stuck``: why nothing can be handed out, by destination;
-    ``guessing``: somebody tries tokens out.
+    ``overfull``: sources over their held_budget; ``stuck``: destinations to which nothing can be sent, and
+    why; ``guessing``: somebody tries tokens out.
     """
     now = outbox.time()
     yield from _on_the_way(outbox, settings, now)
@@ -72,7 +71,7 @@ def found(
         yield Alert("disk", "the disk is nearly full; nothing is accepted until there is room")
     if guessing:
         yield Alert("guessing", "somebody tries tokens out; the log says who (operator.guessing)")
-    for destination, why in stuck.items():
+    for destination, why in stuck:
         yield Alert(f"stuck:{destination}", cannot_send(destination, why))
     for seen_at, kind, said in (
         (mistaken, "unmappable", "posts none of the mapped contact fields; check its fields"),

@@ -38,8 +38,10 @@ def _when(settings: Settings, content: Mapping[str, Any]) -> str:
     return f"At {moment(content['at'], settings.time_zone)} ({settings.time_zone})."
 
 
-def letter(settings: Settings, content: Mapping[str, Any]) -> dict[str, str]:
-    """Return an alert as a letter."""
+def letter(settings: Settings, content: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return an alert as a letter; what is one already, as a digest is, stays so."""
+    if "subject" in content:
+        return content
     said = sentence(content)
     seen = leading.address(settings, leading.page_of(content["alert"]))
     text = [said, _when(settings, content)]
@@ -53,7 +55,7 @@ def together(settings: Settings, contents: Sequence[Mapping[str, Any]]) -> Mappi
     """Return what is told at once: one thing as it is, several as one letter."""
     if len(contents) == 1:
         return contents[0]
-    each = [one if "subject" in one else letter(settings, one) for one in contents]
+    each = [letter(settings, one) for one in contents]
     subjects = [one["subject"].removeprefix(_BEGINS) for one in each]
     return {
         "alert": _named([one["alert"] for one in contents if "alert" in one]),

@@ -192,9 +192,7 @@ class Teller:
     def _mail(self, content: Mapping[str, Any]) -> _Untold | None:
         settings = self._settings()
         try:
-            refused = mail.send(
-                settings, content if "subject" in content else letters.letter(settings, content)
-            )
+            refused = mail.send(settings, letters.letter(settings, content))
         except mail.Unsent as problem:
             return _Untold(str(problem), isinstance(problem, mail.Unanswered))
         codes = ", ".join(map(str, sorted(set(refused))))

@@ -145,7 +145,7 @@ class Housekeeping:
                 flooded=crowds.flooded.sources(),
                 mistaken=crowds.mistaken.sources(),
                 overfull=crowds.overfull.sources(),
-                stuck=relay.stuck(),
+                stuck=relay.stuck().items(),
                 guessing=time.monotonic() - relay.guessed_at < GUESSING_SECONDS,
             )
         )

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -16,6 +17,10 @@ def configuration_kept(problems: Iterable[object]) -> None:
     events.note("config.kept", level=logging.ERROR, problem="the old configuration stays in force")
 
 
+_REST = 20
+"""So many times as long as reading took nothing is read again: with hundreds of sources it takes a second."""
+
+
 class NextStart:
     """Whether a relay could be started with the configuration file as it lies there now.
 
@@ -26,11 +31,13 @@ class NextStart:
         self._file = Path(file)
         self._load = load
         self._seen = self._state()
+        self._again_at = 0.0
         self.warning: str | None = None
 
     def look(self) -> None:
         """Try the file if it is another than it was, and while it cannot be used: what it names may come."""
-        if (state := self._state()) == self._seen and self.warning is None:
+        state, begun = self._state(), time.monotonic()
+        if state == self._seen and (self.warning is None or begun < self._again_at):
             return
         warning = None
         try:
@@ -38,6 +45,7 @@ class NextStart:
         except Unusable as unusable:
             warning = f"no start would succeed with the configuration as it is now: {unusable.problems[0]}"
         self._seen, self.warning = state, warning
+        self._again_at = time.monotonic() + _REST * (time.monotonic() - begun)
 
     def _state(self) -> tuple[int, ...] | None:
         try:

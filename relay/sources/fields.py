@@ -51,11 +51,15 @@ def _given(value: Any) -> Iterator[Any]:
             yield entry
 
 
-class Text(Single[str]):
+class Sized(Single[str]):
+    """A text of ``most`` characters."""
+
     def __init__(self, most: int | None = None, **options: Any) -> None:
         super().__init__(**options)
         self._fits = validate.Length(max=most)
 
+
+class Text(Sized):
     def read(self, value: Any) -> str:
         # Measured as it came: cleaning costs time, and no length is a reason to spend it.
         text = clean(self._fits((text_of(value) or "").strip()))
@@ -71,15 +75,12 @@ class Name(Text):
         return super().read(name_of(super().read(value)))
 
 
-class Email(Single[str]):
-    def __init__(self, most: int | None = None, **options: Any) -> None:
-        super().__init__(**options)
-        self._fits = validate.Length(max=most)
-
+class Email(Sized):
     def read(self, value: Any) -> str:
         if not isinstance(value, str):
             raise ValidationError("Expected an e-mail address as text.")
-        return str(self._fits(_checked(contact.email, value)))
+        found: str = self._fits(_checked(contact.email, value))
+        return found
 
     def choose(self, found: list[str]) -> str:
         """Return the first; upper and lower case make no other address."""
@@ -176,11 +177,7 @@ class Date(Single[str]):
             raise ValidationError("Enter a date as YYYY-MM-DD.") from None
 
 
-class Url(Single[str]):
-    def __init__(self, most: int | None = None, **options: Any) -> None:
-        super().__init__(**options)
-        self._fits = validate.Length(max=most)
-
+class Url(Sized):
     def read(self, value: Any) -> str:
         text = self._fits((text_of(value) or "").strip())
         try:

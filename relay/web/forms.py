@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from relay.intake import visitor
 from relay.process.relay import Relay
+from relay.sources import own
 from relay.sources import stamp as timestamp
 from relay.sources.consent import Box
 from relay.sources.form_body import fields_of, steps_of
@@ -133,9 +133,9 @@ def _is_consent(source: Source, pairs: list[tuple[str, str]]) -> bool:
 
 
 def _unshown(source: Source, typed: Mapping[str, Any], shown: set[str]) -> Iterator[tuple[str, str]]:
-    own = {timestamp.FIELD, source.honeypot, "_charset_", *visitor.OWN_FIELDS}
+    ours = {*own.ANEW, source.honeypot}
     for name, value in typed.items():
-        if name in shown or name in own or _is_said_twice(name, typed, shown):
+        if name in shown or name in ours or _is_said_twice(name, typed, shown):
             continue
         for one in value if isinstance(value, list) else [value]:
             if isinstance(one, str):

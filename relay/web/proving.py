@@ -25,7 +25,7 @@ def schemes(source: Source) -> dict[str, dict[str, Any]]:
 def challenge(source: Source) -> str | None:
     """Return what ``WWW-Authenticate`` says to who is not proven, where there is a word for it.
 
-    A good many HTTP clients, Java's and .NET's among them, show a password only when they are asked for it.
+    Some HTTP clients show a password only when they are asked for it, like Python's ``urllib``.
     """
     asked = [_CHALLENGES[one["scheme"]] for one in schemes(source).values() if one["type"] == "http"]
     return asked[0] if asked else None

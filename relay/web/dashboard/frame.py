@@ -124,8 +124,6 @@ def surroundings() -> dict[str, Any]:
         "actor": g.get("actor"),  # nobody where an answer was found before it was asked who it is
         "nav": NAVIGATION,
         "zone": str(settings.time_zone),
-        "is_sandbox": settings.is_sandbox,
-        "sent_really": settings.sent_really,
         "trouble": trouble,
         "words": words,
         "progress": progress,

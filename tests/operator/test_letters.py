@@ -1,4 +1,4 @@
-"""A mail server says no: for good or for now, to a letter or an address; no later letter waits for ever."""
+"""Letters: a mail server that says no keeps no later one waiting for ever; many of one time are one."""
 
 import json
 import threading
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from email.message import Message
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -63,12 +64,12 @@ def look(settings: Settings, outbox: Outbox, capsys: pytest.CaptureFixture[str])
     return once
 
 
-def wait(outbox: Outbox, *keys: str) -> None:
-    """Have these alerts wait to be told by mail."""
+def wait(outbox: Outbox, *keys: str, channel: str = MAIL) -> None:
+    """Have these alerts wait to be told."""
     at = "2026-11-27T10:00:00.000Z"
     for key in keys:
         content = {"alert": key, "state": "firing", "detail": "so and so", "at": at}
-        outbox.write(notices.add, channels=[MAIL], content=content)
+        outbox.write(notices.add, channels=[channel], content=content)
 
 
 def told(mail: MailServer) -> list[str]:
@@ -373,3 +374,82 @@ def test_what_a_server_says_once_it_has_a_letter_sends_that_letter_to_nobody_aga
     assert look() == [] and look() == []
 
     assert told(mail) == ["one", "two"]
+
+
+# --- many at one time ---------------------------------------------------------------------------------
+
+DIGEST = {"subject": "[relay] nothing needs you", "text": "As it was."}
+
+
+def text_of(letter: Message) -> str:
+    raw = letter.get_payload(decode=True)
+    assert isinstance(raw, bytes)
+    return raw.decode()
+
+
+def subjects(mail: MailServer) -> list[str]:
+    return [" ".join(str(letter["Subject"]).split()) for letter in mail.letters]
+
+
+def test_a_few_things_are_a_letter_each(mail: MailServer, settings: Settings, outbox: Outbox) -> None:
+    wait(outbox, *(f"silent:s{number}" for number in range(5)))
+    tell(Watch(outbox, lambda: settings))
+
+    assert subjects(mail) == [f"[relay] alert: silent:s{number}" for number in range(5)]
+
+
+def test_forty_sources_in_trouble_are_one_letter_that_names_them_all(
+    mail: MailServer, settings: Settings, outbox: Outbox
+) -> None:
+    wait(outbox, *(f"silent:s{number}" for number in range(40)))
+    tell(Watch(outbox, lambda: settings))
+
+    assert subjects(mail) == ["[relay] alert: silent:s0, alert: silent:s1, alert: silent:s2, and 37 more"]
+    said = text_of(mail.letters[0])
+    assert all(f"Signup relay, silent:s{number}: so and so" in said for number in range(40))
+    assert outbox.read(notices.waiting, channel=MAIL) == 0
+
+
+def test_a_digest_among_many_stands_in_the_letter(
+    mail: MailServer, settings: Settings, outbox: Outbox
+) -> None:
+    outbox.write(notices.add, channels=[MAIL], content=DIGEST)
+    wait(outbox, *(f"held:s{number}" for number in range(8)))
+    tell(Watch(outbox, lambda: settings))
+
+    assert subjects(mail) == ["[relay] nothing needs you, alert: held:s0, alert: held:s1, and 6 more"]
+    assert "As it was." in text_of(mail.letters[0])
+
+
+def test_what_many_say_together_is_tried_again_together(
+    mail: MailServer, settings: Settings, outbox: Outbox, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mail.refusals.append((".", "451 come back later"))
+    wait(outbox, *(f"held:s{number}" for number in range(8)))
+    tell(Watch(outbox, lambda: settings))
+    assert mail.letters == [] and outbox.read(notices.waiting, channel=MAIL) == 8
+
+    tell(Watch(outbox, lambda: settings))
+
+    assert len(mail.letters) == 1 and outbox.read(notices.waiting, channel=MAIL) == 0
+    assert "451" in capfd.readouterr().err
+
+
+def test_a_letter_of_many_that_is_refused_for_good_is_named_in_the_log(
+    mail: MailServer, settings: Settings, outbox: Outbox, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mail.refusals.append((".", "554 too much of it"))
+    wait(outbox, *(f"held:s{number}" for number in range(8)))
+    tell(Watch(outbox, lambda: settings))
+
+    assert mail.letters == [] and outbox.read(notices.waiting, channel=MAIL) == 0
+    assert '"alert": "held:s0, held:s1, held:s2, and 5 more"' in capfd.readouterr().err
+
+
+def test_who_is_posted_to_gets_each_alert_alone(settings: Settings, outbox: Outbox) -> None:
+    with ScriptedUpstream() as receiver:
+        posting = replace(settings, alert_url=receiver.url, alert_mail=())
+        wait(outbox, *(f"silent:s{number}" for number in range(8)), channel=URL)
+        tell(Watch(outbox, lambda: posting))
+
+        assert [one.json["alert"] for one in receiver.arrivals] == [f"silent:s{n}" for n in range(8)]
